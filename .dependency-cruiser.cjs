@@ -1,0 +1,62 @@
+// The dependency rules of docs/architecture.md. tests/architecture proves that each rule fires on a planted violation.
+const areas = 'ingress|queue|dispatcher|autoscaler|picker|batch|console';
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'core-imports-nothing', severity: 'error', from: { path: '^src/core/' }, to: { pathNot: '^src/core/' } },
+    {
+      name: 'policy-is-pure',
+      comment: 'A policy imports the core and its own policy folder only.',
+      severity: 'error',
+      from: { path: '^src/([^/]+)/policy/' },
+      to: { pathNot: ['^src/core/', '^src/$1/policy/'] },
+    },
+    {
+      name: 'areas-meet-in-roles',
+      severity: 'error',
+      from: { path: `^src/(${areas})/` },
+      to: { path: `^src/(${areas}|roles|cli|simulate|model-sim)/`, pathNot: '^src/$1/' },
+    },
+    {
+      name: 'platform-knows-no-area',
+      severity: 'error',
+      from: { path: '^src/platform/' },
+      to: { path: `^src/(${areas}|roles|cli|config|simulate|model-sim)/` },
+    },
+    {
+      name: 'config-knows-only-the-core',
+      severity: 'error',
+      from: { path: '^src/config/' },
+      to: { path: '^src/', pathNot: '^src/(config|core)/' },
+    },
+    {
+      name: 'loops-never-import-adapters',
+      comment: 'A file directly in an area speaks to the world through ports.ts; roles/ hands it the adapters.',
+      severity: 'error',
+      from: { path: `^src/(${areas})/[^/]+\\.ts$` },
+      to: { path: `^src/(${areas})/adapters/|^src/platform/` },
+    },
+    {
+      name: 'npm-packages-only-at-the-edge',
+      severity: 'error',
+      from: { path: `^src/(core|${areas})/`, pathNot: [`^src/(${areas})/adapters/`, '/metrics\\.ts$'] },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'src-never-imports-tests',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(tests|bench|examples|scripts)/' },
+    },
+    { name: 'no-dev-packages-in-src', severity: 'error', from: { path: '^src/' }, to: { dependencyTypes: ['npm-dev'] } },
+    { name: 'everything-resolves', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};
