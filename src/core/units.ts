@@ -3,7 +3,17 @@
 const DURATION_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const DURATION_PART = /(\d+)(ms|s|m|h|d)/gy;
 
-const SIZE_BYTES = { B: 1, Ki: 1_024, Mi: 1_048_576, Gi: 1_073_741_824, Ti: 1_099_511_627_776, k: 1e3, M: 1e6, G: 1e9, T: 1e12 } as const;
+const SIZE_BYTES = {
+  B: 1,
+  Ki: 1_024,
+  Mi: 1_048_576,
+  Gi: 1_073_741_824,
+  Ti: 1_099_511_627_776,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+} as const;
 const SIZE = /^(\d+)(B|Ki|Mi|Gi|Ti|k|M|G|T)$/;
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; problem: string };
@@ -28,7 +38,10 @@ export function parseBytes(text: string): Parsed<number> {
   const match = SIZE.exec(text);
   const bytes = match ? Number(match[1]) * SIZE_BYTES[match[2] as keyof typeof SIZE_BYTES] : Number.NaN;
   if (!Number.isSafeInteger(bytes)) {
-    return { ok: false, problem: `"${text}" is not a size; write a whole number with a unit, like "512Ki", "10Mi" or "1Gi"` };
+    return {
+      ok: false,
+      problem: `"${text}" is not a size; write a whole number with a unit, like "512Ki", "10Mi" or "1Gi"`,
+    };
   }
   return { ok: true, value: bytes };
 }
@@ -53,7 +66,12 @@ export function formatDuration(durationMs: number): string {
 
 /** "10Mi", "1.5Gi": binary units, one decimal at most, for people and error texts. */
 export function formatBytes(bytes: number): string {
-  for (const [unit, size] of [['Ti', SIZE_BYTES.Ti], ['Gi', SIZE_BYTES.Gi], ['Mi', SIZE_BYTES.Mi], ['Ki', SIZE_BYTES.Ki]] as const) {
+  for (const [unit, size] of [
+    ['Ti', SIZE_BYTES.Ti],
+    ['Gi', SIZE_BYTES.Gi],
+    ['Mi', SIZE_BYTES.Mi],
+    ['Ki', SIZE_BYTES.Ki],
+  ] as const) {
     if (bytes >= size) return `${Math.round((bytes / size) * 10) / 10}${unit}`;
   }
   return `${bytes}B`;

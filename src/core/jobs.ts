@@ -1,0 +1,62 @@
+import type { ApiPath } from './call.ts';
+import type { PilotlightError } from './errors.ts';
+import type { Outcome } from './outcome.ts';
+import type { PoolKey } from './objects.ts';
+
+/** A stored request with an id. What was accepted is durable before its 202. */
+export interface JobSpec {
+  readonly id: string;
+  readonly tenant: string;
+  readonly pool: PoolKey;
+  readonly objective: string;
+  readonly path: ApiPath;
+  readonly model: string;
+  readonly servedModel: string;
+  readonly adapter: string | null;
+  readonly inputTokens: number;
+  readonly maxOutputTokens: number | null;
+  readonly acceptedAtEpochMs: number;
+  /** Unfinished then: `expired`. Null = none. */
+  readonly deadlineEpochMs: number | null;
+}
+
+export type JobStatus = 'queued' | 'running' | OutcomeStatus;
+type OutcomeStatus = 'completed' | 'failed' | 'cancelled' | 'expired';
+
+/** A job as its owner may see it. */
+export interface JobView {
+  readonly spec: JobSpec;
+  readonly status: JobStatus;
+  readonly outcome: Outcome | null;
+  readonly finishedAtEpochMs: number | null;
+  /** After this the result is gone. Null while unfinished. */
+  readonly resultExpiresAtEpochMs: number | null;
+}
+
+export interface JobResult {
+  readonly httpStatus: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
+export type SubmitAnswer =
+  | { readonly kind: 'accepted'; readonly view: JobView }
+  | { readonly kind: 'rejected'; readonly error: PilotlightError };
+
+export type CancelAnswer =
+  | { readonly kind: 'cancelled'; readonly view: JobView }
+  /** It had its outcome already. */
+  | { readonly kind: 'finished'; readonly view: JobView }
+  | { readonly kind: 'unknown' };
+
+/** Jobs of one installation. Another tenant's job is unknown. */
+export interface JobService {
+  /** Answers `accepted` only after the accept record is synced and the job is in the backlog. */
+  submit(spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer>;
+  get(id: string, tenant: string): Promise<JobView | null>;
+  /** Null while unfinished, when unknown, or after retention. */
+  result(id: string, tenant: string): Promise<JobResult | null>;
+  cancel(id: string, tenant: string): Promise<CancelAnswer>;
+  /** Resolves with the terminal view, or with the present one after `timeoutMs`. */
+  wait(id: string, tenant: string, timeoutMs: number, signal: AbortSignal): Promise<JobView | null>;
+}

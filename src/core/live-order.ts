@@ -1,0 +1,156 @@
+import type { Outcome } from './outcome.ts';
+import type { PoolKey } from './objects.ts';
+
+/**
+ * The live order as its users see it: every request that could run now, in one order for all replicas of a pool.
+ * Rules: docs/queue.md. The queue area implements it; the dispatcher enters tickets, the autoscaler reads snapshots
+ * and works the drain gates.
+ */
+
+/** Limits that one admission is held to; resolved from pool and objective, so that the ledger keeps no configuration. */
+export interface AdmissionLimits {
+  /** Pool budget over all objectives: queued held calls plus everything stored. */
+  readonly poolMaxRequests: number;
+  readonly poolMaxBytes: number;
+  /** Refuse once either budget is used to this percent, 1..100. */
+  readonly shedAtPercent: number;
+  /** What this objective alone may have. */
+  readonly objectiveMaxRequests: number;
+  readonly objectiveMaxBytes: number;
+}
+
+export type TicketKind = 'held' | 'stored';
+
+export interface TicketSpec {
+  /** The request's or the job's id. A second admit of the same id meets `live` or `done`. */
+  readonly id: string;
+  readonly kind: TicketKind;
+  readonly objective: string;
+  readonly priority: number;
+  /** Tenant; its share of a band comes with fair queueing. */
+  readonly fairnessId: string;
+  readonly costTokens: number;
+  readonly bytes: number;
+  /** Adapter an endpoint must be able to serve; '' = any endpoint. Tickets of one class block only each other. */
+  readonly classKey: string;
+  /** Evicted when still waiting then. Null = waits for ever. */
+  readonly expiresAtEpochMs: number | null;
+  /** Arrival to keep (re-claimed stored work, a repeated call); null = now. */
+  readonly arrivedAtEpochMs: number | null;
+  readonly limits: AdmissionLimits;
+}
+
+export type RejectReason = 'queue_full' | 'queue_shed' | 'paused';
+export type EvictReason = 'expired' | 'withdrawn' | 'lost' | 'handed_back';
+
+/** How `enter` ends. Refusals are values; only a broken ledger connection throws (PilotlightError `queue_unavailable`). */
+export type Entry =
+  | { readonly kind: 'run'; readonly lease: Lease }
+  | { readonly kind: 'rejected'; readonly reason: RejectReason; readonly usedPercent: number; readonly limit: string }
+  | { readonly kind: 'evicted'; readonly reason: EvictReason }
+  /** A stored request that already has its outcome. */
+  | { readonly kind: 'done'; readonly outcome: Outcome }
+  /** The same id is being executed by another owner (or by this one already). */
+  | { readonly kind: 'live'; readonly owner: string };
+
+/** The right to run one ticket on one endpoint's slot. */
+export interface Lease {
+  readonly ticketId: string;
+  readonly endpointId: string;
+  /** 1 for the first endpoint this ticket runs on. */
+  readonly attempt: number;
+  /** Milliseconds it waited in the live order. */
+  readonly waitedMs: number;
+  /** Aborts when this process can no longer prove that it owns the slot: stop the upstream call before anything else. */
+  readonly lost: AbortSignal;
+  /** Gives the slot back and waits for another endpoint, at the old place in the order. Only before the first byte. */
+  requeue(excludeEndpointId: string): Promise<Entry>;
+  /** Gives the slot back; the engine's last byte has come. The result may still have to be synced. Idempotent. */
+  release(): void;
+  /**
+   * Ends the ticket (and releases, if not done yet). For stored work the first outcome wins: `settled` = this one,
+   * `already` = another one was first (returned). `recordRef` points at the synced result record.
+   */
+  settle(outcome: Outcome, recordRef?: string): Promise<{ kind: 'settled' } | { kind: 'already'; outcome: Outcome }>;
+}
+
+export interface EnterOptions {
+  /** Endpoint ids, best first, as the picker sees them at this moment. Asked again before a slot is taken. */
+  readonly rank: () => readonly string[];
+  /** Aborting withdraws the ticket at once. */
+  readonly signal: AbortSignal;
+  /** Called when the ticket starts to wait and when its position changes noticeably. 0 = next. */
+  readonly onWaiting?: (position: number) => void;
+}
+
+export interface LiveOrder {
+  readonly pool: PoolKey;
+  enter(ticket: TicketSpec, options: EnterOptions): Promise<Entry>;
+}
+
+export type Gate = 'open' | 'draining' | 'closed';
+
+/** Slots of one endpoint as they should be now (slow start and learning included). */
+export interface EndpointSlots {
+  readonly id: string;
+  readonly slots: number;
+  /** Adapters it can serve; null = any class. */
+  readonly adapters: readonly string[] | null;
+}
+
+export interface ObjectiveDemand {
+  readonly objective: string;
+  readonly priority: number;
+  /** Tickets waiting in the live order. */
+  readonly waitingHeld: number;
+  readonly waitingStored: number;
+  readonly running: number;
+  /** Accepted stored requests without an outcome, those in the live order included. */
+  readonly stored: number;
+  /** Bytes of everything queued or stored. */
+  readonly bytes: number;
+  /** Estimated tokens of everything queued or stored. */
+  readonly costTokens: number;
+  /** Arrival of the oldest that still waits (held or stored); null = none. */
+  readonly oldestAtEpochMs: number | null;
+  /** Since the ledger began: accepted, released slots, slot-milliseconds they were held, tokens they were estimated at. */
+  readonly arrivedTotal: number;
+  readonly releasedTotal: number;
+  readonly slotMsTotal: number;
+  readonly settledTotal: number;
+}
+
+export interface EndpointUse {
+  readonly id: string;
+  readonly slots: number;
+  readonly used: number;
+  readonly quarantined: number;
+  readonly gate: Gate;
+}
+
+export interface LedgerSnapshot {
+  readonly nowEpochMs: number;
+  readonly incarnation: string;
+  /** Bumped by every admit and reservation; guards 1→0. */
+  readonly activityEpoch: number;
+  readonly objectives: readonly ObjectiveDemand[];
+  readonly endpoints: readonly EndpointUse[];
+  readonly owners: number;
+}
+
+/** What the dispatcher and the autoscaler do to the slots of a pool. */
+export interface SlotLedger {
+  /** Replaces the set of endpoints; an id that is missing is closed, its offered tickets wait again. */
+  setEndpoints(endpoints: readonly EndpointSlots[]): Promise<void>;
+  setGate(endpointId: string, gate: Gate): Promise<void>;
+  snapshot(): Promise<LedgerSnapshot>;
+  /** Closes every endpoint for 1→0 if nothing is queued, stored or running and the epoch is still `activityEpoch`. */
+  closeIfIdle(activityEpoch: number): Promise<boolean>;
+  /** Called at once when work arrives at a pool without an open slot. Returns the way to stop. */
+  onDemand(listener: () => void): () => void;
+}
+
+/** Accepting stored work: capacity is reserved before anything is written. */
+export type Reservation =
+  | { readonly kind: 'reserved' }
+  | { readonly kind: 'rejected'; readonly reason: RejectReason; readonly usedPercent: number; readonly limit: string };

@@ -1,0 +1,19 @@
+import type { ErrorCode } from './errors.ts';
+import type { Usage } from './call.ts';
+
+/**
+ * How an accepted request ended; exactly one each. `completed` = the engine answered (its own 4xx included: the
+ * request was executed and refused by the model server, `httpStatus` tells). The words are metric labels too.
+ */
+export const OUTCOME_KINDS = ['completed', 'failed', 'cancelled', 'expired'] as const;
+export type OutcomeKind = (typeof OUTCOME_KINDS)[number];
+
+export interface Outcome {
+  readonly kind: OutcomeKind;
+  /** Status the caller gets with the result. */
+  readonly httpStatus: number;
+  /** Why, when not a plain success. */
+  readonly code: ErrorCode | null;
+  readonly attempts: number;
+  readonly usage: Usage | null;
+}

@@ -1,0 +1,53 @@
+import type { PoolKey } from './objects.ts';
+
+/**
+ * Warm-up of one replica: Requested → Pending → Scheduled → ImagePulling → ContainerStarted → ModelLoading → Ready →
+ * Draining, or Stuck. A local process passes through Requested, ContainerStarted, ModelLoading, Ready, Draining.
+ */
+export const WARM_UP_PHASES = [
+  'Requested',
+  'Pending',
+  'Scheduled',
+  'ImagePulling',
+  'ContainerStarted',
+  'ModelLoading',
+  'Ready',
+  'Draining',
+  'Stuck',
+] as const;
+export type WarmUpPhase = (typeof WARM_UP_PHASES)[number];
+
+export interface Replica {
+  /** Pod UID, or the local process's own. */
+  readonly uid: string;
+  readonly pool: PoolKey;
+  readonly target: string;
+  readonly phase: WarmUpPhase;
+  readonly requestedAtEpochMs: number;
+  readonly phaseSinceEpochMs: number;
+  readonly readyAtEpochMs: number | null;
+  /** Endpoint ids it serves, once ready. */
+  readonly endpointIds: readonly string[];
+  /** Why it is Stuck or restarting; for people. */
+  readonly message: string | null;
+  readonly restarts: number;
+}
+
+/** Where a pool is with its boot, for callers that wait. */
+export interface PoolStatus {
+  readonly pool: PoolKey;
+  /** Asleep | Waking | Ready | Draining | Stalled | Paused */
+  readonly phase: 'Asleep' | 'Waking' | 'Ready' | 'Draining' | 'Stalled' | 'Paused';
+  readonly desiredReplicas: number;
+  readonly replicas: readonly Replica[];
+  /** Until the next replica is ready, if one boots or would be asked for now: median and 90th percentile. */
+  readonly nextReadyMs: { readonly p50: number; readonly p90: number } | null;
+  /** Last decision in one sentence, with its rule. */
+  readonly lastDecision: { readonly atEpochMs: number; readonly rule: string; readonly sentence: string } | null;
+  /** Why no capacity can come; null = it can. */
+  readonly blockedWhy: string | null;
+}
+
+export interface PoolStatusSource {
+  status(pool: PoolKey): PoolStatus | undefined;
+}
