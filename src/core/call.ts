@@ -17,8 +17,8 @@ export interface InferenceCall {
   readonly stream: boolean;
   /** JSON to forward. */
   readonly body: Uint8Array;
-  /** Prompt text in a stable form, for prefix locality only; never logged. */
-  readonly promptText: string;
+  /** Prompt text in a stable form, made on demand, for prefix locality only; never logged. */
+  readonly promptText: () => string;
   /** About four bytes a token. */
   readonly inputTokens: number;
   readonly maxOutputTokens: number | null;

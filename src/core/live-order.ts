@@ -144,6 +144,8 @@ export interface SlotLedger {
   setEndpoints(endpoints: readonly EndpointSlots[]): Promise<void>;
   setGate(endpointId: string, gate: Gate): Promise<void>;
   snapshot(): Promise<LedgerSnapshot>;
+  /** Slots of endpoints that are booting; widens the intake windows so that work is at hand when they open. */
+  setSoonSlots(slots: number): Promise<void>;
   /** Closes every endpoint for 1→0 if nothing is queued, stored or running and the epoch is still `activityEpoch`. */
   closeIfIdle(activityEpoch: number): Promise<boolean>;
   /** Called at once when work arrives at a pool without an open slot. Returns the way to stop. */
@@ -154,3 +156,46 @@ export interface SlotLedger {
 export type Reservation =
   | { readonly kind: 'reserved' }
   | { readonly kind: 'rejected'; readonly reason: RejectReason; readonly usedPercent: number; readonly limit: string };
+
+export interface StoredTicket {
+  readonly id: string;
+  readonly objective: string;
+  readonly priority: number;
+  readonly bytes: number;
+  readonly costTokens: number;
+  readonly limits: AdmissionLimits;
+  readonly deadlineEpochMs: number | null;
+}
+
+export interface StoredOutcome {
+  readonly outcome: Outcome;
+  /** Where the synced result record is; null when there is none (cancelled, expired). */
+  readonly recordRef: string | null;
+  readonly atEpochMs: number;
+}
+
+/** The ledger's part in stored work: what counts as demand, and the one outcome of each. */
+export interface StoredLedger {
+  readonly pool: PoolKey;
+  /** Counts the request as demand for `ttlMs`; a crash before `confirm` gives the room back by itself. */
+  reserve(ticket: StoredTicket, ttlMs: number): Promise<Reservation>;
+  /** The request is accepted and stays demand until its outcome. Idempotent; re-creates a lost entry (reconcile). */
+  confirm(ticket: StoredTicket): Promise<void>;
+  /** The request was not accepted after all. */
+  forget(id: string, objective: string): Promise<void>;
+  /** First outcome wins, whether or not a ticket is live. Removes the demand; a waiting ticket of that id is withdrawn. */
+  settle(
+    id: string,
+    objective: string,
+    outcome: Outcome,
+    recordRef: string | null,
+  ): Promise<{ kind: 'settled' } | { kind: 'already'; stored: StoredOutcome }>;
+  outcomes(ids: readonly string[]): Promise<readonly (StoredOutcome | null)[]>;
+  /** Ids whose deadline has passed and that have no outcome, oldest first. */
+  overdue(limit: number): Promise<readonly { id: string; objective: string }[]>;
+  /** How many stored requests of each objective this owner should have in the live order; 0 or absent = intake closed. */
+  windows(): ReadonlyMap<string, number>;
+  onWindows(listener: () => void): () => void;
+  /** Fires after a Redis restart or fail-over lost ledger state: stored work must be reconciled with the store. */
+  onIncarnation(listener: (incarnation: string) => void): () => void;
+}
