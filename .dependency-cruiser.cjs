@@ -1,4 +1,4 @@
-// The dependency rules of docs/architecture.md. tests/architecture proves that each rule fires on a planted violation.
+// The dependency rules of ARCHITECTURE.md. tests/architecture proves that each rule fires on a planted violation.
 const areas = 'ingress|queue|dispatcher|autoscaler|picker|batch|console';
 
 /** @type {import('dependency-cruiser').IConfiguration} */

@@ -1,10 +1,14 @@
 import tseslint from 'typescript-eslint';
 
-const outsideTheCore = 'Decisions take time and randomness as arguments; see docs/architecture.md, "Pure core".';
+const outsideTheCore = 'Decisions take time and randomness as arguments; see ARCHITECTURE.md, "Pure core".';
 
 export default tseslint.config(
   { ignores: ['node_modules/', 'dist/', '.cache/', '.pilotlight/', 'coverage/', 'tests/architecture/violations/'] },
-  { files: ['**/*.ts'], extends: [tseslint.configs.strictTypeChecked], languageOptions: { parserOptions: { projectService: true } } },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+  },
   {
     files: ['**/*.ts'],
     rules: {
@@ -23,7 +27,11 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    rules: { 'no-console': 'error', '@typescript-eslint/no-explicit-any': 'error', '@typescript-eslint/no-non-null-assertion': 'error' },
+    rules: {
+      'no-console': 'error',
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-non-null-assertion': 'error',
+    },
   },
   {
     files: ['src/core/**/*.ts', 'src/*/policy/**/*.ts'],
