@@ -1,0 +1,23 @@
+import type { Identity } from '../core/identity.ts';
+import type { ParsedSettings } from './schema/configuration.ts';
+
+/** A caller with API keys. */
+export interface TenantSettings {
+  readonly identity: Identity;
+  /** SHA-256 of each key, 64 lower-case hex digits; from `keys` and `keysFile`. */
+  readonly keySha256: readonly string[];
+}
+
+/** All settings, checked, units converted (…Ms, …Bytes), files that they name read. Never changes while a process runs. */
+export interface Config extends Omit<ParsedSettings, 'auth' | 'tenants'> {
+  readonly auth: {
+    /** Who callers without a key are; null = they are refused. */
+    readonly anonymous: Identity | null;
+  };
+  readonly tenants: readonly TenantSettings[];
+}
+
+/** Whether only this machine can reach an address: "localhost", 127.0.0.0/8 or ::1. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,54 @@
+/**
+ * One thing that is wrong with the configuration or an object. Problems are values: all of them are collected and
+ * shown at once, and only an `error` stops anything.
+ */
+export interface Problem {
+  readonly severity: 'error' | 'warning';
+  /** Where it was written: "examples/local.yaml:12:5", "PILOTLIGHT_SERVER_PORT" or "--set server.port". */
+  readonly source: string;
+  /** "ScalePolicy default/tickets"; null for the configuration. */
+  readonly object: string | null;
+  /** "server.port" or "spec.targets[0].maxReplicas"; "" = the whole document. */
+  readonly path: string;
+  /** What is wrong, and what to do about it. */
+  readonly message: string;
+  /** Condition reason, for problems that leave an object in place but without effect. */
+  readonly reason?: 'Conflicted' | 'NotReady';
+}
+
+export type PathSegment = string | number;
+
+/** "targets[0].maxReplicas" */
+export function formatPath(segments: readonly PropertyKey[]): string {
+  return segments
+    .map((segment, index) => (typeof segment === 'number' ? `[${segment}]` : `${index ? '.' : ''}${String(segment)}`))
+    .join('');
+}
+
+/** "examples/local.yaml:12:5: ScalePolicy default/tickets: spec.mode: …", one line. */
+export function formatProblem(problem: Problem): string {
+  const where = [problem.source, problem.object, problem.path].filter(Boolean).join(': ');
+  return `${problem.severity === 'warning' ? 'warning: ' : ''}${where}: ${problem.message}`;
+}
+
+export function hasErrors(problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.severity === 'error');
+}
+
+/** One problem a line: errors first, then in the order of files and lines. */
+export function formatProblems(problems: readonly Problem[]): string {
+  const byPlace = (a: Problem, b: Problem) =>
+    a.severity.localeCompare(b.severity) || a.source.localeCompare(b.source, 'en', { numeric: true });
+  return problems.toSorted(byPlace).map(formatProblem).join('\n');
+}
+
+/** Settings or objects that cannot be used. The process ends with exit code 2. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(formatProblems(problems));
+    this.problems = problems;
+  }
+}

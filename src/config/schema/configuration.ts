@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { labelName } from '../fields.ts';
+import { type JsonSchema, leavesOf, writtenFormOf } from '../json-schema.ts';
+import { authSection, tenantsSection } from './auth.ts';
+import { autoscalerSection, dispatcherSection, logSection } from './engine-room.ts';
+import { limitsSection, timeoutsSection } from './limits.ts';
+import { pickerSection } from './picker.ts';
+import { adminSection, serverSection } from './server.ts';
+import { dataSection, redisSection } from './storage.ts';
+
+export const API_VERSION = 'pilotlight.dev/v1alpha1';
+export const CONFIGURATION_KIND = 'Configuration';
+
+/** Every setting of Pilotlight, with its default beside it. docs/configuration.md's table is generated from here. */
+export const configurationSchema = z.strictObject({
+  installation: labelName
+    .default('local')
+    .describe('Name of this Pilotlight; everything it stores is kept apart from that of others by it.'),
+  namespace: labelName.default('default').describe('Namespace of objects in files that name none.'),
+  server: serverSection,
+  admin: adminSection,
+  redis: redisSection,
+  data: dataSection,
+  auth: authSection,
+  tenants: tenantsSection,
+  limits: limitsSection,
+  timeouts: timeoutsSection,
+  dispatcher: dispatcherSection,
+  picker: pickerSection,
+  autoscaler: autoscalerSection,
+  log: logSection,
+});
+
+/** What the sections say, units converted; `Config` is made of it. */
+export type ParsedSettings = z.output<typeof configurationSchema>;
+
+export const SETTINGS: JsonSchema = writtenFormOf(configurationSchema);
+export const LEAVES = leavesOf(SETTINGS);
