@@ -1,0 +1,32 @@
+import { Redis } from 'ioredis';
+import { asError } from '../../core/errors.ts';
+import { parseRedisInfo, type RedisInspection } from '../redis/inspect.ts';
+import { maskRedisUrl } from '../redis/url.ts';
+
+/** `answered`: with this password, perhaps still loading its data. `silent`: nothing usable is there; `problem` says why, without secrets. */
+export type Probe = { kind: 'answered'; server: RedisInspection } | { kind: 'silent'; problem: string };
+
+/** Asks the server at `url` who it is, once, within `timeoutMs` for each of connecting and answering. Never rejects. */
+export async function probeRedis(url: string, timeoutMs: number): Promise<Probe> {
+  const client = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: null,
+    maxRetriesPerRequest: 0,
+    enableReadyCheck: false,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    connectionName: 'pilotlight-probe',
+  });
+  let connectionError: Error | undefined;
+  client.on('error', (error: Error) => {
+    connectionError = error;
+  });
+  try {
+    await client.connect();
+    return { kind: 'answered', server: parseRedisInfo(await client.info()) };
+  } catch (error) {
+    return { kind: 'silent', problem: `${maskRedisUrl(url)}: ${(connectionError ?? asError(error)).message}` };
+  } finally {
+    client.disconnect();
+  }
+}
