@@ -1,0 +1,366 @@
+import type { DispatchRequest, DispatchResult, DispatchTimes, ResponseSink, RunOptions } from '../core/dispatch.ts';
+import { asError, PilotlightError } from '../core/errors.ts';
+import type { Entry, Lease } from '../core/live-order.ts';
+import type { Outcome, OutcomeKind } from '../core/outcome.ts';
+import { Attempt, type AttemptEnd } from './attempt.ts';
+import { recordEnd } from './call-metrics.ts';
+import { failureRule, type Failure } from './policy/failure.ts';
+import { cancelled, eviction, failedResult, leaseLost, rejection, type StopReason } from './policy/results.ts';
+import { planRetry } from './policy/retry-plan.ts';
+import type { PoolRuntime } from './ports.ts';
+import type { RunnerShared } from './runner-deps.ts';
+import type { Watched } from './watchdog.ts';
+
+type Answered = Extract<AttemptEnd, { kind: 'answered' }>;
+
+/**
+ * One call from the queue to its outcome.
+ *
+ * | step     | what happens                                   | next                                                      |
+ * | -------- | ---------------------------------------------- | --------------------------------------------------------- |
+ * | waiting  | in the live order; the sink hears the position | lease → running · refused, evicted, stopped → over        |
+ * | running  | one attempt on the lease's endpoint            | answered → settling · failed → waiting again or settling  |
+ * | settling | slot given back, stored results made durable   | over                                                      |
+ */
+export class CallRun implements Watched {
+  readonly #shared: RunnerShared;
+  readonly #request: DispatchRequest;
+  readonly #sink: ResponseSink;
+  readonly #options: RunOptions;
+  readonly #stored: boolean;
+  readonly #enteredMs: number;
+  readonly #abort = new AbortController();
+  readonly #triedIds: string[] = [];
+  #stop: StopReason | null = null;
+  #attempt: Attempt | null = null;
+  #attempts = 0;
+  #waitedMs = 0;
+  #firstByteMs: number | null = null;
+  #waitingSinceMs: number | null = null;
+  #position: number | null = null;
+  #reportedMs = 0;
+  #reentered = false;
+
+  constructor(shared: RunnerShared, request: DispatchRequest, sink: ResponseSink, options: RunOptions) {
+    this.#shared = shared;
+    this.#request = request;
+    this.#sink = sink;
+    this.#options = options;
+    this.#stored = request.ticket.kind === 'stored';
+    this.#enteredMs = shared.clock.monotonicMs();
+  }
+
+  async execute(): Promise<DispatchResult> {
+    const { signal } = this.#options;
+    const onAbort = (): void => this.#stopFor(isDraining(signal.reason) ? 'draining' : 'client');
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    this.#shared.watchdog.watch(this);
+    try {
+      const result = await this.#run();
+      recordEnd(this.#shared.metrics, this.#request, result);
+      return result;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#shared.watchdog.unwatch(this);
+    }
+  }
+
+  sweep(nowMs: number): void {
+    this.#attempt?.sweep(nowMs);
+    if (this.#waitingSinceMs === null) return;
+    const { maxWaitMs } = this.#request.timeouts;
+    if (maxWaitMs !== null && this.#waitedMs + nowMs - this.#waitingSinceMs >= maxWaitMs) this.#stopFor('max_hold');
+    else if (nowMs - this.#reportedMs >= this.#shared.options.reportWaitingEveryMs) this.#report(nowMs);
+  }
+
+  async #run(): Promise<DispatchResult> {
+    const { pool } = this.#request.call;
+    const runtime = this.#shared.poolRuntimes(pool);
+    if (!runtime) {
+      return this.#rejected(new PilotlightError('no_capacity', `The pool ${pool} is not served here any more.`));
+    }
+    const refusal = this.#noCapacity();
+    if (refusal) return refusal;
+    let entry = await this.#wait(() => this.#enter(runtime));
+    for (;;) {
+      if ('error' in entry) return this.#orderFailed(entry.error);
+      if (entry.kind !== 'run') return this.#notRun(entry);
+      const { lease } = entry;
+      const end = await this.#tryOn(lease, runtime);
+      if (end.kind === 'answered') return await this.#answered(lease, end);
+      if (end.kind === 'failed') {
+        const plan = this.#planRetry(lease, end.failure, end.begun);
+        if (plan.kind === 'fail')
+          return await this.#settleFailure(lease, this.#errorOf(end.failure, plan.code), end.begun);
+        entry = await this.#wait(() => this.#again(lease, plan.exclude, plan.backoffMs));
+        continue;
+      }
+      if (this.#mayReenter(end.begun)) {
+        entry = await this.#wait(() => this.#enter(runtime));
+        continue;
+      }
+      return await this.#stopped(lease, end.begun);
+    }
+  }
+
+  /** 503 at once when nothing can ever come: no endpoint, and the autoscaler says why there will be none. */
+  #noCapacity(): DispatchResult | null {
+    const { pool } = this.#request.call;
+    if (!this.#shared.endpoints.isEmpty(pool)) return null;
+    const capacity = this.#shared.advisor.capacity(pool);
+    if (capacity.canCome) return null;
+    if (this.#stored) return { kind: 'handed_back', reason: 'no_capacity' };
+    const retryAfterMs = this.#retryAfterMs();
+    return this.#rejected(new PilotlightError('no_capacity', capacity.why, { retryAfterMs }));
+  }
+
+  #enter(runtime: PoolRuntime): Promise<Entry> {
+    const { call, ticket } = this.#request;
+    return runtime.order.enter(ticket, {
+      rank: () => runtime.ranker.rank(call),
+      signal: this.#abort.signal,
+      onWaiting: (position) => {
+        this.#position = position;
+        this.#report(this.#shared.clock.monotonicMs());
+      },
+    });
+  }
+
+  async #again(lease: Lease, exclude: boolean, backoffMs: number): Promise<Entry> {
+    if (backoffMs > 0) {
+      await this.#shared.clock.sleep(backoffMs, this.#abort.signal).catch(() => undefined);
+    }
+    return await lease.requeue(exclude ? lease.endpointId : '');
+  }
+
+  /** Runs a step that may wait for a slot; a failure of the ledger is a value here. */
+  async #wait(step: () => Promise<Entry>): Promise<Entry | { readonly error: PilotlightError }> {
+    this.#waitingSinceMs = this.#shared.clock.monotonicMs();
+    try {
+      return await step();
+    } catch (thrown) {
+      if (this.#abort.signal.aborted) return { kind: 'evicted', reason: 'withdrawn' };
+      if (thrown instanceof PilotlightError) return { error: thrown };
+      throw thrown;
+    } finally {
+      this.#waitedMs += this.#shared.clock.monotonicMs() - this.#waitingSinceMs;
+      this.#waitingSinceMs = null;
+      this.#position = null;
+    }
+  }
+
+  async #tryOn(lease: Lease, runtime: PoolRuntime): Promise<AttemptEnd> {
+    const { call, timeouts } = this.#request;
+    this.#attempts += 1;
+    const endpoint = this.#shared.endpoints.get(call.pool, lease.endpointId);
+    if (!endpoint) {
+      const message = 'The model server was removed just before the call was sent.';
+      return { kind: 'failed', failure: { reason: 'endpoint_gone', message }, begun: false };
+    }
+    const attempt = new Attempt(
+      { ...this.#shared, limits: this.#shared.options },
+      {
+        call,
+        endpointUrl: endpoint.url,
+        timeouts,
+        sink: this.#sink,
+        signal: this.#abort.signal,
+        onBegin: () => {
+          this.#firstByteMs = this.#shared.clock.monotonicMs() - this.#enteredMs;
+        },
+      },
+    );
+    const onLost = (): void => this.#stopFor('lease_lost');
+    lease.lost.addEventListener('abort', onLost, { once: true });
+    this.#attempt = attempt;
+    this.#shared.metrics.inFlight.inc({ pool: call.pool });
+    runtime.ranker.started(call, endpoint.id);
+    // A stop may have come between the grant and here.
+    const ended = attempt.run();
+    if (lease.lost.aborted) onLost();
+    if (this.#stop) attempt.stop();
+    const end = await ended;
+    this.#attempt = null;
+    lease.lost.removeEventListener('abort', onLost);
+    this.#shared.metrics.inFlight.dec({ pool: call.pool });
+    this.#told(runtime, endpoint.id, end);
+    return end;
+  }
+
+  #told(runtime: PoolRuntime, endpointId: string, end: AttemptEnd): void {
+    const { call } = this.#request;
+    const result = end.kind === 'failed' ? end.failure.reason : end.kind === 'answered' ? 'ok' : 'stopped';
+    const atFault = end.kind === 'failed' && failureRule(end.failure.reason).fault !== 'none';
+    runtime.ranker.finished(call, endpointId, atFault ? 'failed' : 'ok');
+    this.#shared.metrics.attemptsTotal.inc({ pool: call.pool, result });
+    if (result !== 'stopped') runtime.health.report(endpointId, result);
+  }
+
+  #planRetry(lease: Lease, failure: Failure, begun: boolean): ReturnType<typeof planRetry> {
+    const { call } = this.#request;
+    const { options, endpoints, random } = this.#shared;
+    this.#triedIds.push(lease.endpointId);
+    const plan = planRetry({
+      reason: failure.reason,
+      begun,
+      attempt: this.#attempts,
+      maxAttempts: this.#stored ? options.maxAttemptsStored : options.maxAttemptsHeld,
+      othersAvailable: endpoints.hasOther(call.pool, this.#triedIds),
+      jitter: random.next(),
+    });
+    const { reason } = failure;
+    const fields = { pool: call.pool, requestId: call.id, endpoint: lease.endpointId, attempt: this.#attempts, reason };
+    if (plan.kind === 'retry') this.#shared.metrics.retriesTotal.inc({ pool: call.pool, reason });
+    this.#shared.log.debug(fields, plan.kind === 'retry' ? 'attempt.retried' : 'attempt.failed');
+    return plan;
+  }
+
+  async #answered(lease: Lease, end: Answered): Promise<DispatchResult> {
+    const outcome: Outcome = {
+      kind: 'completed',
+      httpStatus: end.status,
+      code: null,
+      attempts: this.#attempts,
+      usage: end.usage,
+    };
+    const superseded = await this.#settle(lease, outcome);
+    if (superseded) return superseded;
+    const { endpointId } = lease;
+    return { kind: 'completed', outcome, usage: end.usage, endpointId, times: this.#times() };
+  }
+
+  async #settleFailure(
+    lease: Lease,
+    error: PilotlightError,
+    begun: boolean,
+    kind?: OutcomeKind,
+  ): Promise<DispatchResult> {
+    const result = this.#failed(error, kind ?? 'failed', begun);
+    return (await this.#settle(lease, result.outcome)) ?? result;
+  }
+
+  async #stopped(lease: Lease, begun: boolean): Promise<DispatchResult> {
+    if (this.#stop === 'lease_lost') {
+      // The ledger has given the slot up already; a settle would be refused, and stored work is run again.
+      if (this.#stored) return { kind: 'handed_back', reason: 'lease_lost' };
+      return this.#failed(leaseLost(this.#retryAfterMs()), 'failed', begun);
+    }
+    if (this.#stop === 'draining' && this.#stored) {
+      lease.release();
+      return { kind: 'handed_back', reason: 'draining' };
+    }
+    return await this.#settleFailure(lease, cancelled(), begun, 'cancelled');
+  }
+
+  /** Slot back, result durable (stored work only), outcome told to the ledger. Answers what came first, if not this. */
+  async #settle(lease: Lease, outcome: Outcome): Promise<DispatchResult | null> {
+    const { persist } = this.#options;
+    let recordRef: string | undefined;
+    if (this.#stored && persist) {
+      lease.release();
+      const stored = await this.#persisted(persist, outcome);
+      if (stored === null) return { kind: 'handed_back', reason: 'store_unavailable' };
+      recordRef = stored;
+    }
+    try {
+      const settled = await lease.settle(outcome, recordRef);
+      return settled.kind === 'already' && this.#stored ? { kind: 'superseded', outcome: settled.outcome } : null;
+    } catch (thrown) {
+      const fields = { pool: this.#request.call.pool, requestId: this.#request.call.id, err: asError(thrown) };
+      // A held call has its answer whatever the ledger knows; stored work is settled again from its record.
+      this.#shared.log.warn(fields, 'call.settle_failed');
+      return this.#stored ? { kind: 'handed_back', reason: 'queue_unavailable' } : null;
+    }
+  }
+
+  /** Tries until it works or the call is aborted (shutdown, cancel): the slot is free, only the result's bytes wait. */
+  async #persisted(persist: NonNullable<RunOptions['persist']>, outcome: Outcome): Promise<string | null> {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return await persist(outcome);
+      } catch (thrown) {
+        const { pool, id } = this.#request.call;
+        this.#shared.log.warn({ pool, requestId: id, failures, err: asError(thrown) }, 'result.persist_failed');
+      }
+      const backoffMs = this.#shared.options.persistBackoffMs * 2 ** Math.min(failures, 4);
+      await this.#shared.clock.sleep(backoffMs, this.#abort.signal).catch(() => undefined);
+      if (this.#abort.signal.aborted) return null;
+    }
+  }
+
+  #notRun(entry: Exclude<Entry, { kind: 'run' }>): DispatchResult {
+    switch (entry.kind) {
+      case 'rejected':
+        return this.#rejected(rejection(entry.reason, entry.limit, entry.usedPercent, this.#retryAfterMs()));
+      case 'done':
+        return { kind: 'superseded', outcome: entry.outcome };
+      case 'live':
+        if (this.#stored) return { kind: 'superseded', outcome: null };
+        return this.#failed(leaseLost(this.#retryAfterMs()), 'failed', false);
+      case 'evicted': {
+        if (this.#stored && (this.#stop === 'draining' || (this.#stop === null && entry.reason !== 'expired'))) {
+          return { kind: 'handed_back', reason: this.#stop ?? entry.reason };
+        }
+        const { error, outcome } = eviction(entry.reason, this.#stop, this.#retryAfterMs());
+        return this.#failed(error, outcome, false);
+      }
+    }
+  }
+
+  #orderFailed(error: PilotlightError): DispatchResult {
+    if (this.#stored) return { kind: 'handed_back', reason: error.code };
+    return this.#attempts === 0 ? this.#rejected(error) : this.#failed(error, 'failed', false);
+  }
+
+  /** A held call whose lease was lost before its first byte may queue once more; stored work returns to the backlog. */
+  #mayReenter(begun: boolean): boolean {
+    if (this.#stop !== 'lease_lost' || begun || this.#stored || this.#reentered) return false;
+    this.#reentered = true;
+    this.#stop = null;
+    return true;
+  }
+
+  #stopFor(reason: StopReason): void {
+    this.#stop ??= reason;
+    this.#attempt?.stop();
+    // A lost lease ends the attempt only: the call itself may enter again.
+    if (reason !== 'lease_lost') this.#abort.abort();
+  }
+
+  #report(nowMs: number): void {
+    if (this.#position === null || this.#stored) return;
+    this.#reportedMs = nowMs;
+    const { call, ticket } = this.#request;
+    this.#sink.waiting(this.#shared.advisor.status(call.pool, ticket.objective, this.#position));
+  }
+
+  #errorOf(failure: Failure, code: PilotlightError['code']): PilotlightError {
+    if (code !== 'attempts_exhausted') return new PilotlightError(code, failure.message);
+    const message = `The call failed on ${this.#attempts} model servers, the last time so: ${failure.message}`;
+    return new PilotlightError(code, message, { retryAfterMs: this.#retryAfterMs() });
+  }
+
+  #rejected(error: PilotlightError): DispatchResult {
+    return { kind: 'rejected', error };
+  }
+
+  #failed(error: PilotlightError, kind: OutcomeKind, begun: boolean): Extract<DispatchResult, { kind: 'failed' }> {
+    return failedResult({ error, kind, begun, attempts: this.#attempts, times: this.#times() });
+  }
+
+  #retryAfterMs(): number {
+    const { call, ticket } = this.#request;
+    return this.#shared.advisor.retryAfterMs(call.pool, ticket.objective);
+  }
+
+  #times(): DispatchTimes {
+    const totalMs = this.#shared.clock.monotonicMs() - this.#enteredMs;
+    return { waitedMs: this.#waitedMs, firstByteMs: this.#firstByteMs, totalMs };
+  }
+}
+
+/** A shutdown hands stored work back instead of cancelling it. */
+function isDraining(reason: unknown): boolean {
+  return reason instanceof PilotlightError && reason.code === 'draining';
+}

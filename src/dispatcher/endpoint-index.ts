@@ -1,0 +1,53 @@
+import type { Endpoint, EndpointDirectory } from '../core/endpoint.ts';
+import type { PoolKey } from '../core/objects.ts';
+
+/** The endpoints of every pool by id, kept in step with the directory. */
+export class EndpointIndex {
+  readonly #directory: EndpointDirectory;
+  readonly #onGone: (url: string) => void;
+  readonly #pools = new Map<PoolKey, ReadonlyMap<string, Endpoint>>();
+  readonly #unsubscribe: () => void;
+
+  /** `onGone` hears each address that no endpoint of its pool has any more. */
+  constructor(directory: EndpointDirectory, onGone: (url: string) => void) {
+    this.#directory = directory;
+    this.#onGone = onGone;
+    this.#unsubscribe = directory.onChange((pool) => this.#refresh(pool));
+  }
+
+  get(pool: PoolKey, endpointId: string): Endpoint | undefined {
+    return this.#of(pool).get(endpointId);
+  }
+
+  /** Whether the pool has an endpoint that may take a call and is not one of `triedIds`. */
+  hasOther(pool: PoolKey, triedIds: readonly string[]): boolean {
+    for (const endpoint of this.#of(pool).values()) {
+      if (!endpoint.draining && !triedIds.includes(endpoint.id)) return true;
+    }
+    return false;
+  }
+
+  isEmpty(pool: PoolKey): boolean {
+    return this.#of(pool).size === 0;
+  }
+
+  close(): void {
+    this.#unsubscribe();
+  }
+
+  #of(pool: PoolKey): ReadonlyMap<string, Endpoint> {
+    return this.#pools.get(pool) ?? this.#refresh(pool);
+  }
+
+  #refresh(pool: PoolKey): ReadonlyMap<string, Endpoint> {
+    const before = this.#pools.get(pool);
+    const now = new Map(this.#directory.list(pool).map((endpoint) => [endpoint.id, endpoint]));
+    if (now.size > 0) this.#pools.set(pool, now);
+    else this.#pools.delete(pool);
+    const urls = new Set([...now.values()].map((endpoint) => endpoint.url));
+    for (const endpoint of before?.values() ?? []) {
+      if (!urls.has(endpoint.url)) this.#onGone(endpoint.url);
+    }
+    return now;
+  }
+}

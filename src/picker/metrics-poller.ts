@@ -1,0 +1,105 @@
+import type { Clock } from '../core/clock.ts';
+import type { Endpoint, EndpointDirectory, EngineMetrics } from '../core/endpoint.ts';
+import { asError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { PoolKey } from '../core/objects.ts';
+import type { Random } from '../core/random.ts';
+import type { PickerMetrics } from './metrics.ts';
+import { readEngineMetrics } from './policy/engines.ts';
+import { DEFAULT_POLL_INTERVALS, nextPollMs, type PollIntervals } from './policy/poll-plan.ts';
+import type { EngineObservation, MetricsSource } from './ports.ts';
+
+export interface MetricsPollerDeps {
+  readonly pool: PoolKey;
+  readonly directory: EndpointDirectory;
+  readonly source: MetricsSource;
+  /** Whether a call of this process runs there now. */
+  readonly isBusy: (endpointId: string) => boolean;
+  readonly onObservation: (observation: EngineObservation) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: PickerMetrics;
+  readonly intervals?: PollIntervals;
+}
+
+/**
+ * Scrapes every endpoint of one pool, one request in flight each, for as long as the directory lists it. An idle
+ * endpoint that becomes busy is scraped fast from its next turn on. A scrape that fails changes nothing: the last
+ * observation stays until it is stale, and then its readers fall back to what they count themselves.
+ */
+export class MetricsPoller {
+  readonly #deps: MetricsPollerDeps;
+  readonly #intervals: PollIntervals;
+  readonly #loops = new Map<string, AbortController>();
+  readonly #unsubscribe: () => void;
+
+  constructor(deps: MetricsPollerDeps) {
+    this.#deps = deps;
+    this.#intervals = deps.intervals ?? DEFAULT_POLL_INTERVALS;
+    this.#unsubscribe = deps.directory.onChange((pool) => {
+      if (pool === deps.pool) this.#refresh();
+    });
+    this.#refresh();
+  }
+
+  /** Stops every loop; a scrape in flight is cut. */
+  close(): void {
+    this.#unsubscribe();
+    for (const loop of this.#loops.values()) loop.abort();
+    this.#loops.clear();
+  }
+
+  #refresh(): void {
+    const listed = this.#deps.directory.list(this.#deps.pool);
+    const ids = new Set(listed.map(({ id }) => id));
+    for (const [id, loop] of this.#loops) {
+      if (ids.has(id)) continue;
+      loop.abort();
+      this.#loops.delete(id);
+      this.#deps.metrics.forgetEndpoint(this.#deps.pool, id);
+    }
+    for (const endpoint of listed) {
+      if (this.#loops.has(endpoint.id)) continue;
+      const loop = new AbortController();
+      this.#loops.set(endpoint.id, loop);
+      void this.#poll(endpoint, loop.signal);
+    }
+  }
+
+  async #poll(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+    const { clock, random, isBusy } = this.#deps;
+    let failures = 0;
+    while (!signal.aborted) {
+      failures = (await this.#scrape(endpoint, signal, failures)) ? 0 : failures + 1;
+      const pauseMs = nextPollMs(this.#intervals, isBusy(endpoint.id), failures, random.next());
+      await clock.sleep(pauseMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #scrape(endpoint: Endpoint, signal: AbortSignal, failures: number): Promise<boolean> {
+    const { clock, source, pool, metrics, log } = this.#deps;
+    const startedAtEpochMs = clock.epochMs();
+    const startedAtMonotonicMs = clock.monotonicMs();
+    try {
+      const engine = readEngineMetrics(await source.scrape(endpoint.url, signal));
+      if (signal.aborted) return true;
+      metrics.scrapesTotal.inc({ pool, result: engine ? 'ok' : 'unknown_engine' });
+      if (engine) {
+        this.#report(endpoint.id, engine);
+        this.#deps.onObservation({ endpointId: endpoint.id, metrics: engine, startedAtEpochMs, startedAtMonotonicMs });
+      }
+      return engine !== null;
+    } catch (thrown) {
+      if (signal.aborted) return true;
+      metrics.scrapesTotal.inc({ pool, result: 'failed' });
+      if (failures === 0) log.debug({ pool, endpoint: endpoint.id, err: asError(thrown) }, 'scrape.failed');
+      return false;
+    }
+  }
+
+  #report(endpointId: string, engine: EngineMetrics): void {
+    const { pool, metrics } = this.#deps;
+    metrics.queueSize.set({ name: pool, model_server_pod: endpointId }, engine.waitingRequests);
+  }
+}
