@@ -51,7 +51,10 @@ function isSetting(name: string, text: string | undefined): text is string {
 
 function hint(name: string): string {
   const names = [...leafByName.keys()];
-  const close = closest(name.slice(PREFIX.length), names.map((known) => known.slice(PREFIX.length)));
+  const close = closest(
+    name.slice(PREFIX.length),
+    names.map((known) => known.slice(PREFIX.length)),
+  );
   if (close === undefined) return 'unset it, or see docs/configuration.md for the names';
   return suggestion(name, [PREFIX + close]);
 }

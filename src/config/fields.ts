@@ -57,7 +57,8 @@ export const objectName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, {
-    error: (issue) => `${show(issue.input)} is not a name; use a-z, 0-9, "-" and ".", starting and ending with a-z or 0-9`,
+    error: (issue) =>
+      `${show(issue.input)} is not a name; use a-z, 0-9, "-" and ".", starting and ending with a-z or 0-9`,
   });
 
 /** Name of a namespace or of an entry in a list: a DNS label. */

@@ -6,7 +6,13 @@ import { type FlagSetting, flagLayer } from './flags.ts';
 import { anonymousIdentity, checkCallers, readTenants } from './identities.ts';
 import { type Layer, layerOf, mergeLayers, sourceOf, treeOf } from './layers.ts';
 import { formatPath, hasErrors, type Problem } from './problem.ts';
-import { API_VERSION, CONFIGURATION_KIND, configurationSchema, type ParsedSettings, SETTINGS } from './schema/configuration.ts';
+import {
+  API_VERSION,
+  CONFIGURATION_KIND,
+  configurationSchema,
+  type ParsedSettings,
+  SETTINGS,
+} from './schema/configuration.ts';
 import { explainIssues } from './schema-problems.ts';
 import type { YamlDocument } from './yaml-documents.ts';
 import { writtenFormOf } from './json-schema.ts';
@@ -94,7 +100,8 @@ function parseSections(tree: Record<string, unknown>, report: Report): Partial<P
     if (parsed.success) settings[name] = parsed.data;
     else {
       const issues = parsed.error.issues.map((issue) => ({ ...issue, path: [name, ...issue.path] }));
-      for (const { path, message, onKey } of explainIssues(issues, SETTINGS, tree)) report(path, message, 'error', onKey);
+      for (const { path, message, onKey } of explainIssues(issues, SETTINGS, tree))
+        report(path, message, 'error', onKey);
     }
   }
   return settings as Partial<ParsedSettings>;

@@ -77,11 +77,7 @@ function explainUnion(issue: Extract<Issue, { code: 'invalid_union' }>, wanted: 
   return issue.message === 'Invalid input' ? `${show(issue.input)} is not ${wanted}` : issue.message;
 }
 
-function explainBound(
-  issue: Extract<Issue, { code: 'too_small' | 'too_big' }>,
-  bound: string,
-  wanted: string,
-): string {
+function explainBound(issue: Extract<Issue, { code: 'too_small' | 'too_big' }>, bound: string, wanted: string): string {
   switch (issue.origin) {
     case 'string':
       return issue.code === 'too_small' ? 'must not be empty' : `must have ${bound} characters`;

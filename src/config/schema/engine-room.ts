@@ -14,7 +14,9 @@ export const dispatcherSection = z
 
 export const autoscalerSection = z
   .strictObject({
-    tick: positiveDuration.prefault('2s').describe('How often a pool with demand or replicas is looked at. Work for a sleeping pool is seen at once.'),
+    tick: positiveDuration
+      .prefault('2s')
+      .describe('How often a pool with demand or replicas is looked at. Work for a sleeping pool is seen at once.'),
     idleTick: positiveDuration.prefault('10s').describe('How often a pool at zero without demand is looked at.'),
   })
   .prefault({})

@@ -9,7 +9,9 @@ export const limitsSection = z
     body: size.prefault('10Mi').describe('One request body. Beyond it: 413.'),
     heldBytes: size.prefault('1Gi').describe('Bodies of held calls in this process, reserved before reading.'),
     heldCalls: count.default(10_000).describe('Held calls in this process.'),
-    storedRequests: count.default(50_000).describe('Stored requests of one objective in its pool (an ObjectivePolicy may change it).'),
+    storedRequests: count
+      .default(50_000)
+      .describe('Stored requests of one objective in its pool (an ObjectivePolicy may change it).'),
     storedBytes: size.prefault('1Gi').describe('Their bytes (an ObjectivePolicy may change it).'),
     poolRequests: count
       .default(100_000)

@@ -1,7 +1,12 @@
 import { z } from 'zod';
 import { positiveDuration } from '../fields.ts';
 
-const weight = z.int().min(0).max(1_000).default(1).describe('Its part in the sum of scores. 0 = computed, without effect.');
+const weight = z
+  .int()
+  .min(0)
+  .max(1_000)
+  .default(1)
+  .describe('Its part in the sum of scores. 0 = computed, without effect.');
 const none = z.strictObject({}).prefault({});
 
 /** Plugin names as the llm-d router spells them, so that a profile reads the same in both. */

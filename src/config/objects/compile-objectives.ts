@@ -1,0 +1,121 @@
+import type { ObjectiveSpec, PoolKey, PoolSpec } from '../../core/objects.ts';
+import type { ObjectSet, SourceObject } from './parse-objects.ts';
+import { type Reporter, titleOf } from './report.ts';
+import { OBJECTIVE_CLASS_LABEL } from './schema/inference-objective.ts';
+import { DEFAULT_OBJECTIVE_POLICY, type ObjectivePolicySpec } from './schema/objective-policy.ts';
+
+type Objective = SourceObject<'InferenceObjective'>;
+type Policy = SourceObject<'ObjectivePolicy'>;
+
+export interface StoredLimits {
+  readonly storedRequests: number;
+  readonly storedBytes: number;
+}
+
+/** An objective and the class it belongs to, if any. */
+export interface ClassedObjective {
+  readonly spec: ObjectiveSpec;
+  readonly className: string | null;
+}
+
+/** Every objective with its policy's settings filled in, in the order of the objects. */
+export function compileObjectives(
+  objects: ObjectSet,
+  pools: ReadonlyMap<PoolKey, PoolSpec>,
+  limits: StoredLimits,
+  report: Reporter,
+): ClassedObjective[] {
+  const policies = assignPolicies(objects, report);
+  return objects.objectives.map((objective) => {
+    const { namespace, name, spec } = objective;
+    const pool = `${namespace}/${spec.poolRef.name}`;
+    if (
+      !pools.has(pool) &&
+      !objects.broken.has(`InferencePool ${pool}`) &&
+      !objects.broken.has(`ScalePolicy ${pool}`)
+    ) {
+      const why = `there is no pool "${spec.poolRef.name}" in namespace "${namespace}"; add it or correct the name`;
+      report.error(objective, ['spec', 'poolRef', 'name'], why);
+    }
+    const policy = policies.get(objective)?.spec ?? DEFAULT_OBJECTIVE_POLICY;
+    return {
+      spec: objectiveSpec({ namespace, name, pool, priority: spec.priority }, policy, limits),
+      className: objective.labels[OBJECTIVE_CLASS_LABEL] ?? null,
+    };
+  });
+}
+
+/** An objective's settings; `policy` says nothing = defaults, of which two depend on priority and activation. */
+export function objectiveSpec(
+  objective: Pick<ObjectiveSpec, 'namespace' | 'name' | 'pool' | 'priority'>,
+  policy: ObjectivePolicySpec,
+  limits: StoredLimits,
+): ObjectiveSpec {
+  return {
+    ...objective,
+    activation: policy.activation,
+    maxWaitMs: policy.maxWait,
+    queueTtlMs: policy.queueTtl ?? null,
+    defaultDeadlineMs: policy.defaultDeadline ?? null,
+    shedAtPercent: policy.shedAtPercent ?? defaultShedAtPercent(objective.priority),
+    mayExtendKeepWarm: policy.mayExtendKeepWarm ?? policy.activation === 'Immediate',
+    maxStoredRequests: policy.limits.storedRequests ?? limits.storedRequests,
+    maxStoredBytes: policy.limits.storedBytes ?? limits.storedBytes,
+  };
+}
+
+/** Sheddable work leaves half of a pool's budget to others; critical work may fill it almost. */
+function defaultShedAtPercent(priority: number): number {
+  if (priority < 0) return 50;
+  return priority < 100 ? 90 : 99;
+}
+
+/** The one policy of each objective: a reference by name comes before a class, an older policy before a newer one. */
+function assignPolicies(objects: ObjectSet, report: Reporter): Map<Objective, Policy> {
+  const assigned = new Map<Objective, Policy>();
+  const assign = (policy: Policy, objective: Objective, at: readonly PropertyKey[]) => {
+    const owner = assigned.get(objective);
+    if (owner === undefined) assigned.set(objective, policy);
+    else if (owner !== policy) {
+      const why = `objective "${objective.name}" already follows ${titleOf(owner)} (${owner.document.locate([])}); name it in one policy only`;
+      report.warn(policy, at, why, 'Conflicted');
+    }
+  };
+  for (const policy of objects.objectivePolicies) {
+    checkPolicy(policy, report);
+    for (const [index, { name }] of policy.spec.targetRefs.entries()) {
+      const at = ['spec', 'targetRefs', index, 'name'];
+      const key = `${policy.namespace}/${name}`;
+      const objective = objects.objectives.find((one) => one.key === key);
+      if (objective) assign(policy, objective, at);
+      else if (!objects.broken.has(`InferenceObjective ${key}`)) {
+        const why = `there is no InferenceObjective "${name}" in namespace "${policy.namespace}"; add it or correct the name`;
+        report.error(policy, at, why);
+      }
+    }
+  }
+  const byName = new Set(assigned.keys());
+  for (const policy of objects.objectivePolicies) {
+    const { className } = policy.spec;
+    if (className === undefined) continue;
+    const members = objects.objectives.filter(
+      (one) => one.namespace === policy.namespace && one.labels[OBJECTIVE_CLASS_LABEL] === className,
+    );
+    for (const objective of members) if (!byName.has(objective)) assign(policy, objective, ['spec', 'className']);
+    if (members.length > 0) continue;
+    const why = `no InferenceObjective has the label ${OBJECTIVE_CLASS_LABEL}: ${className}; add it to those that are meant`;
+    report.warn(policy, ['spec', 'className'], why, 'NotReady');
+  }
+  return assigned;
+}
+
+function checkPolicy(policy: Policy, report: Reporter): void {
+  const { targetRefs, className, activation, maxWait, queueTtl } = policy.spec;
+  if (targetRefs.length === 0 && className === undefined) {
+    report.error(policy, ['spec'], 'applies to nothing; add targetRefs: [{name: …}] or className');
+  }
+  if (activation === 'Batched' && queueTtl !== undefined && queueTtl <= maxWait) {
+    const why = 'is not longer than maxWait, so Batched work may be evicted before it wakes the pool; raise it';
+    report.warn(policy, ['spec', 'queueTtl'], why);
+  }
+}

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { objectName, text } from '../../fields.ts';
+import { objectSchema } from './metadata.ts';
+
+export const POOL_GROUP = 'inference.networking.k8s.io';
+
+/** Which pods belong to a pool and where they listen; limits as in the InferencePool CRD. */
+export const selector = z.strictObject({
+  matchLabels: z
+    .record(text(317), z.string().max(63))
+    .refine((labels) => Object.keys(labels).length >= 1 && Object.keys(labels).length <= 64, {
+      error: 'must have 1 to 64 labels',
+    }),
+});
+
+export const targetPorts = z
+  .array(z.strictObject({ number: z.int().min(1).max(65_535) }))
+  .min(1)
+  .max(8)
+  .superRefine((ports, context) => {
+    for (const [index, port] of ports.entries()) {
+      if (ports.findIndex((other) => other.number === port.number) === index) continue;
+      context.addIssue({
+        code: 'custom',
+        path: [index, 'number'],
+        message: `port ${port.number} is listed twice; remove one`,
+      });
+    }
+  });
+
+export const inferencePool = objectSchema(
+  [`${POOL_GROUP}/v1`],
+  'InferencePool',
+  z.strictObject({
+    selector,
+    targetPorts,
+    appProtocol: z.enum(['http', 'kubernetes.io/h2c']).default('http'),
+    // Read by the gateway in Kubernetes; here for the sake of using the same file.
+    endpointPickerRef: z
+      .strictObject({
+        group: z.string().max(253).default(''),
+        kind: text(63).default('Service'),
+        name: objectName,
+        port: z.strictObject({ number: z.int().min(1).max(65_535) }).optional(),
+        failureMode: z.enum(['FailClose', 'FailOpen']).default('FailClose'),
+      })
+      .optional(),
+  }),
+);
+
+/** A reference to a pool in the same namespace. */
+export const poolRef = z.strictObject({
+  group: z.literal(POOL_GROUP).default(POOL_GROUP),
+  kind: z.literal('InferencePool').default('InferencePool'),
+  name: objectName,
+});

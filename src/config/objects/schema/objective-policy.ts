@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { labelName, objectName, percent, positiveDuration, size } from '../../fields.ts';
+import { API_VERSION } from '../../schema/configuration.ts';
+import { OBJECTIVE_VERSIONS } from './inference-objective.ts';
+import { objectSchema } from './metadata.ts';
+
+const groups = OBJECTIVE_VERSIONS.map((version) => version.slice(0, version.indexOf('/')));
+const [currentGroup = '', ...olderGroups] = groups;
+
+const spec = z.strictObject({
+  targetRefs: z
+    .array(
+      z.strictObject({
+        group: z.enum([currentGroup, ...olderGroups]).default(currentGroup),
+        kind: z.literal('InferenceObjective').default('InferenceObjective'),
+        name: objectName,
+      }),
+    )
+    .max(256)
+    .default([])
+    .describe('Objectives it applies to.'),
+  className: labelName
+    .optional()
+    .describe('Applies to every InferenceObjective labelled pilotlight.dev/objective-class with this value.'),
+  activation: z
+    .enum(['Immediate', 'Batched'])
+    .default('Immediate')
+    .describe('Immediate: one request wakes the pool. Batched: when enough work has gathered, or at maxWait.'),
+  maxWait: positiveDuration
+    .prefault('1h')
+    .describe('The oldest queued request wakes the pool at this age, whatever the activation.'),
+  queueTtl: positiveDuration.optional().describe('Queued longer than this: evicted. Absent: never.'),
+  defaultDeadline: positiveDuration
+    .optional()
+    .describe('Deadline of a stored request that names none, from its acceptance. Absent: none.'),
+  shedAtPercent: percent
+    .optional()
+    .describe(
+      "Refused once this percent of the pool's budget is used. Default by priority: < 0: 50, 0–99: 90, ≥ 100: 99.",
+    ),
+  mayExtendKeepWarm: z
+    .boolean()
+    .optional()
+    .describe('Whether its requests restart the keep-warm time. Default: true for Immediate, false for Batched.'),
+  limits: z
+    .strictObject({
+      storedRequests: z.int().min(1).max(100_000_000).optional(),
+      storedBytes: size.optional(),
+    })
+    .prefault({})
+    .describe(
+      'Stored requests in its pool. Absent: limits.storedRequests and limits.storedBytes of the configuration.',
+    ),
+});
+
+export const objectivePolicy = objectSchema([API_VERSION], 'ObjectivePolicy', spec);
+
+export type ObjectivePolicySpec = z.output<typeof spec>;
+
+/** What holds for an objective without a policy. */
+export const DEFAULT_OBJECTIVE_POLICY: ObjectivePolicySpec = spec.parse({});
