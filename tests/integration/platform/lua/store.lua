@@ -1,0 +1,2 @@
+-- KEYS: value. ARGV: bytes.
+return redis.call('SET', KEYS[1], ARGV[1])
