@@ -5,8 +5,7 @@ import { scramble } from './text-hash.ts';
  * every shorter one, and a cut answer can be checked byte for byte. The first tokens say what it is.
  * No token holds a character that JSON escapes.
  */
-const PREAMBLE = ['Simulated', ' text', ' from', ' pilotlight', ' model-sim', '', ':'] as const;
-const SEED_INDEX = 5;
+const PREAMBLE = ['Simulated', ' text', ' from', ' pilotlight', ' model-sim'] as const;
 /** A full stop after so many tokens, about the length of an English sentence. */
 const SENTENCE_TOKENS = 14;
 
@@ -25,9 +24,9 @@ export function fillerText(seed: number, from: number, to: number): string {
 }
 
 function fillerToken(seed: number, index: number): string {
-  if (index === SEED_INDEX) return ` ${(seed >>> 0).toString(16).padStart(8, '0')}`;
   const preamble = PREAMBLE[index];
   if (preamble !== undefined) return preamble;
+  if (index === PREAMBLE.length) return ` ${(seed >>> 0).toString(16).padStart(8, '0')}:`;
   if (index % SENTENCE_TOKENS === 0) return '.';
   const draw = scramble(seed ^ Math.imul(index, 0x9e3779b9)) >>> 0;
   return ` ${WORDS[draw % WORDS.length] ?? ''}`;
