@@ -31,6 +31,9 @@ export interface WaitStatus {
 export interface ResponseHead {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** In the live order, before the slot; told to the client. */
+  readonly waitedMs?: number;
+  readonly endpointId?: string;
 }
 
 /** Takes one answer. The dispatcher calls `begin` once, then `write` until `end`; nothing after an error. */

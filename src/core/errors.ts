@@ -1,5 +1,5 @@
 /**
- * Every failure Pilotlight reports, in one place. `code` is stable: HTTP bodies, logs and docs/reference/errors.md use it.
+ * Every failure Pilotlight reports, in one place. `code` is stable: HTTP bodies, logs and docs/errors.md use it.
  * `type` and `httpStatus` follow the OpenAI error envelope: 429 = busy, 503 = no capacity, never 404 for a sleeping model.
  */
 const CATALOGUE = {
@@ -19,6 +19,7 @@ const CATALOGUE = {
   route_not_found: { httpStatus: 404, type: 'invalid_request_error', retryable: false },
   method_not_allowed: { httpStatus: 405, type: 'invalid_request_error', retryable: false },
   request_cancelled: { httpStatus: 499, type: 'request_cancelled', retryable: false },
+  request_timeout: { httpStatus: 408, type: 'invalid_request_error', retryable: true },
   job_not_finished: { httpStatus: 409, type: 'invalid_request_error', retryable: false },
   job_already_finished: { httpStatus: 409, type: 'invalid_request_error', retryable: false },
   body_too_large: { httpStatus: 413, type: 'invalid_request_error', retryable: false },

@@ -31,6 +31,8 @@ export interface JobView {
   readonly finishedAtEpochMs: number | null;
   /** After this the result is gone. Null while unfinished. */
   readonly resultExpiresAtEpochMs: number | null;
+  /** Requests before it in its pool's order, 0 = next; absent when nobody knows (not in the live order, or running). */
+  readonly position?: number;
 }
 
 export interface JobResult {

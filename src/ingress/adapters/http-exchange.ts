@@ -1,0 +1,138 @@
+import type { Request, Response } from 'express';
+import { PilotlightError } from '../../core/errors.ts';
+import type { Identity } from '../../core/identity.ts';
+import { type Exchange, type HandlerDeps, reportable, sendError } from '../exchange.ts';
+import type { HeldBudget, Hold } from '../held-budget.ts';
+import { saneRequestId } from '../policy/answer-headers.ts';
+import { errorAnswer } from '../policy/error-answer.ts';
+import type { Authenticator, ReadinessSource } from '../ports.ts';
+import { readBody } from './read-body.ts';
+
+export interface ExchangeDeps extends HandlerDeps {
+  readonly authenticator: Authenticator;
+  readonly readiness: ReadinessSource;
+  readonly budget: HeldBudget;
+}
+
+/** An unread body up to this size is read and thrown away, so that its connection stays usable. */
+const MAX_DISCARDED_BYTES = 65_536;
+
+/** How long a refused client may go on sending before its connection is cut, so that it can still read the refusal. */
+const LINGER_MS = 2_000;
+
+interface OpenRequest {
+  readonly requestId: string;
+  readonly req: Request;
+  readonly writer: Response;
+  readonly signal: AbortSignal;
+}
+
+/** Runs a handler that needs no body, for an authenticated caller. `route` is the metrics label. */
+export async function withCaller(
+  deps: ExchangeDeps,
+  route: string,
+  req: Request,
+  res: Response,
+  handle: (exchange: Exchange) => void | Promise<void>,
+): Promise<void> {
+  const opened = openRequest(deps, route, req, res);
+  try {
+    const identity = deps.authenticator.authenticate(req.headers);
+    if (identity instanceof PilotlightError) sendError(opened, deps.metrics, identity);
+    else await handle(exchangeOf(opened, identity));
+  } catch (thrown) {
+    sendError(opened, deps.metrics, reportable(thrown, deps.log, opened.requestId));
+  }
+}
+
+/**
+ * Runs a handler with the request's body, inside the budget of held calls. Not an async function: its frame would keep
+ * the body as received while the call waits.
+ */
+export function withBody(
+  deps: ExchangeDeps,
+  route: string,
+  req: Request,
+  res: Response,
+  handle: (exchange: Exchange, body: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const opened = openRequest(deps, route, req, res);
+  const caller = admit(deps, req);
+  if (caller instanceof PilotlightError) return refuseUnread(deps, opened, caller);
+  const { identity, hold } = caller;
+  res.once('close', () => hold.release());
+  const fail = (thrown: unknown) => {
+    hold.release();
+    return refuseUnread(deps, opened, reportable(thrown, deps.log, opened.requestId));
+  };
+  const reading = readBody(req, res, hold, deps.settings.maxBodyBytes);
+  if (reading instanceof PilotlightError) return fail(reading);
+  return reading.then((body) => handle(exchangeOf(opened, identity), body)).catch(fail);
+}
+
+function openRequest({ ids, metrics }: ExchangeDeps, path: string, req: Request, res: Response): OpenRequest {
+  const gone = new AbortController();
+  res.once('close', () => {
+    if (!res.writableFinished) {
+      gone.abort(new PilotlightError('request_cancelled', 'The client closed the connection.'));
+    }
+    metrics.requests.inc({ path, status_class: res.headersSent ? `${Math.floor(res.statusCode / 100)}xx` : 'left' });
+  });
+  const requestId = saneRequestId(req.headers['x-request-id']) ?? ids.requestId();
+  return { requestId, req, writer: res, signal: gone.signal };
+}
+
+function exchangeOf({ requestId, req, writer, signal }: OpenRequest, identity: Identity): Exchange {
+  return { requestId, identity, headers: req.headers, writer, signal };
+}
+
+/** Who calls, with a place among the held calls; decided before a byte of the body is read. */
+function admit(deps: ExchangeDeps, req: Request): { identity: Identity; hold: Hold } | PilotlightError {
+  const readiness = deps.readiness.readiness();
+  if (readiness.kind === 'draining') {
+    return new PilotlightError('draining', `This replica is shutting down: ${readiness.reason}. Try again.`);
+  }
+  const identity = deps.authenticator.authenticate(req.headers);
+  if (identity instanceof PilotlightError) return identity;
+  const hold = deps.budget.hold();
+  return hold instanceof PilotlightError ? hold : { identity, hold };
+}
+
+/**
+ * Answers with an error while the client may still be sending. Cutting it off at once would reset the connection before
+ * it reads the answer; so what it sends is thrown away for a moment, then the connection ends.
+ */
+function refuseUnread(deps: ExchangeDeps, opened: OpenRequest, error: PilotlightError): Promise<void> {
+  const { req, writer: res, requestId } = opened;
+  const sentBytes = Number(req.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  const hasNoBody = req.headers['transfer-encoding'] === undefined && req.headers['content-length'] === undefined;
+  if (req.complete || hasNoBody || (sentBytes <= MAX_DISCARDED_BYTES && error.code !== 'draining')) {
+    sendError(opened, deps.metrics, error, error.code === 'draining' ? { connection: 'close' } : {});
+    return Promise.resolve();
+  }
+  if (res.destroyed || res.headersSent) return Promise.resolve();
+  deps.metrics.errors.inc({ code: error.code });
+  const answer = errorAnswer(error);
+  const length = String(Buffer.byteLength(answer.body));
+  res.writeHead(answer.status, {
+    ...answer.headers,
+    'x-request-id': requestId,
+    'content-length': length,
+    connection: 'close',
+  });
+  res.write(answer.body);
+  return lingerAndEnd(req, res);
+}
+
+function lingerAndEnd(req: Request, res: Response): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      req.off('end', finish).off('close', finish);
+      res.end();
+      resolve();
+    };
+    const timer = setTimeout(finish, LINGER_MS);
+    req.on('end', finish).on('close', finish).resume();
+  });
+}

@@ -1,0 +1,126 @@
+import type { ApiPath } from '../core/call.ts';
+import type { DispatchRequest, DispatchResult } from '../core/dispatch.ts';
+import { PilotlightError } from '../core/errors.ts';
+import { formatDuration } from '../core/units.ts';
+import { type Exchange, type HandlerDeps, reportable, retold, sendError, withRetryAfter } from './exchange.ts';
+import { HeldAnswer } from './held-answer.ts';
+import { submitJob } from './job-handler.ts';
+import { forwardedCallHeaders } from './policy/answer-headers.ts';
+import { heldRequest, promptTextOf } from './policy/build-request.ts';
+import { jobFromCall } from './policy/job-submission.ts';
+import { type ParsedCall, parseCall, servedBody } from './policy/parse-call.ts';
+import { parsePrefer } from './policy/prefer.ts';
+import { routeCall } from './routing.ts';
+
+/**
+ * Answers one call on an OpenAI path: validates all of it, then waits for a slot with the client on the line, or stores
+ * it as a job if the client prefers so. Parsing is done before the first wait, so that a waiting call holds its bytes only.
+ */
+export function answerCall(deps: HandlerDeps, path: ApiPath, exchange: Exchange, body: Uint8Array): Promise<void> {
+  const parsed = parseCall(path, body);
+  if (parsed instanceof PilotlightError) return refuse(deps, exchange, parsed);
+  const preference = parsePrefer(exchange.headers.prefer);
+  if (preference.respondAsync) {
+    const submission = jobFromCall(path, parsed.fields, parsed.text);
+    if (submission instanceof PilotlightError) return refuse(deps, exchange, submission);
+    return submitJob(deps, exchange, submission, preference);
+  }
+  const held = prepare(deps, exchange, parsed, body);
+  return held instanceof PilotlightError ? refuse(deps, exchange, held) : runHeld(deps, exchange, held);
+}
+
+interface PreparedCall {
+  readonly request: DispatchRequest;
+  /** Lets go of the parsed body; the prompt text is made from the bytes from then on. */
+  readonly dropTree: () => void;
+}
+
+function prepare(
+  deps: HandlerDeps,
+  exchange: Exchange,
+  { path, fields, text, promptText }: ParsedCall,
+  received: Uint8Array,
+): PreparedCall | PilotlightError {
+  const route = routeCall(deps, exchange, { fields, objective: null, at: '' });
+  if (route instanceof PilotlightError) return route;
+  const body = servedBody(received, text, fields.model, route.resolution.servedModel);
+  let fromTree: (() => string) | null = promptText;
+  const request = heldRequest(
+    {
+      ...route,
+      id: deps.ids.requestId(),
+      path,
+      fields,
+      body,
+      promptText: () => fromTree?.() ?? promptTextOf(path, body),
+      forwardHeaders: forwardedCallHeaders(exchange.headers, exchange.requestId),
+      nowEpochMs: deps.clock.epochMs(),
+    },
+    deps.settings,
+  );
+  return {
+    request,
+    dropTree() {
+      fromTree = null;
+    },
+  };
+}
+
+async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTree }: PreparedCall): Promise<void> {
+  const { settings, clock } = deps;
+  const { requestId, writer, signal } = exchange;
+  const answer = new HeldAnswer({
+    writer,
+    clock,
+    requestId,
+    stream: request.call.stream,
+    clientStallTimeoutMs: settings.clientStallTimeoutMs,
+    exposeEndpoint: settings.exposeEndpoint,
+    onWaiting: dropTree,
+  });
+  let error: PilotlightError | null;
+  try {
+    error = errorOf(await deps.runner.run(request, answer, { signal }));
+  } catch (thrown) {
+    error = signal.aborted ? null : reportable(thrown, deps.log, requestId);
+  }
+  if (signal.aborted) {
+    answer.abandon();
+  } else if (error) {
+    deps.metrics.errors.inc({ code: error.code });
+    answer.fail(forCaller(deps, request, error));
+  }
+}
+
+function errorOf(result: DispatchResult): PilotlightError | null {
+  switch (result.kind) {
+    case 'completed':
+      return null;
+    case 'rejected':
+    case 'failed':
+      return result.error;
+    case 'handed_back':
+      return new PilotlightError('queue_unavailable', `The call could not be queued: ${result.reason}. Try again.`);
+    case 'superseded':
+      return new PilotlightError('internal_error', 'A call with this id is already being run.');
+  }
+}
+
+/** Adds what only this place knows: when to come back, and the other way to ask. */
+function forCaller(
+  deps: HandlerDeps,
+  { ticket, call, timeouts }: DispatchRequest,
+  error: PilotlightError,
+): PilotlightError {
+  const timed = withRetryAfter(error, () => deps.advisor.retryAfterMs(call.pool, ticket.objective));
+  if (timed.code !== 'max_hold_exceeded') return timed;
+  const waited = formatDuration(timeouts.maxWaitMs ?? 0);
+  const limit = call.stream ? 'maxStreamHold' : 'maxHold';
+  const message = `No slot became free within ${waited} (limit ${limit}). To wait longer send it as a job: POST /v1/jobs.`;
+  return retold(timed, message, timed.retryAfterMs);
+}
+
+function refuse(deps: HandlerDeps, exchange: Exchange, error: PilotlightError): Promise<void> {
+  sendError(exchange, deps.metrics, error);
+  return Promise.resolve();
+}

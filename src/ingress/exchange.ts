@@ -1,0 +1,95 @@
+import type { Clock } from '../core/clock.ts';
+import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
+import { PilotlightError } from '../core/errors.ts';
+import type { Identity } from '../core/identity.ts';
+import type { JobService } from '../core/jobs.ts';
+import type { Logger } from '../core/logger.ts';
+import type { CatalogSource } from '../core/objects.ts';
+import type { IngressMetrics } from './metrics.ts';
+import { errorAnswer } from './policy/error-answer.ts';
+import type { AnswerWriter, CallHeaders, IdSource } from './ports.ts';
+import type { IngressSettings } from './settings.ts';
+
+/** What handlers work with. */
+export interface HandlerDeps {
+  readonly catalog: CatalogSource;
+  readonly runner: CallRunner;
+  readonly jobs: JobService;
+  readonly advisor: WaitAdvisor;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly log: Logger;
+  readonly metrics: IngressMetrics;
+  readonly settings: IngressSettings;
+}
+
+/** One authenticated request and its answer. */
+export interface Exchange {
+  /** As answered in x-request-id: the caller's own if it sent a sane one. */
+  readonly requestId: string;
+  readonly identity: Identity;
+  readonly headers: CallHeaders;
+  readonly writer: AnswerWriter;
+  /** Aborts as soon as the client is gone. */
+  readonly signal: AbortSignal;
+}
+
+type Answered = Pick<Exchange, 'requestId' | 'writer'>;
+
+/** Answers with a JSON value. Does nothing when the client is gone. */
+export function sendJson(
+  exchange: Answered,
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
+  sendText(exchange, status, JSON.stringify(value), { 'content-type': 'application/json; charset=utf-8', ...headers });
+}
+
+/** Answers with the error's status and envelope. */
+export function sendError(
+  exchange: Answered,
+  metrics: IngressMetrics,
+  error: PilotlightError,
+  headers: Record<string, string> = {},
+): void {
+  if (exchange.writer.destroyed) return;
+  metrics.errors.inc({ code: error.code });
+  const answer = errorAnswer(error);
+  sendText(exchange, answer.status, answer.body, { ...answer.headers, ...headers });
+}
+
+/** What went wrong, as an error for the caller. Anything unforeseen is logged and told without details. */
+export function reportable(thrown: unknown, log: Logger, requestId: string): PilotlightError {
+  if (thrown instanceof PilotlightError) return thrown;
+  log.error({ requestId, err: thrown }, 'request.crashed');
+  return new PilotlightError('internal_error', `Something went wrong here; the logs have it under ${requestId}.`);
+}
+
+/** The same error with a time to come back, where it has none of its own. */
+export function withRetryAfter(error: PilotlightError, retryAfterMs: () => number): PilotlightError {
+  const wantsOne = error.httpStatus === 429 || error.httpStatus === 503;
+  if (!wantsOne || error.retryAfterMs !== null) return error;
+  return retold(error, error.message, retryAfterMs());
+}
+
+/** The same error in other words. */
+export function retold(error: PilotlightError, message: string, retryAfterMs: number | null): PilotlightError {
+  return new PilotlightError(error.code, message, {
+    cause: error.cause,
+    ...(error.param !== null && { param: error.param }),
+    ...(retryAfterMs !== null && { retryAfterMs }),
+  });
+}
+
+function sendText(
+  { requestId, writer }: Answered,
+  status: number,
+  body: string,
+  headers: Record<string, string>,
+): void {
+  if (writer.destroyed || writer.headersSent) return;
+  const bytes = Buffer.from(body);
+  writer.writeHead(status, { ...headers, 'x-request-id': requestId, 'content-length': String(bytes.length) });
+  writer.end(bytes);
+}

@@ -1,0 +1,239 @@
+import type { Clock } from '../core/clock.ts';
+import type { ResponseHead, ResponseSink, WaitStatus } from '../core/dispatch.ts';
+import { PilotlightError } from '../core/errors.ts';
+import { forwardedAnswerHeaders } from './policy/answer-headers.ts';
+import { errorAnswer, errorEvent } from './policy/error-answer.ts';
+import { ANNOUNCE_AFTER_MS, COMMENT_EVERY_MS, lastEventEnd, waitComment } from './policy/stream-events.ts';
+import type { AnswerWriter } from './ports.ts';
+
+export interface HeldAnswerOptions {
+  readonly writer: AnswerWriter;
+  readonly clock: Clock;
+  readonly requestId: string;
+  readonly stream: boolean;
+  readonly clientStallTimeoutMs: number;
+  readonly exposeEndpoint: boolean;
+  /** Called when the call starts to wait for a slot. */
+  readonly onWaiting: () => void;
+}
+
+/** Refusals of model servers are short; a longer one is cut. */
+const MAX_REFUSAL_BYTES = 65_536;
+
+/** No event of a chat stream is longer; what seems so is passed on in pieces. */
+const MAX_PARTIAL_EVENT_BYTES = 1_048_576;
+
+const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+  // Asks nginx-like proxies not to buffer.
+  'x-accel-buffering': 'no',
+};
+
+/**
+ * The answer to one held call.
+ *
+ * | state     | the client has                  | leaves by                                                              |
+ * | --------- | ------------------------------- | ---------------------------------------------------------------------- |
+ * | fresh     | nothing                         | long wait of a stream → announced · begin → relaying · fail → closed     |
+ * | announced | 200, SSE head, comments         | begin(200, SSE) → relaying · begin(other) → refused · fail → closed      |
+ * | relaying  | the model server's head         | end → closed · fail → closed (error event, or a cut connection)          |
+ * | refused   | as announced                    | end, fail → closed (error event)                                       |
+ * | closed    | a complete or a cut answer      | –                                                                      |
+ */
+export class HeldAnswer implements ResponseSink {
+  readonly #options: HeldAnswerOptions;
+  readonly #writer: AnswerWriter;
+  #state: 'fresh' | 'announced' | 'relaying' | 'refused' | 'closed' = 'fresh';
+  #status: WaitStatus | null = null;
+  #timers: AbortController | null = null;
+  #relaysEvents = false;
+  #partialEvent: Uint8Array | null = null;
+  #refusal: Uint8Array[] = [];
+  #refusalBytes = 0;
+
+  constructor(options: HeldAnswerOptions) {
+    this.#options = options;
+    this.#writer = options.writer;
+  }
+
+  waiting(status: WaitStatus): void {
+    const phaseChanged = status.phase !== this.#status?.phase;
+    if (!this.#status) this.#options.onWaiting();
+    this.#status = status;
+    if (!this.#options.stream) return;
+    if (this.#state === 'announced' && phaseChanged) this.#comment();
+    if (this.#state !== 'fresh') return;
+    const longWait = status.etaMs !== null && status.etaMs > ANNOUNCE_AFTER_MS;
+    if (longWait) this.#announce();
+    if (!this.#timers) void this.#keepInformed(longWait ? COMMENT_EVERY_MS : ANNOUNCE_AFTER_MS);
+  }
+
+  begin(head: ResponseHead): void {
+    this.#timers?.abort();
+    const events = head.status === 200 && isEventStream(head);
+    if (this.#state === 'announced') {
+      this.#state = events ? 'relaying' : 'refused';
+    } else {
+      this.#state = 'relaying';
+      this.#writer.writeHead(head.status, this.#relayedHeaders(head));
+    }
+    this.#relaysEvents = events;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#state === 'refused') return this.#collectRefusal(chunk);
+    if (this.#state !== 'relaying') return true;
+    return this.#relaysEvents ? this.#writeEvents(chunk) : this.#writer.write(chunk);
+  }
+
+  /** Rejects when the client is gone, and cuts off one that reads nothing for `clientStallTimeoutMs`. */
+  async drained(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#writer.destroyed) throw clientGone();
+    if (!this.#writer.writableNeedDrain) return;
+    const settled = new AbortController();
+    const stalled = this.#options.clock
+      .sleep(this.#options.clientStallTimeoutMs, AbortSignal.any([signal, settled.signal]))
+      .then(() => this.#writer.destroy());
+    // Ends by the abort below in all but one case; the rejection says nothing new.
+    stalled.catch(() => undefined);
+    try {
+      await nextDrain(this.#writer, signal);
+    } finally {
+      settled.abort();
+    }
+  }
+
+  end(): void {
+    if (this.#state === 'refused') {
+      this.fail(refusalError(Buffer.concat(this.#refusal)));
+    } else if (this.#state === 'relaying') {
+      this.#close(this.#partialEvent ?? undefined);
+    }
+  }
+
+  /** Ends the answer with an error in the form that the client can still see. */
+  fail(error: PilotlightError): void {
+    if (this.#state === 'fresh') {
+      const answer = errorAnswer(error);
+      const headers = { ...answer.headers, 'x-request-id': this.#options.requestId };
+      this.#writer.writeHead(answer.status, { ...headers, 'content-length': String(Buffer.byteLength(answer.body)) });
+      this.#close(answer.body);
+    } else if (this.#state === 'relaying' && !this.#relaysEvents) {
+      // Half an answer must not look like a whole one.
+      this.#state = 'closed';
+      this.#writer.destroy();
+    } else if (this.#state !== 'closed') {
+      this.#close(errorEvent(error));
+    }
+  }
+
+  /** Stops telling anything to a client that is gone. */
+  abandon(): void {
+    this.#timers?.abort();
+    this.#state = 'closed';
+  }
+
+  #relayedHeaders(head: ResponseHead): Record<string, string> {
+    const headers = forwardedAnswerHeaders(head.headers);
+    headers['x-request-id'] = this.#options.requestId;
+    if (head.waitedMs !== undefined) headers['x-pilotlight-queue-ms'] = String(Math.round(head.waitedMs));
+    if (this.#options.exposeEndpoint && head.endpointId !== undefined)
+      headers['x-pilotlight-endpoint'] = head.endpointId;
+    return headers;
+  }
+
+  #announce(): void {
+    this.#state = 'announced';
+    this.#writer.writeHead(200, { ...EVENT_STREAM_HEADERS, 'x-request-id': this.#options.requestId });
+    this.#comment();
+  }
+
+  #comment(): void {
+    // A client that does not read gets no more comments than fit in its socket.
+    if (this.#status && !this.#writer.writableNeedDrain) this.#writer.write(waitComment(this.#status));
+  }
+
+  async #keepInformed(firstAfterMs: number): Promise<void> {
+    const timers = new AbortController();
+    this.#timers = timers;
+    try {
+      await this.#options.clock.sleep(firstAfterMs, timers.signal);
+      for (;;) {
+        if (this.#state === 'fresh') this.#announce();
+        else this.#comment();
+        await this.#options.clock.sleep(COMMENT_EVERY_MS, timers.signal);
+      }
+    } catch {
+      // The answer has begun or ended.
+    }
+  }
+
+  #writeEvents(chunk: Uint8Array): boolean {
+    const bytes = this.#partialEvent ? Buffer.concat([this.#partialEvent, chunk]) : chunk;
+    const end = bytes.length > MAX_PARTIAL_EVENT_BYTES ? bytes.length : lastEventEnd(bytes);
+    this.#partialEvent = end === bytes.length ? null : bytes.subarray(end);
+    return end === 0 || this.#writer.write(bytes.subarray(0, end));
+  }
+
+  #collectRefusal(chunk: Uint8Array): boolean {
+    if (this.#refusalBytes < MAX_REFUSAL_BYTES) this.#refusal.push(chunk);
+    this.#refusalBytes += chunk.length;
+    return true;
+  }
+
+  #close(last?: Uint8Array | string): void {
+    this.#timers?.abort();
+    this.#state = 'closed';
+    this.#partialEvent = null;
+    this.#writer.end(last);
+  }
+}
+
+function isEventStream(head: ResponseHead): boolean {
+  for (const name of Object.keys(head.headers)) {
+    if (name.toLowerCase() === 'content-type') return head.headers[name]?.startsWith('text/event-stream') ?? false;
+  }
+  return false;
+}
+
+function nextDrain(writer: AnswerWriter, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void) => () => {
+      writer.off('drain', onDrain);
+      writer.off('close', onClose);
+      signal.removeEventListener('abort', onAbort);
+      act();
+    };
+    const onDrain = settle(resolve);
+    const onClose = settle(() => reject(clientGone()));
+    const onAbort = settle(() => reject(signal.reason as Error));
+    writer.once('drain', onDrain);
+    writer.once('close', onClose);
+    signal.addEventListener('abort', onAbort);
+  });
+}
+
+function clientGone(): PilotlightError {
+  return new PilotlightError('request_cancelled', 'The client closed the connection.');
+}
+
+/** A model server's own refusal, after the client was already promised a stream. */
+function refusalError(body: Uint8Array): PilotlightError {
+  const message = messageOf(body) ?? 'no reason given';
+  return new PilotlightError('upstream_error', `The model server refused the call: ${message}`);
+}
+
+function messageOf(body: Uint8Array): string | undefined {
+  try {
+    const parsed = JSON.parse(new TextDecoder().decode(body)) as {
+      error?: { message?: unknown };
+      message?: unknown;
+    } | null;
+    const message = parsed?.error?.message ?? parsed?.message;
+    return typeof message === 'string' ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,62 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { HeldBudget } from './held-budget.ts';
+
+/** Everything the ingress counts. Labels are bounded: known paths, status classes, catalogue codes, known headers. */
+export function ingressMetrics(registry: Registry, budget: HeldBudget) {
+  const registers = [registry];
+  gauge('pilotlight_ingress_held_calls', 'Calls whose client waits on a connection now.', () => budget.calls);
+  gauge(
+    'pilotlight_ingress_held_calls_limit',
+    'Held calls at which more get 429 held_calls_full.',
+    () => budget.maxCalls,
+  );
+  gauge(
+    'pilotlight_ingress_held_bytes',
+    'Request bodies of held calls, reserved or read, in bytes.',
+    () => budget.bytes,
+  );
+  gauge(
+    'pilotlight_ingress_held_limit_bytes',
+    'Held bytes at which more get 429 held_bytes_full.',
+    () => budget.maxBytes,
+  );
+  return {
+    requests: new Counter({
+      name: 'pilotlight_ingress_requests_total',
+      help: 'Requests on the public listener that were answered or left by their client.',
+      labelNames: ['path', 'status_class'] as const,
+      registers,
+    }),
+    errors: new Counter({
+      name: 'pilotlight_ingress_errors_total',
+      help: 'Errors answered by Pilotlight itself, in-stream ones included, by code of docs/errors.md.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+    ignoredHeaders: new Counter({
+      name: 'pilotlight_ingress_ignored_headers_total',
+      help: 'Objective and fairness headers that did not count because their caller is not trusted.',
+      labelNames: ['header'] as const,
+      registers,
+    }),
+    jobSubmissions: new Counter({
+      name: 'pilotlight_ingress_job_submissions_total',
+      help: 'Valid jobs handed to the backlog, by answer: accepted or rejected.',
+      labelNames: ['answer'] as const,
+      registers,
+    }),
+  };
+
+  function gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}
+
+export type IngressMetrics = ReturnType<typeof ingressMetrics>;

@@ -1,0 +1,158 @@
+import type { ApiPath, InferenceCall } from '../../core/call.ts';
+import type { CallTimeouts, DispatchRequest } from '../../core/dispatch.ts';
+import { PilotlightError } from '../../core/errors.ts';
+import type { JobSpec } from '../../core/jobs.ts';
+import type { AdmissionLimits } from '../../core/live-order.ts';
+import type { Catalog, ModelResolution, ObjectiveSpec, PoolSpec } from '../../core/objects.ts';
+import type { CallFields } from './call-fields.ts';
+import { isJsonObject } from './json-body.ts';
+import { promptText } from './prompt-text.ts';
+
+/** A common rule of thumb for English text and BPE tokens. */
+const BYTES_PER_TOKEN = 4;
+
+/** Answer length assumed when the caller sets no limit: the mean of the Azure LLM inference trace 2023, conversations. */
+const ASSUMED_OUTPUT_TOKENS = 211;
+
+export interface TimeoutSettings {
+  readonly maxHoldMs: number;
+  readonly maxStreamHoldMs: number;
+  readonly upstreamIdleTimeoutMs: number;
+  readonly upstreamTimeoutMs: number;
+}
+
+export interface HeldCall {
+  /** Made here and never by the caller: it is the ticket's id. */
+  readonly id: string;
+  readonly path: ApiPath;
+  readonly fields: CallFields;
+  readonly resolution: ModelResolution;
+  readonly objective: ObjectiveSpec;
+  readonly fairnessId: string;
+  /** JSON to forward, the served model already in it. */
+  readonly body: Uint8Array;
+  readonly promptText: () => string;
+  readonly forwardHeaders: Readonly<Record<string, string>>;
+  readonly nowEpochMs: number;
+}
+
+/** The request for a call whose client waits. */
+export function heldRequest(held: HeldCall, settings: TimeoutSettings): DispatchRequest {
+  const { id, path, fields, resolution, objective, body } = held;
+  const adapter = resolution.route.adapter ?? null;
+  const inputTokens = estimatedTokens(body);
+  return {
+    call: {
+      id,
+      path,
+      pool: resolution.pool.key,
+      model: fields.model,
+      servedModel: resolution.servedModel,
+      adapter,
+      stream: fields.stream,
+      body,
+      promptText: held.promptText,
+      inputTokens,
+      maxOutputTokens: fields.maxOutputTokens,
+      forwardHeaders: held.forwardHeaders,
+    },
+    ticket: {
+      id,
+      kind: 'held',
+      objective: objective.name,
+      priority: objective.priority,
+      fairnessId: held.fairnessId,
+      costTokens: inputTokens + (fields.maxOutputTokens ?? ASSUMED_OUTPUT_TOKENS),
+      bytes: body.length,
+      classKey: adapter ?? '',
+      expiresAtEpochMs: objective.queueTtlMs === null ? null : held.nowEpochMs + objective.queueTtlMs,
+      arrivedAtEpochMs: null,
+      limits: admissionLimits(resolution.pool, objective),
+    },
+    timeouts: callTimeouts(fields.stream, settings),
+  };
+}
+
+/**
+ * The request for an accepted job. Objects may have changed since: without its objective it runs at the pool's default
+ * priority under its old name, under which it is counted; without its pool it cannot run (`no_capacity`).
+ */
+export function callFromJob(
+  spec: JobSpec,
+  body: Uint8Array,
+  catalog: Catalog,
+  settings: TimeoutSettings,
+): DispatchRequest | PilotlightError {
+  const pool = catalog.pools.get(spec.pool);
+  if (!pool) return new PilotlightError('no_capacity', `The pool '${spec.pool}' of this job no longer exists.`);
+  const objective = catalog.objective(spec.pool, spec.objective) ?? catalog.defaultObjective(spec.pool);
+  return {
+    call: jobCall(spec, body),
+    ticket: {
+      id: spec.id,
+      kind: 'stored',
+      objective: spec.objective,
+      priority: objective.priority,
+      fairnessId: spec.tenant,
+      costTokens: jobCostTokens(spec),
+      bytes: body.length,
+      classKey: spec.adapter ?? '',
+      expiresAtEpochMs: spec.deadlineEpochMs,
+      arrivedAtEpochMs: spec.acceptedAtEpochMs,
+      limits: admissionLimits(pool, objective),
+    },
+    timeouts: { ...callTimeouts(false, settings), maxWaitMs: null },
+  };
+}
+
+function jobCall(spec: JobSpec, body: Uint8Array): InferenceCall {
+  return {
+    id: spec.id,
+    path: spec.path,
+    pool: spec.pool,
+    model: spec.model,
+    servedModel: spec.servedModel,
+    adapter: spec.adapter,
+    stream: false,
+    body,
+    promptText: () => promptTextOf(spec.path, body),
+    inputTokens: spec.inputTokens,
+    maxOutputTokens: spec.maxOutputTokens,
+    forwardHeaders: { 'x-request-id': spec.id },
+  };
+}
+
+/** Tokens a job is counted at, in the order and against budgets. */
+export function jobCostTokens(spec: JobSpec): number {
+  return spec.inputTokens + (spec.maxOutputTokens ?? ASSUMED_OUTPUT_TOKENS);
+}
+
+export function estimatedTokens(body: Uint8Array): number {
+  return Math.ceil(body.length / BYTES_PER_TOKEN);
+}
+
+/** What one request of this objective is held to when it is admitted to this pool. */
+export function admissionLimits(pool: PoolSpec, objective: ObjectiveSpec): AdmissionLimits {
+  return {
+    poolMaxRequests: pool.limits.maxRequests,
+    poolMaxBytes: pool.limits.maxBytes,
+    shedAtPercent: objective.shedAtPercent,
+    objectiveMaxRequests: objective.maxStoredRequests,
+    objectiveMaxBytes: objective.maxStoredBytes,
+  };
+}
+
+/** A plain answer is silent until it is complete, so only the whole of it can be timed. */
+function callTimeouts(stream: boolean, settings: TimeoutSettings): CallTimeouts {
+  const overallMs = settings.upstreamTimeoutMs;
+  if (!stream) return { maxWaitMs: settings.maxHoldMs, idleMs: overallMs, overallMs };
+  return { maxWaitMs: settings.maxStreamHoldMs, idleMs: settings.upstreamIdleTimeoutMs, overallMs };
+}
+
+const utf8 = new TextDecoder();
+
+/** The prompt text of a validated body, parsed anew: a call that waits keeps its bytes and no object tree beside them. */
+export function promptTextOf(path: ApiPath, body: Uint8Array): string {
+  const value: unknown = JSON.parse(utf8.decode(body));
+  return isJsonObject(value) ? promptText(path, value) : '';
+}

@@ -1,0 +1,52 @@
+import { type ErrorCode, errorEnvelope, type PilotlightError } from '../../core/errors.ts';
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+}
+
+/** Used when nothing measured says when a refused caller should come back. */
+const DEFAULT_RETRY_AFTER_MS = 1_000;
+
+/** Words that gateways built on llm-d's endpoint picker know. */
+const DROPPED_REASONS: Partial<Record<ErrorCode, string>> = {
+  queue_full: 'rejected-saturated',
+  queue_shed: 'rejected-saturated',
+  held_calls_full: 'rejected-saturated',
+  held_bytes_full: 'rejected-saturated',
+  no_capacity: 'rejected-no-endpoints',
+  queue_ttl_exceeded: 'rejected-ttl-expired',
+  max_hold_exceeded: 'rejected-ttl-expired',
+  deadline_exceeded: 'rejected-ttl-expired',
+  draining: 'rejected-shutting-down',
+  request_cancelled: 'rejected-context-cancelled',
+  lease_lost: 'evicted',
+};
+
+/** The OpenAI error envelope as an HTTP answer, with the headers that make official SDKs retry when it helps and only then. */
+export function errorAnswer(error: PilotlightError): HttpAnswer {
+  const status = error.httpStatus;
+  const body = JSON.stringify(errorEnvelope(error));
+  const headers: Record<string, string> = { 'content-type': 'application/json; charset=utf-8' };
+  if (status === 429 || status === 503 || error.retryAfterMs !== null) {
+    const retryAfterMs = Math.max(1, Math.ceil(error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS));
+    headers['retry-after'] = String(Math.ceil(retryAfterMs / 1_000));
+    headers['retry-after-ms'] = String(retryAfterMs);
+  }
+  if (sdkRetries(status) && !error.retryable && error.code !== 'job_not_finished') headers['x-should-retry'] = 'false';
+  const reason = DROPPED_REASONS[error.code];
+  if (reason !== undefined) headers['x-llm-d-request-dropped-reason'] = reason;
+  if (status === 401) headers['www-authenticate'] = 'Bearer';
+  return { status, headers, body };
+}
+
+/** An error inside a stream whose head is already sent. The official clients raise an APIError for it. */
+export function errorEvent(error: PilotlightError): string {
+  return `data: ${JSON.stringify(errorEnvelope(error))}\n\n`;
+}
+
+/** Statuses the OpenAI SDKs send again unless `x-should-retry` says no. */
+function sdkRetries(status: number): boolean {
+  return status === 408 || status === 409 || status === 429 || status >= 500;
+}

@@ -1,0 +1,82 @@
+import { API_PATHS, type ApiPath } from '../../core/call.ts';
+import { PilotlightError } from '../../core/errors.ts';
+import { parseDuration } from '../../core/units.ts';
+import { type CallFields, callFields, detectPath } from './call-fields.ts';
+import { missing, optionalString, shown, wrongType, wrongValue } from './fields.ts';
+import { isJsonObject, type JsonBody, type JsonObject, parseJsonBody } from './json-body.ts';
+import { memberText } from './json-members.ts';
+
+/** A job as asked for. */
+export interface JobSubmission {
+  readonly path: ApiPath;
+  readonly fields: CallFields;
+  /** The OpenAI body as the caller wrote it. */
+  readonly bodyText: string;
+  readonly objective: string | null;
+  /** From acceptance; null = the objective's default. */
+  readonly deadlineMs: number | null;
+  /** "body." when the OpenAI body is wrapped; goes before its fields' names in errors. */
+  readonly at: string;
+}
+
+const WRAPPER_FIELDS = ['path', 'body', 'objective', 'deadline'];
+
+/**
+ * A job from the body of POST /v1/jobs: `{path?, body, objective?, deadline?}`, or a bare OpenAI body whose path is told
+ * by its `messages`, `input` or `prompt`.
+ */
+export function parseJobSubmission(bytes: Uint8Array): JobSubmission | PilotlightError {
+  const parsed = parseJsonBody(bytes);
+  if (parsed instanceof PilotlightError) return parsed;
+  return isJsonObject(parsed.value.body) ? wrappedJob(parsed, parsed.value.body) : bareJob(parsed);
+}
+
+/** A job from a call on an OpenAI path, sent with `Prefer: respond-async`. */
+export function jobFromCall(path: ApiPath, fields: CallFields, text: string): JobSubmission | PilotlightError {
+  const refused = refuseStream(fields, '');
+  return refused ?? { path, fields, bodyText: text, objective: null, deadlineMs: null, at: '' };
+}
+
+function bareJob({ text, value }: JsonBody): JobSubmission | PilotlightError {
+  if (value.body !== undefined) return wrongType('body', 'an object (the OpenAI request)', value.body);
+  const path = detectPath(value);
+  if (path === undefined) return missing('body');
+  const fields = callFields(path, value);
+  return fields instanceof PilotlightError ? fields : jobFromCall(path, fields, text);
+}
+
+function wrappedJob({ text, value }: JsonBody, body: JsonObject): JobSubmission | PilotlightError {
+  const stray = Object.keys(value).find((field) => !WRAPPER_FIELDS.includes(field));
+  if (stray !== undefined) {
+    return wrongValue(shown(stray), `a job has the fields ${WRAPPER_FIELDS.join(', ')} and no others`);
+  }
+  const path = jobPath(value.path, body);
+  if (path instanceof PilotlightError) return path;
+  const objective = optionalString(value, 'objective', 'objective');
+  if (objective instanceof PilotlightError) return objective;
+  const deadlineMs = deadline(value);
+  if (deadlineMs instanceof PilotlightError) return deadlineMs;
+  const fields = callFields(path, body, 'body.');
+  if (fields instanceof PilotlightError) return fields;
+  const refused = refuseStream(fields, 'body.');
+  if (refused) return refused;
+  return { path, fields, bodyText: memberText(text, 'body') ?? '{}', objective, deadlineMs, at: 'body.' };
+}
+
+function jobPath(value: unknown, body: JsonObject): ApiPath | PilotlightError {
+  if (value === undefined) return detectPath(body) ?? missing('path');
+  return API_PATHS.find((path) => path === value) ?? wrongValue('path', `must be one of ${API_PATHS.join(', ')}`);
+}
+
+function deadline(value: JsonObject): number | null | PilotlightError {
+  const text = optionalString(value, 'deadline', 'deadline');
+  if (text === null || text instanceof PilotlightError) return text;
+  const parsed = parseDuration(text);
+  if (!parsed.ok) return wrongValue('deadline', parsed.problem);
+  return parsed.value > 0 ? parsed.value : wrongValue('deadline', 'must be longer than nothing');
+}
+
+function refuseStream(fields: CallFields, at: string): PilotlightError | undefined {
+  if (!fields.stream) return undefined;
+  return wrongValue(`${at}stream`, 'a job cannot be streamed; leave "stream" out, or call without "respond-async"');
+}

@@ -1,0 +1,58 @@
+import type { PilotlightError } from '../core/errors.ts';
+import type { Identity } from '../core/identity.ts';
+import type { PoolKey } from '../core/objects.ts';
+import type { StatusReport } from '../core/status.ts';
+
+/** Request headers as Node gives them: lower-case names. */
+export type CallHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** Decides who calls, from the request's headers alone. Never throws. */
+export interface Authenticator {
+  authenticate(headers: CallHeaders): Identity | PilotlightError;
+}
+
+/** `/readyz` is false only at start and in drain; a broken Redis is a 503 on calls, not an empty Service. */
+export type Readiness =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'starting'; readonly reason: string }
+  /** New calls get 503 `draining`; those in flight finish. */
+  | { readonly kind: 'draining'; readonly reason: string };
+
+export interface ReadinessSource {
+  readiness(): Readiness;
+}
+
+/** Ids that sort by time and never repeat. */
+export interface IdSource {
+  /** "req_…" */
+  requestId(): string;
+  /** "job_…" */
+  jobId(): string;
+}
+
+/** What the admin listener shows of the running system. */
+export interface StatusSource {
+  status(): Promise<StatusReport>;
+  /** The latest scale decisions of a pool, newest first, as JSON values; undefined = no such pool. */
+  decisions(pool: PoolKey): Promise<readonly unknown[] | undefined>;
+}
+
+/** Metrics in the text format that Prometheus scrapes. */
+export interface MetricsSource {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
+
+/** The part of an HTTP response that an answer needs; Node's ServerResponse is one. */
+export interface AnswerWriter {
+  readonly headersSent: boolean;
+  readonly writableNeedDrain: boolean;
+  readonly writableEnded: boolean;
+  readonly destroyed: boolean;
+  writeHead(status: number, headers: Record<string, string>): unknown;
+  write(chunk: Uint8Array | string): boolean;
+  end(chunk?: Uint8Array | string): unknown;
+  destroy(): unknown;
+  once(event: 'drain' | 'close', listener: () => void): unknown;
+  off(event: 'drain' | 'close', listener: () => void): unknown;
+}

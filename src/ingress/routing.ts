@@ -1,0 +1,39 @@
+import { PilotlightError } from '../core/errors.ts';
+import type { ModelResolution, ObjectiveSpec } from '../core/objects.ts';
+import type { Exchange, HandlerDeps } from './exchange.ts';
+import type { CallFields } from './policy/call-fields.ts';
+import { callerWishes } from './policy/control-headers.ts';
+import { objectiveWish, routeModel, routeObjective } from './policy/route-call.ts';
+
+/** Where a call goes and in whose name. */
+export interface Route {
+  readonly resolution: ModelResolution;
+  readonly objective: ObjectiveSpec;
+  readonly fairnessId: string;
+}
+
+interface RoutedFields {
+  readonly fields: CallFields;
+  /** Named in the body of a job. */
+  readonly objective: string | null;
+  /** Goes before field names in errors. */
+  readonly at: string;
+}
+
+/** Resolves model and objective for the caller against the objects of this moment. */
+export function routeCall(
+  { catalog, metrics }: Pick<HandlerDeps, 'catalog' | 'metrics'>,
+  { identity, headers }: Exchange,
+  { fields, objective, at }: RoutedFields,
+): Route | PilotlightError {
+  const wishes = callerWishes(headers, identity.trusted);
+  if (wishes instanceof PilotlightError) return wishes;
+  for (const header of wishes.ignored) metrics.ignoredHeaders.inc({ header });
+  const objects = catalog.current();
+  const resolution = routeModel(objects, identity, fields.model, `${at}model`);
+  if (resolution instanceof PilotlightError) return resolution;
+  const wish = objectiveWish(identity, { field: objective, header: wishes.objective, serviceTier: fields.serviceTier });
+  const routed = routeObjective(objects, resolution.pool, identity, wish);
+  if (routed instanceof PilotlightError) return routed;
+  return { resolution, objective: routed, fairnessId: wishes.fairnessId ?? identity.tenant };
+}

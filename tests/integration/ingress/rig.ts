@@ -1,0 +1,115 @@
+import { Registry } from 'prom-client';
+import type { Clock } from '../../../src/core/clock.ts';
+import type { Identity } from '../../../src/core/identity.ts';
+import { configuredKeys, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
+import { createPublicApp } from '../../../src/ingress/adapters/public-app.ts';
+import { uniqueIds } from '../../../src/ingress/adapters/unique-ids.ts';
+import type { Readiness } from '../../../src/ingress/ports.ts';
+import { DEFAULT_INGRESS_SETTINGS, type IngressSettings } from '../../../src/ingress/settings.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { type HttpServer, startServer } from '../../../src/platform/http/server.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
+import { fakeCatalog, identity } from '../../unit/ingress/support/fake-catalog.ts';
+import { FakeJobs } from '../../unit/ingress/support/fake-jobs.ts';
+import { FakeRunner } from '../../unit/ingress/support/fake-runner.ts';
+
+export const API_KEY = 'sk-acme';
+export const GATEWAY_KEY = 'sk-gateway';
+
+export interface Rig {
+  readonly url: string;
+  readonly runner: FakeRunner;
+  readonly jobs: FakeJobs;
+  readonly registry: Registry;
+  readonly logLines: string[];
+  readiness: Readiness;
+  metric(name: string): Promise<number>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
+  get(path: string, headers?: Record<string, string>): Promise<Response>;
+  close(): Promise<void>;
+}
+
+interface RigOptions {
+  readonly settings?: Partial<IngressSettings>;
+  readonly tenants?: readonly TenantKeys[];
+  readonly anonymous?: Identity | null;
+  readonly clock?: Clock;
+  readonly requestTimeoutMs?: number;
+}
+
+const TENANTS: readonly TenantKeys[] = [
+  { identity: identity(), keys: [keyHash(API_KEY)] },
+  { identity: identity({ tenant: 'gateway', trusted: true }), keys: [keyHash(GATEWAY_KEY)] },
+];
+
+/** The public app on a free port, with fakes behind it. */
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
+  const clock = options.clock ?? systemClock;
+  const registry = new Registry();
+  const runner = new FakeRunner();
+  const jobs = new FakeJobs();
+  const logLines: string[] = [];
+  const state: { readiness: Readiness } = { readiness: { kind: 'ready' } };
+  const catalog = fakeCatalog();
+  const app = createPublicApp({
+    authenticator: configuredKeys(options.tenants ?? TENANTS, options.anonymous ?? null),
+    readiness: { readiness: () => state.readiness },
+    catalog: { current: () => catalog, onChange: () => () => undefined },
+    runner,
+    jobs,
+    advisor: {
+      status: (_pool, _objective, position) => ({ position, phase: 'queued', etaMs: 2_500 }),
+      retryAfterMs: () => 7_000,
+      capacity: () => ({ canCome: true }),
+    },
+    clock,
+    ids: uniqueIds(clock),
+    log: createLogger({ level: 'debug', destination: { write: (line) => void logLines.push(line) } }),
+    settings: { ...DEFAULT_INGRESS_SETTINGS, ...options.settings },
+    registry,
+  });
+  const server: HttpServer = await startServer(app, {
+    host: '127.0.0.1',
+    port: 0,
+    portSetting: 'listen.port',
+    ...(options.requestTimeoutMs !== undefined && {
+      requestTimeoutMs: options.requestTimeoutMs,
+      headersTimeoutMs: options.requestTimeoutMs,
+    }),
+  });
+  const defaults = { authorization: `Bearer ${API_KEY}` };
+  return {
+    url: server.url,
+    runner,
+    jobs,
+    registry,
+    logLines,
+    get readiness() {
+      return state.readiness;
+    },
+    set readiness(readiness) {
+      state.readiness = readiness;
+    },
+    async metric(name) {
+      const metric = await registry.getSingleMetric(name)?.get();
+      return (metric?.values ?? []).reduce((sum, sample) => sum + sample.value, 0);
+    },
+    post: (path, body, headers = {}) =>
+      fetch(server.url + path, {
+        method: 'POST',
+        headers: { ...defaults, 'content-type': 'application/json', ...headers },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    get: (path, headers = {}) => fetch(server.url + path, { headers: { ...defaults, ...headers } }),
+    close: () => server.close(0),
+  };
+}
+
+/** Polls until the condition holds; throws after ten seconds. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadlineMs = performance.now() + 10_000;
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) throw new Error(`waited too long for: ${what}`);
+    await systemClock.sleep(5);
+  }
+}
