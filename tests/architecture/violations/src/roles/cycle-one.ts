@@ -1,0 +1,2 @@
+export type { Two } from './cycle-two.ts';
+export type One = 1;

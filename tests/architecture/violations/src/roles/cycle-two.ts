@@ -1,0 +1,2 @@
+export type { One } from './cycle-one.ts';
+export type Two = 2;
