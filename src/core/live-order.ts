@@ -63,7 +63,10 @@ export interface Lease {
   readonly waitedMs: number;
   /** Aborts when this process can no longer prove that it owns the slot: stop the upstream call before anything else. */
   readonly lost: AbortSignal;
-  /** Gives the slot back and waits for another endpoint, at the old place in the order. Only before the first byte. */
+  /**
+   * Gives the slot back and waits for another endpoint, at the old place in the order. Only before the first byte.
+   * '' excludes none: the pool has no other.
+   */
   requeue(excludeEndpointId: string): Promise<Entry>;
   /** Gives the slot back; the engine's last byte has come. The result may still have to be synced. Idempotent. */
   release(): void;

@@ -42,7 +42,7 @@ export interface UpstreamCall {
 /** Sends calls to model servers over HTTP. No retries, no redirects, no timeouts but the one for connecting. */
 export interface ModelServer {
   open(request: UpstreamRequest, receiver: UpstreamReceiver): UpstreamCall;
-  /** True when the server's health page answers 200 within `timeoutMs`. Never throws. */
+  /** True when the server answers on its health page with less than 500 within `timeoutMs`. Never throws. */
   probe(endpointUrl: string, timeoutMs: number): Promise<boolean>;
   /** The endpoint is gone: its connections close as soon as their calls end. */
   forget(endpointUrl: string): void;

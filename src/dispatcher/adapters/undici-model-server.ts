@@ -7,7 +7,7 @@ export interface UndiciModelServerOptions {
   readonly connectTimeoutMs?: number;
   /** uvicorn, vLLM's server, closes idle connections after 5 s: stay below, or a call meets a closing connection. */
   readonly keepAliveMs?: number;
-  /** Answered with 200 while the server serves. */
+  /** Page that tells whether the server lives. A server without one answers 404, which is life enough. */
   readonly healthPath?: string;
 }
 
@@ -44,7 +44,7 @@ export class UndiciModelServer implements ModelServer {
       const path = this.#options.healthPath;
       const answer = await this.#poolOf(endpointUrl).request({ method: 'GET', path, signal });
       await answer.body.dump();
-      return answer.statusCode === 200;
+      return answer.statusCode < 500;
     } catch {
       return false;
     }

@@ -1,0 +1,85 @@
+import type { Clock } from '../core/clock.ts';
+import { asError } from '../core/errors.ts';
+import type { EndpointSlots, SlotLedger } from '../core/live-order.ts';
+import type { Logger } from '../core/logger.ts';
+import type { PoolKey } from '../core/objects.ts';
+
+/** Pause after a refused or failed update; doubles up to five times, so at most 8 s. */
+const RETRY_AFTER_MS = 250;
+const MAX_DOUBLINGS = 5;
+
+export interface SlotsPublisherDeps {
+  readonly pool: PoolKey;
+  readonly ledger: Pick<SlotLedger, 'setEndpoints'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The whole set as it should be now. */
+  readonly wanted: () => readonly EndpointSlots[];
+}
+
+/**
+ * Tells the ledger the slots of a pool: one update in flight, changes of one turn of the event loop together, nothing
+ * when nothing changed, and again until it was taken. Always the newest state, so a repeat does no harm.
+ */
+export class SlotsPublisher {
+  readonly #deps: SlotsPublisherDeps;
+  readonly #closing = new AbortController();
+  #dirty = false;
+  #running = false;
+  #forced = false;
+  #taken: string | null = null;
+
+  constructor(deps: SlotsPublisherDeps) {
+    this.#deps = deps;
+  }
+
+  changed(): void {
+    this.#dirty = true;
+    if (this.#running || this.#closing.signal.aborted) return;
+    this.#running = true;
+    setImmediate(() => void this.#run());
+  }
+
+  resend(): void {
+    this.#forced = true;
+    this.changed();
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    let failures = 0;
+    while (this.#dirty && !signal.aborted) {
+      this.#dirty = false;
+      if (await this.#publish(failures)) {
+        failures = 0;
+        continue;
+      }
+      this.#dirty = true;
+      const pauseMs = RETRY_AFTER_MS * 2 ** Math.min(failures, MAX_DOUBLINGS);
+      failures += 1;
+      await this.#deps.clock.sleep(pauseMs, signal).catch(() => undefined);
+    }
+    this.#running = false;
+  }
+
+  async #publish(failures: number): Promise<boolean> {
+    const wanted = this.#deps.wanted();
+    const text = JSON.stringify(wanted);
+    if (text === this.#taken && !this.#forced) return true;
+    this.#forced = false;
+    this.#taken = null;
+    try {
+      await this.#deps.ledger.setEndpoints(wanted);
+      this.#taken = text;
+      return true;
+    } catch (thrown) {
+      const fields = { pool: this.#deps.pool, failures, err: asError(thrown) };
+      this.#deps.log.warn(fields, 'slots.publish_failed');
+      return false;
+    }
+  }
+}
