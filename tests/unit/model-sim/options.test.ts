@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { flagKey, MODEL_SIM_FLAGS, modelSimOptions, parseModelSimOptions } from '../../../src/model-sim/options.ts';
 
@@ -80,3 +81,11 @@ test('options set by a program are checked too', () => {
 function order(flag: string): number {
   return Object.values(MODEL_SIM_FLAGS).findIndex((known) => known.flag.startsWith(`${flag} `));
 }
+
+test('the documentation lists every flag with its default', () => {
+  const page = readFileSync(new URL('../../../docs/model-sim.md', import.meta.url), 'utf8');
+  for (const { flag, fallback, help } of Object.values(MODEL_SIM_FLAGS)) {
+    const shown = fallback === '' ? '–' : `\`${fallback}\``;
+    expect(page).toContain(`| \`${flag.replaceAll('|', '\\|')}\` | ${shown} | ${help} |`);
+  }
+});

@@ -13,7 +13,9 @@ const TEXT = [
 ].join('\n');
 
 async function read(...pieces: string[]): Promise<TraceRequest[]> {
-  return Array.fromAsync(parseTrace(pieces));
+  const trace: TraceRequest[] = [];
+  for await (const request of parseTrace(pieces)) trace.push(request);
+  return trace;
 }
 
 test('rows become requests, the first at 0', async () => {
