@@ -4,8 +4,8 @@ import type { ParsedSettings } from './schema/configuration.ts';
 /** A caller with API keys. */
 export interface TenantSettings {
   readonly identity: Identity;
-  /** SHA-256 of each key, 64 lower-case hex digits; from `keys` and `keysFile`. */
-  readonly keySha256: readonly string[];
+  /** Hash of each key, "sha256:" and 64 lower-case hex digits; from `keys` and `keysFile`. */
+  readonly keys: readonly string[];
 }
 
 /** All settings, checked, units converted (…Ms, …Bytes), files that they name read. Never changes while a process runs. */

@@ -7,7 +7,7 @@ import type { ParsedSettings } from './schema/configuration.ts';
 type Caller = Omit<ParsedSettings['auth']['anonymous'], 'enabled' | 'tenant'>;
 type Report = (path: readonly PropertyKey[], message: string, severity?: 'error' | 'warning') => void;
 
-const KEY_LINE = /^sha256:([0-9a-f]{64})$/i;
+const KEY_HASH = /^sha256:[0-9a-f]{64}$/i;
 
 /** Who callers without a key are; null = refused. By default they are served on loopback only. */
 export function anonymousIdentity(settings: Pick<ParsedSettings, 'auth' | 'server'>): Identity | null {
@@ -21,13 +21,13 @@ export function readTenants(
   fileOf: (index: number) => string | null,
   report: Report,
 ): TenantSettings[] {
-  return tenants.map(({ name, keys, keysFile, ...caller }, index) => {
+  return tenants.map(({ name, keys: written, keysFile, ...caller }, index) => {
     const fromFile = keysFile === null ? [] : readKeys(keysFile, fileOf(index), ['tenants', index, 'keysFile'], report);
-    const keySha256 = [...new Set([...keys, ...fromFile])];
-    if (keySha256.length === 0 && keysFile === null) {
+    const keys = [...new Set([...written, ...fromFile])];
+    if (keys.length === 0 && keysFile === null) {
       report(['tenants', index], 'has no key, so nobody can call as it; add keys or keysFile');
     }
-    return { identity: identityOf(name, caller), keySha256 };
+    return { identity: identityOf(name, caller), keys };
   });
 }
 
@@ -44,8 +44,7 @@ function readKeys(path: string, writtenIn: string | null, at: readonly PropertyK
   return lines
     .filter((line) => line.text !== '' && !line.text.startsWith('#'))
     .flatMap((line) => {
-      const hash = KEY_LINE.exec(line.text)?.[1];
-      if (hash !== undefined) return [hash.toLowerCase()];
+      if (KEY_HASH.test(line.text)) return [line.text.toLowerCase()];
       report(at, `"${file}" line ${line.number} is not a key hash; write "sha256:" and 64 hex digits`);
       return [];
     });
@@ -59,23 +58,23 @@ function identityOf(tenant: string, caller: Caller): Identity {
 export function checkCallers(config: Pick<Config, 'auth' | 'tenants' | 'server'>, report: Report): void {
   const { auth, tenants, server } = config;
   const names = new Map<string, number>();
-  const keys = new Map<string, string>();
-  for (const [index, { identity, keySha256 }] of tenants.entries()) {
+  const owners = new Map<string, string>();
+  for (const [index, { identity, keys }] of tenants.entries()) {
     const first = names.get(identity.tenant);
     if (first !== undefined) {
       report(['tenants', index, 'name'], `"${identity.tenant}" is already tenants[${first}]; give each its own name`);
     }
     names.set(identity.tenant, first ?? index);
-    for (const key of keySha256) {
-      const owner = keys.get(key);
+    for (const key of keys) {
+      const owner = owners.get(key);
       if (owner !== undefined) {
         report(['tenants', index, 'keys'], `the same key belongs to tenant "${owner}"; a key names one tenant`);
       }
-      keys.set(key, identity.tenant);
+      owners.set(key, identity.tenant);
     }
-    checkObjectives(identity, ['tenants', index], report);
+    checkServiceTiers(identity, ['tenants', index], report);
   }
-  if (auth.anonymous !== null) checkObjectives(auth.anonymous, ['auth', 'anonymous'], report);
+  if (auth.anonymous !== null) checkServiceTiers(auth.anonymous, ['auth', 'anonymous'], report);
   if (auth.anonymous === null && tenants.length === 0) {
     report(
       ['auth', 'anonymous', 'enabled'],
@@ -92,13 +91,12 @@ export function checkCallers(config: Pick<Config, 'auth' | 'tenants' | 'server'>
   }
 }
 
-function checkObjectives(identity: Identity, at: readonly PropertyKey[], report: Report): void {
+function checkServiceTiers(identity: Identity, at: readonly PropertyKey[], report: Report): void {
   const allowed = identity.allowedObjectives;
   if (allowed === null) return;
-  const check = (objective: string, field: readonly PropertyKey[]) => {
-    if (allowed.includes(objective)) return;
-    report([...at, ...field], `"${objective}" is not in allowedObjectives; add it there, or name another`);
-  };
-  if (identity.defaultObjective !== null) check(identity.defaultObjective, ['defaultObjective']);
-  for (const [tier, objective] of Object.entries(identity.serviceTiers)) check(objective, ['serviceTiers', tier]);
+  for (const [tier, objective] of Object.entries(identity.serviceTiers)) {
+    if (allowed.includes(objective)) continue;
+    const why = `"${objective}" is not in allowedObjectives; add it there, or name another`;
+    report([...at, 'serviceTiers', tier], why);
+  }
 }

@@ -11,6 +11,7 @@ export interface JsonSchema extends FieldMeta {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
   readonly items?: JsonSchema;
   readonly anyOf?: readonly JsonSchema[];
   readonly oneOf?: readonly JsonSchema[];
@@ -70,8 +71,8 @@ export function leavesOf(schema: JsonSchema, path: readonly string[] = []): Leaf
 export function describeType(schema: JsonSchema): string {
   const options = (schema.anyOf ?? schema.oneOf ?? []).filter((one) => one.type !== 'null');
   if (options.length > 0) return [...new Set(options.map(describeType))].join(' or ');
-  if (schema.enum) return schema.enum.map((value) => `"${String(value)}"`).join(', ');
-  if (schema.const !== undefined) return `"${String(schema.const)}"`;
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(', ');
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.unit === 'duration') return 'a duration like "30s"';
   if (schema.unit === 'size') return 'a size like "10Mi"';
   const types = [schema.type ?? []].flat().filter((type) => type !== 'null');

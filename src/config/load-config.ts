@@ -104,7 +104,7 @@ function parseSections(tree: Record<string, unknown>, report: Report): Partial<P
         report(path, message, 'error', onKey);
     }
   }
-  return settings as Partial<ParsedSettings>;
+  return settings;
 }
 
 function completeConfig(settings: Partial<ParsedSettings>, written: Layer, report: Report): Config | undefined {

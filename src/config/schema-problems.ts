@@ -31,8 +31,10 @@ export function explainIssues(
         return { path, message: noteFor(path) ?? `unknown key; ${suggestion(key, allowed)}`, onKey: true };
       });
     }
-    const wanted = [...new Set(schemasAt(schema, issue.path, root).map(describeType))].join(' or ');
-    return [{ path: issue.path, message: explain(issue, wanted), onKey: false }];
+    const here = schemasAt(schema, issue.path, root);
+    const wanted = [...new Set(here.map(describeType))].join(' or ');
+    const shown = here.some((one) => one.secret) ? { ...issue, input: '(not shown)' } : issue;
+    return [{ path: issue.path, message: explain(shown as typeof issue, wanted), onKey: false }];
   });
 }
 

@@ -26,10 +26,12 @@ export type OpenedCatalog =
   | { readonly ok: true; readonly source: FileCatalogSource }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** Reads the objects once. Files with errors open nothing. */
-export function openFileCatalog(options: FileCatalogOptions): OpenedCatalog {
+/** Reads the objects once, unless they were read already. Files with errors open nothing. */
+export function openFileCatalog(
+  options: FileCatalogOptions,
+  documents: Documents = readDocuments(options.files),
+): OpenedCatalog {
   const probe = options.probe ?? createFileProbe();
-  const documents = readDocuments(options.files);
   const read = compileDocuments(documents, { ...options, probe }, null);
   if (read.catalog === null) return { ok: false, problems: read.problems };
   return { ok: true, source: new FileCatalogSource({ ...options, probe }, documents, read.catalog, read.problems) };

@@ -56,13 +56,18 @@ const keyHash = z
     // The text is not repeated: it is often the key itself.
     error: 'is not a key hash; write "sha256:" and the 64 hex digits of the SHA-256 of the key',
   })
-  .transform((hash) => hash.slice('sha256:'.length).toLowerCase());
+  .transform((hash) => hash.toLowerCase());
 
 export const tenantsSection = z
   .array(
     z.strictObject({
       name: labelName.describe('Fairness id, and owner of its jobs.'),
-      keys: z.array(keyHash).max(1_000).default([]).describe('Hashes of its API keys, each "sha256:<64 hex digits>".'),
+      keys: z
+        .array(keyHash)
+        .max(1_000)
+        .prefault([])
+        .describe('SHA-256 of its API keys, each "sha256:<64 hex digits>".')
+        .meta({ secret: true }),
       keysFile: text(4_096)
         .nullable()
         .default(null)
@@ -71,5 +76,5 @@ export const tenantsSection = z
     }),
   )
   .max(10_000)
-  .default([])
+  .prefault([])
   .describe('Callers with API keys. A key is sent as "Authorization: Bearer <key>".');

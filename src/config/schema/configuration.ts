@@ -3,10 +3,11 @@ import { labelName } from '../fields.ts';
 import { type JsonSchema, leavesOf, writtenFormOf } from '../json-schema.ts';
 import { authSection, tenantsSection } from './auth.ts';
 import { autoscalerSection, dispatcherSection, logSection } from './engine-room.ts';
-import { limitsSection, timeoutsSection } from './limits.ts';
+import { limitsSection } from './limits.ts';
 import { pickerSection } from './picker.ts';
 import { adminSection, serverSection } from './server.ts';
 import { dataSection, redisSection } from './storage.ts';
+import { timeoutsSection } from './timeouts.ts';
 
 export const API_VERSION = 'pilotlight.dev/v1alpha1';
 export const CONFIGURATION_KIND = 'Configuration';

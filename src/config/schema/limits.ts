@@ -18,34 +18,14 @@ export const limitsSection = z
       .describe('Budget of a pool: requests queued or stored over all its objectives (a ScalePolicy may change it).'),
     poolBytes: size.prefault('2Gi').describe('Budget of a pool in bytes (a ScalePolicy may change it).'),
     jobResultRetention: positiveDuration.prefault('24h').describe("How long a job's result is kept after it finished."),
-    responseBytes: size.prefault('16Mi').describe('Answer that is collected as a whole, for jobs and plain calls.'),
+    responseBytes: size
+      .prefault('32Mi')
+      .describe('One answer that is collected as a whole: of a job, or of a call without stream.'),
+    collectedBytes: size.prefault('512Mi').describe('All answers being collected in this process at one time.'),
   })
   .prefault({})
   .transform(({ body, jobResultRetention, ...rest }) => ({
     ...rest,
     bodyBytes: body,
     jobResultRetentionMs: jobResultRetention,
-  }));
-
-export const timeoutsSection = z
-  .strictObject({
-    maxHold: positiveDuration
-      .prefault('10m')
-      .describe('Longest wait of a held call for a slot; then 503 with a hint to the job API.'),
-    idle: positiveDuration
-      .prefault('2m')
-      .describe('Longest silence of a model server: before the first byte and between two.'),
-    overall: positiveDuration.prefault('30m').describe('Longest time from the slot to the last byte of an answer.'),
-    connect: positiveDuration.prefault('2s').describe('Connecting to a model server.'),
-    drain: positiveDuration
-      .prefault('30s')
-      .describe('After SIGTERM: how long running calls may finish. Below the grace period of whoever stops it.'),
-  })
-  .prefault({})
-  .transform((timeouts) => ({
-    maxHoldMs: timeouts.maxHold,
-    idleMs: timeouts.idle,
-    overallMs: timeouts.overall,
-    connectMs: timeouts.connect,
-    drainMs: timeouts.drain,
   }));

@@ -11,6 +11,10 @@ export const serverSection = z
       .default('127.0.0.1')
       .describe('Address the API listens on. Anything but loopback needs tenants with keys (see auth.anonymous).'),
     port: port.default(8080).describe('Port of the API. 0 takes a free one.'),
+    exposeEndpoint: z
+      .boolean()
+      .default(false)
+      .describe('Whether answers name the model server they came from, in x-pilotlight-endpoint.'),
   })
   .prefault({});
 

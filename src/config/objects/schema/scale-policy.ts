@@ -23,7 +23,7 @@ const processTarget = z
       .array(z.strictObject({ name: text(), value: z.string().max(32_768) }))
       .max(256)
       .default([])
-      .describe('Environment variables, added to those Pilotlight runs with.'),
+      .describe('Environment variables, on top of PATH, HOME and a few others; the rest is not inherited.'),
     workingDir: text(4_096).optional().describe("Folder it runs in, relative to this file. Absent: Pilotlight's own."),
     readiness: z
       .strictObject({
@@ -45,10 +45,10 @@ const target = z.strictObject({
     .strictObject({ apiVersion: text(), kind: text(63), name: text() })
     .optional()
     .describe('Anything with a /scale subresource.'),
-  minReplicas: z.int().min(0).max(10_000).default(0),
-  maxReplicas: z.int().min(1).max(10_000).default(1),
+  minReplicas: z.int().min(0).max(10_000).default(0).describe('Kept up even without work.'),
+  maxReplicas: z.int().min(1).max(10_000).default(1).describe('Never more than these.'),
   slotsPerEndpoint: autoSlots.default('Auto').describe('Requests one endpoint carries at once; Auto learns it.'),
-  gpusPerReplica: z.int().min(0).max(1_024).default(1),
+  gpusPerReplica: z.int().min(0).max(1_024).default(1).describe('For GPU time and money.'),
   pricePerGpuHour: z
     .string({ error: (issue) => `${show(issue.input)} is not a price; write it as text, like "2.50"` })
     .regex(/^\d{1,6}(\.\d{1,4})?$/, {
@@ -105,10 +105,13 @@ const scaling = {
 };
 
 const spec = z.strictObject({
-  poolRef: poolRef.optional(),
-  pool: z.strictObject({ selector, targetPorts }).optional(),
-  models: z.array(model).max(1_024).default([]),
-  targets: z.array(target).max(32).default([]),
+  poolRef: poolRef.optional().describe('The InferencePool it scales. Either this or `pool`.'),
+  pool: z
+    .strictObject({ selector, targetPorts })
+    .optional()
+    .describe('A pool of its own, named like the policy, where InferencePool is not installed.'),
+  models: z.array(model).max(1_024).default([]).describe('Names that lead to this pool, also while it sleeps.'),
+  targets: z.array(target).max(32).prefault([]).describe('What can be started; tried in the order of preference.'),
   mode: z.enum(['Observe', 'Native']).default('Native').describe('Observe decides and reports, and changes nothing.'),
   paused: z.boolean().default(false).describe('Replicas stay as they are; queued work waits.'),
   className: labelName.optional().describe('Installation that is to act on this policy. Absent: whichever reads it.'),
