@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { asError } from '../../core/errors.ts';
-import { notFound, serverError } from '../policy/api-error.ts';
+import { notFound, serverError, unavailable } from '../policy/api-error.ts';
 import { healthStatus } from '../policy/phases.ts';
 import type { SimState } from '../sim-state.ts';
 import { AdminHandler } from './admin-handler.ts';
@@ -42,7 +42,7 @@ async function answer(
     else if (isAdmin(request) && !isLoopback(request)) {
       sendError(response, serverError('The routes under /sim answer on loopback only.', 403));
     } else if (sim.phase === 'loading' && !isAdmin(request)) {
-      sendError(response, serverError('The simulated model is still loading.', 503));
+      sendError(response, unavailable('The simulated model is still loading.'));
     } else await handler(request, response);
   } catch (thrown) {
     sendError(response, serverError(`The simulator itself failed: ${asError(thrown).message}`));

@@ -13,7 +13,7 @@
 export const PHASES = ['starting', 'loading', 'ready', 'draining', 'dead', 'crashed', 'stopped'] as const;
 export type Phase = (typeof PHASES)[number];
 
-/** What a phase answers to everybody who asks for inference; null = it serves. */
+/** What a phase answers to a call of inference; null = it serves. */
 export function inferenceRefusal(phase: Phase): { status: number; message: string } | null {
   switch (phase) {
     case 'ready':
