@@ -1,0 +1,31 @@
+-- Why more may not be queued or stored; nil = it may.
+
+local function usage_of(objective)
+  local book = book_of(objective)
+  local requests = size_of('ZCARD', 'held:' .. objective) + size_of('ZCARD', 'stored:' .. objective)
+  return requests, book.heldBytes + book.storedBytes
+end
+
+local function percent(used, limit)
+  return limit > 0 and math.floor(used * 100 / limit) or 100
+end
+
+local function refusal(objective, bytes, limits)
+  local own_requests, own_bytes = usage_of(objective)
+  local pool_requests, pool_bytes = 0, 0
+  for _, name in ipairs(objective_names()) do
+    local requests, used_bytes = usage_of(name)
+    pool_requests = pool_requests + requests
+    pool_bytes = pool_bytes + used_bytes
+  end
+  local used_percent =
+    math.max(percent(pool_requests, limits.poolMaxRequests), percent(pool_bytes, limits.poolMaxBytes))
+  local limit, reason = nil, 'queue_full'
+  if own_requests + 1 > limits.objectiveMaxRequests then limit = 'objectiveMaxRequests'
+  elseif own_bytes + bytes > limits.objectiveMaxBytes then limit = 'objectiveMaxBytes'
+  elseif pool_requests + 1 > limits.poolMaxRequests then limit = 'poolMaxRequests'
+  elseif pool_bytes + bytes > limits.poolMaxBytes then limit = 'poolMaxBytes'
+  elseif used_percent >= limits.shedAtPercent then limit, reason = 'shedAtPercent', 'queue_shed'
+  end
+  return limit and { kind = 'rejected', reason = reason, usedPercent = used_percent, limit = limit } or nil
+end

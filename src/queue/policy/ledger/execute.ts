@@ -1,0 +1,57 @@
+import { admit } from './admit.ts';
+import { confirm, forget, overdue, reserve } from './demand.ts';
+import { setEndpoints, setGate, setSoonSlots } from './endpoints.ts';
+import { heartbeat, poll } from './heartbeat.ts';
+import { closeIfIdle } from './idle.ts';
+import { endRecoveryIfDue, leave, open } from './membership.ts';
+import type { LedgerReply, Mail, OpName, Protocol, TurnRequest, TurnResult } from './ops.ts';
+import { outcomes, settle } from './outcomes.ts';
+import { observe } from './quarantine.ts';
+import { reassert } from './reassert.ts';
+import { finish, release, requeue, withdraw } from './release.ts';
+import { snapshot } from './snapshot.ts';
+import type { LedgerState } from './state.ts';
+import { take } from './take.ts';
+import { takeMail, type Turn } from './turn.ts';
+
+type Handlers = { readonly [N in OpName]: (turn: Turn, op: Protocol[N]['op']) => Protocol[N]['reply'] };
+
+const HANDLERS: Handlers = {
+  ...{ open, admit, take, release, finish, requeue, withdraw, heartbeat, poll, reassert, leave },
+  ...{ setEndpoints, setGate, setSoonSlots, closeIfIdle, observe },
+  ...{ reserve, confirm, forget, settle, outcomes, overdue, snapshot },
+};
+
+/** What a turn did: the answer for its caller, and the mail of other owners. */
+export interface Executed {
+  readonly result: TurnResult;
+  readonly mail: ReadonlyMap<string, Mail>;
+}
+
+/**
+ * Executes one turn: every operation in order, at one instant. Nothing is executed (`stale`) for a caller that does
+ * not know the present incarnation or whom the ledger does not know; `open` is how he joins. Deterministic.
+ */
+export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: number): Executed {
+  const turn: Turn = {
+    ...{ state, owner: request.owner, timing: request.timing, nowUs },
+    nowMs: Math.floor(nowUs / 1000),
+    mail: new Map(),
+    hints: new Set(),
+  };
+  if (!isAdmitted(state, request)) return { result: { kind: 'stale' }, mail: turn.mail, hints: turn.hints };
+  endRecoveryIfDue(turn);
+  const replies = request.ops.map((op) => handle(turn, op));
+  const mail = takeMail(turn, request.owner);
+  const result = { kind: 'turned' as const, nowMs: turn.nowMs, replies, mail, hints: [...turn.hints].sort() };
+  return { result, mail: turn.mail };
+}
+
+function isAdmitted(state: LedgerState, { owner, incarnation, ops }: TurnRequest): boolean {
+  if (ops[0]?.op === 'open') return true;
+  return incarnation !== '' && incarnation === state.incarnation && state.owners.has(owner);
+}
+
+function handle<N extends OpName>(turn: Turn, op: Protocol[N]['op'] & { op: N }): LedgerReply {
+  return HANDLERS[op.op](turn, op);
+}

@@ -1,0 +1,50 @@
+import { type HeartbeatOp, type HeartbeatReply, IN_SERVICE, NOT_HERE, type Ok } from './ops.ts';
+import { openSlots } from './slots.ts';
+import { sweep } from './sweep.ts';
+import { ownTicket } from './tickets.ts';
+import { isRecovering, replaceOffers, stampText, type Turn } from './turn.ts';
+import { positionOf } from './waiting.ts';
+
+/** The owner lives and can be offered something again. Also the safety tick. */
+export function heartbeat(turn: Turn, op: HeartbeatOp): HeartbeatReply {
+  const { state, owner } = turn;
+  state.owners.add(owner, turn.nowMs);
+  state.missedOffers.delete(owner);
+  poll(turn);
+  return {
+    kind: 'beat',
+    tickets: state.ownerTickets.get(owner)?.size ?? 0,
+    recovering: isRecovering(state),
+    positions: op.check.map((id) => placeOf(turn, id)),
+    windows: windows(turn),
+  };
+}
+
+/** The safety tick, and every offer that this owner has not answered. */
+export function poll(turn: Turn): Ok {
+  const { state, owner } = turn;
+  sweep(turn);
+  const offered = (state.offers.get(owner)?.ids() ?? []).flatMap((id) => state.tickets.get(id) ?? []);
+  const offers = offered.map(({ id, endpointId, token }) => ({ id, endpointId, token: stampText(token) }));
+  replaceOffers(turn, owner, offers);
+  return { kind: 'ok' };
+}
+
+function placeOf(turn: Turn, id: string): number {
+  const ticket = ownTicket(turn, id);
+  if (ticket === undefined) return NOT_HERE;
+  return ticket.state === 'waiting' ? positionOf(turn.state, ticket) : IN_SERVICE;
+}
+
+/**
+ * How many stored requests of each objective this owner should have in the live order: together twice the slots that
+ * are or soon will be open, shared among the executing owners, at least 1. The live order decides the order, so
+ * objectives need not split it. Nothing while the pool sleeps or recovers.
+ */
+function windows({ state, owner }: Turn): { objective: string; requests: number }[] {
+  const slots = openSlots(state) + state.soonSlots;
+  if (slots === 0 || isRecovering(state) || !state.executors.has(owner)) return [];
+  const requests = Math.max(1, Math.ceil((2 * slots) / state.executors.size));
+  const objectives = [...state.books].filter(([, book]) => book.stored.size > 0).map(([objective]) => objective);
+  return objectives.sort().map((objective) => ({ objective, requests }));
+}

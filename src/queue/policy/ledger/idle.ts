@@ -1,0 +1,14 @@
+import type { CloseIfIdleOp, CloseIfIdleReply } from './ops.ts';
+import { isRecovering, type Turn } from './turn.ts';
+
+/**
+ * Closes every gate for 1→0, if nothing is queued, stored or running and nothing came since the caller looked. A
+ * request that comes later finds the pool asleep and wakes it.
+ */
+export function closeIfIdle({ state, hints }: Turn, op: CloseIfIdleOp): CloseIfIdleReply {
+  const isIdle = state.tickets.size === 0 && state.demand.size === 0 && !isRecovering(state);
+  if (!isIdle || state.activityEpoch !== op.activityEpoch) return { kind: 'idle', closed: false };
+  for (const endpoint of state.endpoints) endpoint.gate = 'closed';
+  hints.add('windows');
+  return { kind: 'idle', closed: true };
+}

@@ -1,0 +1,371 @@
+import type {
+  AdmissionLimits,
+  EndpointUse,
+  Gate,
+  ObjectiveDemand,
+  RejectReason,
+  TicketKind,
+} from '../../../core/live-order.ts';
+
+/**
+ * The operations of the ledger and their replies: what a process says to the live order. A turn carries a list of them;
+ * each is answered by itself. Everything here travels as JSON, so the rules are: no null inside, 0 = "none" for an
+ * instant, and stamps (tags, tokens: 16 digits) are decimal strings.
+ */
+
+/** A stamp: microseconds since the epoch, made unique and increasing by the ledger. */
+export type Stamp = string;
+
+/** Joins the ledger, or joins it again after `stale`. The only operation that needs no incarnation. */
+export interface OpenOp {
+  readonly op: 'open';
+  /** Identity of the Redis process that answers; a new one means that ledger state may be lost. */
+  readonly runId: string;
+  /** The incarnation this process knew; '' = none. */
+  readonly previous: string;
+  /** It executes tickets and takes in stored work; false for a controller that only looks and sets. */
+  readonly executes: boolean;
+}
+export interface OpenReply {
+  readonly kind: 'opened';
+  readonly incarnation: string;
+  readonly recovering: boolean;
+}
+
+export interface AdmitOp {
+  readonly op: 'admit';
+  readonly id: string;
+  readonly kind: TicketKind;
+  readonly objective: string;
+  readonly priority: number;
+  readonly classKey: string;
+  readonly bytes: number;
+  readonly costTokens: number;
+  readonly expiresAtMs: number;
+  readonly arrivedAtMs: number;
+  readonly limits: AdmissionLimits;
+  /** Endpoint ids, best first. */
+  readonly ranking: readonly string[];
+}
+export interface Rejected {
+  readonly kind: 'rejected';
+  readonly reason: RejectReason;
+  readonly usedPercent: number;
+  /** Name of the limit: a key of AdmissionLimits. */
+  readonly limit: keyof AdmissionLimits;
+}
+export type AdmitReply =
+  | { readonly kind: 'run'; readonly endpointId: string; readonly token: Stamp; readonly tag: Stamp }
+  /** `asleep`: no endpoint has an open slot. */
+  | { readonly kind: 'queued'; readonly position: number; readonly tag: Stamp; readonly asleep: boolean }
+  | Rejected
+  | { readonly kind: 'expired' }
+  /** The stored outcome as it was written. */
+  | { readonly kind: 'done'; readonly stored: string }
+  | { readonly kind: 'live'; readonly owner: string };
+
+export interface TakeOp {
+  readonly op: 'take';
+  readonly id: string;
+  readonly token: Stamp;
+  readonly ranking: readonly string[];
+}
+export type TakeReply =
+  | { readonly kind: 'run'; readonly endpointId: string; readonly attempt: number; readonly waitedMs: number }
+  /** Neither the offered endpoint nor a better free one is in the ranking; the offer stands until it lapses. */
+  | { readonly kind: 'unranked' }
+  /** That offer is over; the ticket still waits, or has a newer offer. */
+  | { readonly kind: 'stale' }
+  /** No such ticket of this owner. */
+  | Gone;
+
+export interface Gone {
+  readonly kind: 'gone';
+}
+export interface Ok {
+  readonly kind: 'ok';
+}
+
+/** The engine's last byte has come: the slot is free, the ticket is recording. */
+export interface ReleaseOp {
+  readonly op: 'release';
+  readonly id: string;
+  readonly token: Stamp;
+}
+/** Ends a held call; frees its slot if it still has one. */
+export interface FinishOp {
+  readonly op: 'finish';
+  readonly id: string;
+  readonly token: Stamp;
+}
+/** Failed before its first byte: waits again at its old place, not for `exclude`. */
+export interface RequeueOp {
+  readonly op: 'requeue';
+  readonly id: string;
+  readonly token: Stamp;
+  readonly exclude: string;
+}
+export type RequeueReply = { readonly kind: 'queued'; readonly position: number } | Gone;
+
+/** Takes the ticket out of the order, whatever it holds. */
+export interface WithdrawOp {
+  readonly op: 'withdraw';
+  readonly id: string;
+}
+
+/** Proof of life; also the safety tick. `check`: ids whose place is asked for. */
+export interface HeartbeatOp {
+  readonly op: 'heartbeat';
+  readonly check: readonly string[];
+}
+export interface HeartbeatReply {
+  readonly kind: 'beat';
+  /** Tickets the ledger holds for this owner. */
+  readonly tickets: number;
+  readonly recovering: boolean;
+  /** For each of `check`: 0 = next, IN_SERVICE, or NOT_HERE. */
+  readonly positions: readonly number[];
+  readonly windows: readonly { readonly objective: string; readonly requests: number }[];
+}
+/** Position of a ticket that holds a slot or records its result. */
+export const IN_SERVICE = -1;
+/** Position of a ticket that this owner does not have. */
+export const NOT_HERE = -2;
+
+/** Safety tick that also reads this owner's offers again, in case their announcement was lost. */
+export interface PollOp {
+  readonly op: 'poll';
+}
+
+/** One ticket as its owner knows it, after ledger state was lost or doubted. */
+export interface ReassertedTicket {
+  readonly id: string;
+  readonly kind: TicketKind;
+  readonly objective: string;
+  readonly priority: number;
+  readonly classKey: string;
+  readonly bytes: number;
+  readonly costTokens: number;
+  readonly expiresAtMs: number;
+  /** '0' when the ledger never told it. */
+  readonly tag: Stamp;
+  readonly queuedAtMs: number;
+  readonly state: 'waiting' | 'running' | 'recording';
+  /** '' when waiting. */
+  readonly endpointId: string;
+  readonly excluded: readonly string[];
+  readonly attempt: number;
+}
+/** Replaces the whole set of this owner's tickets, in chunks: `first` begins, `last` drops what was not named. */
+export interface ReassertOp {
+  readonly op: 'reassert';
+  readonly tickets: readonly ReassertedTicket[];
+  readonly first: boolean;
+  readonly last: boolean;
+}
+export interface ReassertReply {
+  readonly kind: 'reasserted';
+  /** `lost`: another owner runs it. `done`: it has its outcome. The token is '' unless running or recording. */
+  readonly tickets: readonly {
+    readonly state: 'waiting' | 'running' | 'recording' | 'lost' | 'done';
+    readonly token: Stamp;
+    readonly tag: Stamp;
+  }[];
+}
+
+/** This owner is going: its tickets leave at once. */
+export interface LeaveOp {
+  readonly op: 'leave';
+}
+
+export interface SetEndpointsOp {
+  readonly op: 'setEndpoints';
+  /** `adapters` absent = serves every class. */
+  readonly endpoints: readonly { readonly id: string; readonly slots: number; readonly adapters?: readonly string[] }[];
+}
+export interface SetGateOp {
+  readonly op: 'setGate';
+  readonly endpointId: string;
+  readonly gate: Gate;
+}
+export interface SetSoonSlotsOp {
+  readonly op: 'setSoonSlots';
+  readonly slots: number;
+}
+export interface CloseIfIdleOp {
+  readonly op: 'closeIfIdle';
+  readonly activityEpoch: number;
+}
+export interface CloseIfIdleReply {
+  readonly kind: 'idle';
+  readonly closed: boolean;
+}
+/** What a scrape of an engine saw: it may clear the quarantine of a dead owner's slots. */
+export interface ObserveOp {
+  readonly op: 'observe';
+  readonly endpointId: string;
+  /** Requests running and waiting inside the engine. */
+  readonly activeRequests: number;
+  /** When the scrape was sent, in ledger time. */
+  readonly startedAtMs: number;
+}
+
+interface StoredDemand {
+  readonly id: string;
+  readonly objective: string;
+  readonly priority: number;
+  readonly bytes: number;
+  readonly costTokens: number;
+  readonly deadlineMs: number;
+}
+export interface ReserveOp extends StoredDemand {
+  readonly op: 'reserve';
+  readonly limits: AdmissionLimits;
+  readonly ttlMs: number;
+}
+export type ReserveReply = { readonly kind: 'reserved'; readonly asleep: boolean } | Rejected;
+export interface ConfirmOp extends StoredDemand {
+  readonly op: 'confirm';
+  /** 0 = now. Kept only when the entry is new. */
+  readonly acceptedAtMs: number;
+}
+export interface ForgetOp {
+  readonly op: 'forget';
+  readonly id: string;
+}
+/** The first outcome wins. `token` '' = from outside the ticket (cancel, deadline, repair). */
+export interface SettleOp {
+  readonly op: 'settle';
+  readonly id: string;
+  readonly objective: string;
+  readonly token: Stamp;
+  /** JSON texts, written as they are. */
+  readonly outcome: string;
+  readonly recordRef: string;
+}
+export type SettleReply = { readonly kind: 'settled' } | { readonly kind: 'already'; readonly stored: string };
+export interface OutcomesOp {
+  readonly op: 'outcomes';
+  readonly ids: readonly string[];
+}
+export interface OutcomesReply {
+  readonly kind: 'outcomes';
+  /** '' = none. */
+  readonly stored: readonly string[];
+}
+export interface OverdueOp {
+  readonly op: 'overdue';
+  readonly limit: number;
+}
+export interface OverdueReply {
+  readonly kind: 'overdue';
+  readonly jobs: readonly { readonly id: string; readonly objective: string }[];
+}
+
+export interface SnapshotOp {
+  readonly op: 'snapshot';
+}
+/** `oldestAtEpochMs` is 0 for none. */
+export type DemandLine = Omit<ObjectiveDemand, 'oldestAtEpochMs'> & { readonly oldestAtEpochMs: number };
+export interface SnapshotReply {
+  readonly kind: 'snapshot';
+  readonly activityEpoch: number;
+  readonly recovering: boolean;
+  readonly owners: number;
+  /** In order of name. */
+  readonly objectives: readonly DemandLine[];
+  readonly endpoints: readonly EndpointUse[];
+}
+
+/** The operation could not be read; the others of the turn are not affected. */
+export interface Failed {
+  readonly kind: 'error';
+  readonly message: string;
+}
+
+/** Every operation with its reply. */
+export interface Protocol {
+  open: { op: OpenOp; reply: OpenReply };
+  admit: { op: AdmitOp; reply: AdmitReply };
+  take: { op: TakeOp; reply: TakeReply };
+  release: { op: ReleaseOp; reply: Ok | Gone };
+  finish: { op: FinishOp; reply: Ok | Gone };
+  requeue: { op: RequeueOp; reply: RequeueReply };
+  withdraw: { op: WithdrawOp; reply: Ok | Gone };
+  heartbeat: { op: HeartbeatOp; reply: HeartbeatReply };
+  poll: { op: PollOp; reply: Ok };
+  reassert: { op: ReassertOp; reply: ReassertReply };
+  leave: { op: LeaveOp; reply: Ok };
+  setEndpoints: { op: SetEndpointsOp; reply: Ok };
+  setGate: { op: SetGateOp; reply: Ok };
+  setSoonSlots: { op: SetSoonSlotsOp; reply: Ok };
+  closeIfIdle: { op: CloseIfIdleOp; reply: CloseIfIdleReply };
+  observe: { op: ObserveOp; reply: Ok };
+  reserve: { op: ReserveOp; reply: ReserveReply };
+  confirm: { op: ConfirmOp; reply: Ok };
+  forget: { op: ForgetOp; reply: Ok };
+  settle: { op: SettleOp; reply: SettleReply };
+  outcomes: { op: OutcomesOp; reply: OutcomesReply };
+  overdue: { op: OverdueOp; reply: OverdueReply };
+  snapshot: { op: SnapshotOp; reply: SnapshotReply };
+}
+export type OpName = keyof Protocol;
+export type LedgerOp = Protocol[OpName]['op'];
+export type LedgerReply = Protocol[OpName]['reply'];
+export type OpOf<N extends OpName> = Protocol[N]['op'];
+export type ReplyOf<N extends OpName> = Protocol[N]['reply'];
+
+/** A slot reserved for a ticket until the offer lapses. */
+export interface Offer {
+  readonly id: string;
+  readonly endpointId: string;
+  readonly token: Stamp;
+}
+/** `settled`: somebody else wrote the outcome of a ticket that runs or records; its owner should stop. */
+export interface Eviction {
+  readonly id: string;
+  readonly reason: 'expired' | 'withdrawn' | 'lost' | 'settled';
+}
+/** What a turn has to tell an owner besides its replies. */
+export interface Mail {
+  readonly offers: readonly Offer[];
+  readonly evictions: readonly Eviction[];
+}
+
+export interface Timing {
+  /** How long a slot stays reserved for an offer. */
+  readonly offerMs: number;
+  /** Without a heartbeat for this long an owner is dead. */
+  readonly deadOwnerMs: number;
+  /** Longest time a dead owner's slot is kept out of use. */
+  readonly quarantineCapMs: number;
+  /** Longest wait for the owners to re-assert after ledger state was lost. */
+  readonly recoveryMs: number;
+  /** How long an outcome is kept. */
+  readonly outcomeRetentionMs: number;
+}
+
+export interface TurnRequest {
+  readonly owner: string;
+  /** '' only with `open`. */
+  readonly incarnation: string;
+  readonly timing: Timing;
+  readonly ops: readonly LedgerOp[];
+}
+
+export type TurnResult =
+  /** Nothing was executed: open and re-assert first. */
+  | { readonly kind: 'stale' }
+  | {
+      readonly kind: 'turned';
+      readonly nowMs: number;
+      /** One per operation, in order. */
+      readonly replies: readonly (LedgerReply | Failed)[];
+      /** For the calling owner. Others are told by their channel. */
+      readonly mail: Mail;
+      /** What the pool is told; the caller hears it here. */
+      readonly hints: readonly PoolHint[];
+    };
+
+/** Announced to every process of the pool. `wake`: work came and no slot is open. `windows`: read yours again. */
+export type PoolHint = 'wake' | 'windows';

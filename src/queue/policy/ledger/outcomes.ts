@@ -1,0 +1,36 @@
+import type { OutcomesOp, OutcomesReply, SettleOp, SettleReply } from './ops.ts';
+import { assign } from './assign.ts';
+import { removeDemand } from './demand.ts';
+import { outcomeOf } from './outcome-of.ts';
+import { bookOf } from './state.ts';
+import { endTicket, evict } from './tickets.ts';
+import { stampText, tellEviction, type Turn } from './turn.ts';
+
+/** Writes the outcome unless there is one, ends the demand, and ends the ticket as far as that is the caller's to do. */
+export function settle(turn: Turn, op: SettleOp): SettleReply {
+  const { state } = turn;
+  const already = outcomeOf(turn, op.id);
+  if (already === undefined) {
+    const text = `{"atEpochMs":${turn.nowMs},"recordRef":${op.recordRef},"outcome":${op.outcome}}`;
+    state.outcomes.set(op.id, { text, untilMs: turn.nowMs + turn.timing.outcomeRetentionMs });
+    bookOf(state, op.objective).settledTotal += 1;
+  }
+  removeDemand(state, op.id);
+  settleTicket(turn, op);
+  return already === undefined ? { kind: 'settled' } : { kind: 'already', stored: already };
+}
+
+export function outcomes(turn: Turn, op: OutcomesOp): OutcomesReply {
+  return { kind: 'outcomes', stored: op.ids.map((id) => outcomeOf(turn, id) ?? '') };
+}
+
+/** The holder of the grant is done with it; others only take back what has not begun, and tell the one who runs it. */
+function settleTicket(turn: Turn, { id, token }: SettleOp): void {
+  const ticket = turn.state.tickets.get(id);
+  if (ticket === undefined) return;
+  const isActive = ticket.state === 'running' || ticket.state === 'recording';
+  if (!isActive) evict(turn, ticket, 'withdrawn');
+  else if (ticket.owner === turn.owner && stampText(ticket.token) === token) endTicket(turn, ticket);
+  else tellEviction(turn, ticket.owner, { id, reason: 'settled' });
+  assign(turn);
+}

@@ -1,0 +1,87 @@
+import { assign } from './assign.ts';
+import { unlistedEndpoint } from './endpoints.ts';
+import { hasReasserted } from './membership.ts';
+import type { ReassertedTicket, ReassertOp, ReassertReply } from './ops.ts';
+import { outcomeOf } from './outcome-of.ts';
+import { unquarantine } from './quarantine.ts';
+import { endpointOf, hold } from './slots.ts';
+import { bookOf, type Ticket } from './state.ts';
+import { addTicket, endTicket, evict, ownTicket } from './tickets.ts';
+import { nextStamp, stampText, type Turn } from './turn.ts';
+import { enqueue } from './waiting.ts';
+
+type Answer = ReassertReply['tickets'][number];
+
+/**
+ * The owner's word replaces what the ledger had of it: its tickets are put back as it names them, old places kept, and
+ * with the last chunk those it did not name are dropped. Against another owner's ticket of the same id, work that has
+ * begun beats work that waits. Slots are held even if that over-fills an endpoint.
+ */
+export function reassert(turn: Turn, op: ReassertOp): ReassertReply {
+  const { state, owner } = turn;
+  if (op.first) state.unconfirmed.set(owner, new Set(state.ownerTickets.get(owner) ?? []));
+  const unconfirmed = state.unconfirmed.get(owner) ?? new Set<string>();
+  const tickets = op.tickets.map((ticket) => {
+    unconfirmed.delete(ticket.id);
+    return putBack(turn, ticket);
+  });
+  if (op.last) {
+    for (const id of unconfirmed) {
+      const ticket = ownTicket(turn, id);
+      if (ticket !== undefined) endTicket(turn, ticket);
+    }
+    state.unconfirmed.delete(owner);
+    hasReasserted(turn);
+  }
+  assign(turn);
+  return { kind: 'reasserted', tickets };
+}
+
+function putBack(turn: Turn, claim: ReassertedTicket): Answer {
+  const existing = turn.state.tickets.get(claim.id);
+  const isDone = claim.kind === 'stored' && outcomeOf(turn, claim.id) !== undefined;
+  if (existing?.owner === turn.owner) endTicket(turn, existing);
+  else if (existing !== undefined && !isDone) {
+    const hasBegun = existing.state === 'running' || existing.state === 'recording';
+    if (hasBegun || claim.state === 'waiting') return { state: 'lost', token: '', tag: '' };
+    evict(turn, existing, 'lost');
+  }
+  if (isDone) return { state: 'done', token: '', tag: '' };
+  const ticket = ticketOf(turn, claim);
+  bookOf(turn.state, ticket.objective).priority = ticket.priority;
+  addTicket(turn, ticket);
+  place(turn, ticket, claim.state);
+  return { state: claim.state, token: ticket.token === 0 ? '' : stampText(ticket.token), tag: stampText(ticket.tag) };
+}
+
+function ticketOf(turn: Turn, claim: ReassertedTicket): Ticket {
+  const { id, kind, objective, priority, classKey, bytes, costTokens, expiresAtMs } = claim;
+  const tag = Number(claim.tag);
+  turn.state.stamp = Math.max(turn.state.stamp, tag);
+  return {
+    ...{ id, kind, objective, priority, classKey, bytes, costTokens, expiresAtMs },
+    tag: tag > 0 ? tag : nextStamp(turn),
+    queuedAtMs: claim.queuedAtMs,
+    owner: turn.owner,
+    state: 'waiting',
+    endpointId: claim.endpointId,
+    excluded: claim.excluded,
+    attempt: claim.attempt,
+    token: 0,
+    sinceMs: turn.nowMs,
+  };
+}
+
+function place(turn: Turn, ticket: Ticket, at: ReassertedTicket['state']): void {
+  const { state } = turn;
+  if (at === 'waiting') {
+    enqueue(state, ticket);
+    return;
+  }
+  ticket.state = at;
+  ticket.token = nextStamp(turn);
+  unquarantine(state, ticket.endpointId, ticket.id);
+  if (at === 'recording') return;
+  hold(state, ticket.endpointId, ticket.id);
+  if (endpointOf(state, ticket.endpointId) === undefined) state.endpoints.push(unlistedEndpoint(ticket.endpointId));
+}

@@ -1,0 +1,179 @@
+import type { Gate, TicketKind } from '../../../core/live-order.ts';
+import { OrderedSet } from './ordered-set.ts';
+
+/** A ticket in the live order; docs/queue.md has the table of its states. */
+export interface Ticket {
+  readonly id: string;
+  readonly kind: TicketKind;
+  readonly objective: string;
+  readonly priority: number;
+  readonly classKey: string;
+  readonly bytes: number;
+  readonly costTokens: number;
+  /** 0 = waits for ever. */
+  readonly expiresAtMs: number;
+  /** Its place in the order, kept when it waits again. */
+  readonly tag: number;
+  /** When it entered the live order. */
+  readonly queuedAtMs: number;
+  readonly owner: string;
+  state: 'waiting' | 'offered' | 'running' | 'recording';
+  /** Of the slot it holds or held last; '' = none yet. */
+  endpointId: string;
+  /** Endpoints that failed it, oldest first. */
+  excluded: readonly string[];
+  /** Endpoints it has run on. */
+  attempt: number;
+  /** Fences the present grant; 0 while there was none. */
+  token: number;
+  /** When it took its slot. */
+  sinceMs: number;
+}
+
+export interface Endpoint {
+  readonly id: string;
+  slots: number;
+  /** Null = serves every class. */
+  adapters: readonly string[] | null;
+  gate: Gate;
+  /** False once setEndpoints named it no more; it stays here only until its slots are free. */
+  isListed: boolean;
+}
+
+/** The tickets that wait for the same thing: one priority, objective and class. Never empty. */
+export interface WaitingQueue {
+  readonly key: string;
+  readonly priority: number;
+  readonly objective: string;
+  readonly classKey: string;
+  readonly excluded: readonly string[];
+  /** By tag. */
+  readonly tickets: OrderedSet;
+}
+
+/** What one objective has and had. */
+export interface ObjectiveBook {
+  priority: number;
+  /** Waiting held calls, and waiting stored tickets, by expiry. */
+  readonly held: OrderedSet;
+  readonly intake: OrderedSet;
+  /** Accepted or reserved stored requests without an outcome, by arrival. */
+  readonly stored: OrderedSet;
+  heldBytes: number;
+  heldCostTokens: number;
+  storedBytes: number;
+  storedCostTokens: number;
+  arrivedTotal: number;
+  releasedTotal: number;
+  slotMsTotal: number;
+  settledTotal: number;
+}
+
+export interface Demand {
+  readonly objective: string;
+  readonly bytes: number;
+  readonly costTokens: number;
+}
+
+/** The whole ledger of one pool, in memory. The Redis store keeps the same under the keys listed in docs/queue.md. */
+export interface LedgerState {
+  incarnation: string;
+  runId: string;
+  /** Last stamp given out. */
+  stamp: number;
+  activityEpoch: number;
+  /** 0 = open. Until then, or until `awaiting` is empty, owners re-assert and nothing is granted. */
+  recoverUntilMs: number;
+  /** Owners known before the ledger state was lost that have not re-asserted. */
+  readonly awaiting: Set<string>;
+  soonSlots: number;
+  /** The last assign stopped at its bound: free slots may be owed. */
+  isAssignOwed: boolean;
+
+  readonly tickets: Map<string, Ticket>;
+  readonly queues: Map<string, WaitingQueue>;
+  /** Keys of `queues`, highest priority first. */
+  readonly queueOrder: OrderedSet;
+  readonly books: Map<string, ObjectiveBook>;
+
+  endpoints: Endpoint[];
+  /** Ids of the tickets that hold a slot, by endpoint. */
+  readonly used: Map<string, Set<string>>;
+  /** Slots of dead owners: ticket id → when it was reaped, by endpoint. */
+  readonly quarantine: Map<string, Map<string, number>>;
+  /** Start of the last scrape that saw no stranger, by endpoint with quarantined slots. */
+  readonly cleanScrapeMs: Map<string, number>;
+
+  /** By last heartbeat. */
+  readonly owners: OrderedSet;
+  readonly executors: Set<string>;
+  readonly missedOffers: Map<string, number>;
+  readonly ownerTickets: Map<string, Set<string>>;
+  /** Offered ticket ids by lapse, by owner. */
+  readonly offers: Map<string, OrderedSet>;
+  /** Tickets that an owner in the middle of re-asserting has not named yet. */
+  readonly unconfirmed: Map<string, Set<string>>;
+
+  readonly demand: Map<string, Demand>;
+  readonly reservations: OrderedSet;
+  readonly deadlines: OrderedSet;
+  readonly outcomes: Map<string, { readonly text: string; readonly untilMs: number }>;
+}
+
+export function emptyLedger(): LedgerState {
+  return {
+    incarnation: '',
+    runId: '',
+    stamp: 0,
+    activityEpoch: 0,
+    recoverUntilMs: 0,
+    awaiting: new Set(),
+    soonSlots: 0,
+    isAssignOwed: false,
+    tickets: new Map(),
+    queues: new Map(),
+    queueOrder: new OrderedSet(),
+    books: new Map(),
+    endpoints: [],
+    used: new Map(),
+    quarantine: new Map(),
+    cleanScrapeMs: new Map(),
+    owners: new OrderedSet(),
+    executors: new Set(),
+    missedOffers: new Map(),
+    ownerTickets: new Map(),
+    offers: new Map(),
+    unconfirmed: new Map(),
+    demand: new Map(),
+    reservations: new OrderedSet(),
+    deadlines: new OrderedSet(),
+    outcomes: new Map(),
+  };
+}
+
+/** The value under the key, made when missing. */
+export function getOrMake<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+export function bookOf(state: LedgerState, objective: string): ObjectiveBook {
+  return getOrMake(state.books, objective, () => ({
+    priority: 0,
+    held: new OrderedSet(),
+    intake: new OrderedSet(),
+    stored: new OrderedSet(),
+    heldBytes: 0,
+    heldCostTokens: 0,
+    storedBytes: 0,
+    storedCostTokens: 0,
+    arrivedTotal: 0,
+    releasedTotal: 0,
+    slotMsTotal: 0,
+    settledTotal: 0,
+  }));
+}

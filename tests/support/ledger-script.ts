@@ -1,0 +1,257 @@
+import fc from 'fast-check';
+import type { LedgerStore } from '../../src/queue/live-order/ports.ts';
+import type { LedgerOp, ReassertedTicket, Timing, TurnResult } from '../../src/queue/policy/ledger/ops.ts';
+
+/**
+ * Random stories for a ledger: what two owners do to it, with time passing. A step names tickets and grants by what the
+ * story has seen so far, so that most operations hit something, and some are late or wrong.
+ */
+
+export const TEST_TIMING: Timing = {
+  offerMs: 1_000,
+  deadOwnerMs: 3_000,
+  quarantineCapMs: 60_000,
+  recoveryMs: 2_000,
+  outcomeRetentionMs: 86_400_000,
+};
+
+const OWNERS = ['gw-a', 'gw-b'] as const;
+const OBJECTIVES = [
+  { objective: 'interactive', priority: 100 },
+  { objective: 'default', priority: 0 },
+  { objective: 'other', priority: 0 },
+  { objective: 'nightly', priority: -10 },
+];
+const ENDPOINTS = ['ep-1', 'ep-2', 'ep-3'];
+const IDS = Array.from({ length: 14 }, (_, index) => `t${index}`);
+const CLASSES = ['', '', '', 'lora'];
+const LIMITS = [
+  { poolMaxRequests: 8, poolMaxBytes: 800, shedAtPercent: 50, objectiveMaxRequests: 5, objectiveMaxBytes: 500 },
+  { poolMaxRequests: 100, poolMaxBytes: 1e6, shedAtPercent: 99, objectiveMaxRequests: 100, objectiveMaxBytes: 1e6 },
+];
+const START_US = 1_700_000_000_000_000;
+
+/** A step before tokens and times are filled in. */
+export interface Step {
+  readonly what: string;
+  readonly owner: number;
+  readonly id: number;
+  readonly pick: number;
+  readonly flag: boolean;
+  readonly afterMs: number;
+  readonly ranking: readonly number[];
+  /** Runs in the same turn as the step before, if that has the same owner. */
+  readonly joined: boolean;
+}
+
+const weighted: [number, string][] = [
+  ...([
+    [14, 'admit'],
+    [10, 'take'],
+    [6, 'release'],
+    [6, 'finish'],
+    [3, 'requeue'],
+    [3, 'withdraw'],
+    [6, 'heartbeat'],
+    [3, 'poll'],
+    [2, 'reassert'],
+    [1, 'leave'],
+    [3, 'setEndpoints'],
+    [3, 'setGate'],
+    [1, 'setSoonSlots'],
+    [1, 'closeIfIdle'],
+    [3, 'observe'],
+    [5, 'reserve'],
+    [4, 'confirm'],
+    [1, 'forget'],
+    [5, 'settle'],
+    [1, 'outcomes'],
+    [1, 'overdue'],
+    [1, 'snapshot'],
+    [1, 'restart'],
+  ] as [number, string][]),
+];
+
+export const stepArbitrary: fc.Arbitrary<Step> = fc.record({
+  what: fc.oneof(...weighted.map(([weight, what]) => ({ weight, arbitrary: fc.constant(what) }))),
+  owner: fc.nat(OWNERS.length - 1),
+  id: fc.nat(IDS.length - 1),
+  pick: fc.nat(11),
+  flag: fc.boolean(),
+  afterMs: fc.oneof(
+    { weight: 8, arbitrary: fc.nat(20) },
+    { weight: 2, arbitrary: fc.nat(1_500) },
+    { weight: 1, arbitrary: fc.nat(70_000) },
+  ),
+  ranking: fc.shuffledSubarray([0, 1, 2], { minLength: 0 }),
+  joined: fc.boolean(),
+});
+
+/** Plays the same story on several stores and hands every pair of answers to `compare`. */
+export class Story {
+  nowUs = START_US;
+  #runId = 'run-1';
+  #incarnations = new Map<string, string>();
+  #tokens = new Map<string, string>();
+  #tags = new Map<string, string>();
+  #epoch = 0;
+  readonly #stores: readonly LedgerStore[];
+  readonly #compare: (results: readonly TurnResult[], ops: readonly LedgerOp[], step: Step | null) => void;
+
+  constructor(
+    stores: readonly LedgerStore[],
+    compare: (results: readonly TurnResult[], ops: readonly LedgerOp[], step: Step | null) => void,
+  ) {
+    this.#stores = stores;
+    this.#compare = compare;
+  }
+
+  async play(steps: readonly Step[]): Promise<void> {
+    for (const owner of OWNERS) await this.#open(owner);
+    await this.#turn('gw-a', [this.#setEndpoints(5, true)], null);
+    for (let index = 0; index < steps.length; ) {
+      const first = steps[index++]!;
+      this.nowUs += first.afterMs * 1_000 + (first.pick % 3);
+      const owner = OWNERS[first.owner]!;
+      if (first.what === 'restart') {
+        this.#runId = `run-${Number(this.#runId.slice(4)) + 1}`;
+        await this.#open(owner);
+        continue;
+      }
+      const ops = [this.#opOf(first, owner)];
+      while (steps[index]?.joined && steps[index]?.owner === first.owner && steps[index]?.what !== 'restart' && ops.length < 5) {
+        ops.push(this.#opOf(steps[index++]!, owner));
+      }
+      await this.#turn(owner, ops, first);
+    }
+    for (const owner of OWNERS) {
+      await this.#turn(owner, [{ op: 'snapshot' }, { op: 'heartbeat', check: IDS }, { op: 'snapshot' }], null);
+    }
+  }
+
+  async #open(owner: string): Promise<void> {
+    const previous = this.#incarnations.get(owner) ?? '';
+    await this.#turn(owner, [{ op: 'open', runId: this.#runId, previous, executes: owner === 'gw-a' }], null);
+  }
+
+  async #turn(owner: string, ops: LedgerOp[], step: Step | null): Promise<void> {
+    const request = { owner, incarnation: this.#incarnations.get(owner) ?? '', timing: TEST_TIMING, ops };
+    const results: TurnResult[] = [];
+    for (const store of this.#stores) results.push(await store.exec(request));
+    this.#compare(results, ops, step);
+    const result = results[0]!;
+    if (result.kind === 'stale') {
+      await this.#open(owner);
+      return;
+    }
+    result.replies.forEach((reply, index) => this.#remember(owner, ops[index]!, reply));
+    for (const offer of result.mail.offers) this.#tokens.set(offer.id, offer.token);
+  }
+
+  #remember(owner: string, op: LedgerOp, reply: object): void {
+    if ('incarnation' in reply) this.#incarnations.set(owner, String(reply.incarnation));
+    if ('activityEpoch' in reply) this.#epoch = Number(reply.activityEpoch);
+    if ('id' in op && 'token' in reply && typeof reply.token === 'string') this.#tokens.set(op.id, reply.token);
+    if ('id' in op && 'tag' in reply && typeof reply.tag === 'string') this.#tags.set(op.id, reply.tag);
+    if (op.op === 'reassert' && 'tickets' in reply) {
+      (reply.tickets as { token: string }[]).forEach((ticket, index) => {
+        if (ticket.token !== '') this.#tokens.set(op.tickets[index]!.id, ticket.token);
+      });
+    }
+  }
+
+  #opOf(step: Step, owner: string): LedgerOp {
+    const id = IDS[step.id]!;
+    const nowMs = Math.floor(this.nowUs / 1_000);
+    const token = this.#tokens.get(id) ?? '1';
+    const ranking = step.ranking.map((index) => ENDPOINTS[index]!);
+    const objective = OBJECTIVES[step.id % OBJECTIVES.length]!;
+    // Half of the ids are stored work.
+    const kind = step.id % 2 === 0 ? ('held' as const) : ('stored' as const);
+    const work = { id, ...objective, bytes: 10 * step.pick, costTokens: step.pick };
+    const deadlineMs = step.flag ? nowMs + 100 * step.pick : 0;
+    const limits = LIMITS[step.flag ? 0 : 1]!;
+    switch (step.what) {
+      case 'admit': {
+        const expiresAtMs = step.pick > 8 ? nowMs + 50 * (step.pick - 9) : 0;
+        const arrivedAtMs = step.pick === 7 ? nowMs - 500 : 0;
+        const classKey = CLASSES[step.pick % CLASSES.length]!;
+        return { op: 'admit', ...work, kind, classKey, expiresAtMs, arrivedAtMs, limits, ranking };
+      }
+      case 'take':
+        return { op: 'take', id, token, ranking };
+      case 'release':
+      case 'finish':
+        return { op: step.what, id, token };
+      case 'requeue':
+        return { op: 'requeue', id, token, exclude: ENDPOINTS[step.pick % 3]! };
+      case 'withdraw':
+        return { op: 'withdraw', id };
+      case 'heartbeat':
+        return { op: 'heartbeat', check: IDS.slice(0, step.pick) };
+      case 'reassert':
+        return { op: 'reassert', tickets: this.#claims(step, owner), first: step.flag, last: step.pick > 3 };
+      case 'setEndpoints':
+        return this.#setEndpoints(step.pick, step.flag);
+      case 'setGate':
+        return { op: 'setGate', endpointId: ENDPOINTS[step.pick % 3]!, gate: step.flag ? 'open' : step.pick > 5 ? 'draining' : 'closed' };
+      case 'setSoonSlots':
+        return { op: 'setSoonSlots', slots: step.pick };
+      case 'closeIfIdle':
+        return { op: 'closeIfIdle', activityEpoch: this.#epoch };
+      case 'observe':
+        return { op: 'observe', endpointId: ENDPOINTS[step.pick % 3]!, activeRequests: step.pick % 4, startedAtMs: nowMs - (step.flag ? 0 : 5) };
+      case 'reserve':
+        return { op: 'reserve', ...work, deadlineMs, limits, ttlMs: 200 };
+      case 'confirm':
+        return { op: 'confirm', ...work, deadlineMs, acceptedAtMs: step.pick > 8 ? nowMs - 1_000 : 0 };
+      case 'forget':
+        return { op: 'forget', id };
+      case 'settle':
+        return { op: 'settle', id, objective: objective.objective, token: step.flag ? token : '', outcome: `{"attempts":${step.pick}}`, recordRef: 'null' };
+      case 'outcomes':
+        return { op: 'outcomes', ids: IDS };
+      case 'overdue':
+        return { op: 'overdue', limit: 3 };
+      case 'leave':
+        return { op: 'leave' };
+      case 'poll':
+        return { op: 'poll' };
+      default:
+        return { op: 'snapshot' };
+    }
+  }
+
+  #setEndpoints(pick: number, flag: boolean): LedgerOp {
+    const endpoints = ENDPOINTS.filter((_, index) => (pick + index) % 4 !== 0).map((id, index) => ({
+      id,
+      slots: (pick + index) % 4,
+      ...(flag ? {} : { adapters: index === 0 ? ['lora'] : [] }),
+    }));
+    return { op: 'setEndpoints', endpoints };
+  }
+
+  #claims(step: Step, owner: string): ReassertedTicket[] {
+    const states = ['waiting', 'running', 'recording'] as const;
+    const mine = IDS.filter((_, index) => (index + (owner === 'gw-a' ? 0 : 1)) % 3 === step.pick % 3);
+    return mine.map((id, index) => {
+      const state = states[(step.pick + index) % 3]!;
+      const objective = OBJECTIVES[IDS.indexOf(id) % OBJECTIVES.length]!;
+      return {
+        id,
+        ...objective,
+        kind: IDS.indexOf(id) % 2 === 0 ? 'held' : 'stored',
+        classKey: '',
+        bytes: 10,
+        costTokens: 1,
+        expiresAtMs: 0,
+        tag: this.#tags.get(id) ?? '0',
+        queuedAtMs: Math.floor(this.nowUs / 1_000),
+        state,
+        endpointId: state === 'waiting' ? '' : ENDPOINTS[index % 3]!,
+        excluded: state === 'waiting' && step.flag ? [ENDPOINTS[0]!] : [],
+        attempt: 1,
+      };
+    });
+  }
+}
