@@ -1,0 +1,161 @@
+import { Queue, type RedisConnection } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { asError } from '../../../core/errors.ts';
+import type { Logger } from '../../../core/logger.ts';
+import type { PoolKey } from '../../../core/objects.ts';
+import { redisFailure } from '../../../platform/redis/connection.ts';
+import type { AddAnswer, Backlog, BacklogItem, ClaimHandler, IntakeQueue } from '../../backlog/ports.ts';
+import type { RedisChannels } from '../job-index/channels.ts';
+import { IntakeWorker, type JobPointer, MAX_STALLED_COUNT, STALL_PASS_MS } from './intake-worker.ts';
+import { backendOver } from './shared-backend.ts';
+import { Wake } from './wake.ts';
+
+export interface BullmqBacklogOptions {
+  readonly pool: PoolKey;
+  /** "<prefix>:{<installation>/<namespace>/<pool>}": the root of all keys of the pool, its hash tag included. */
+  readonly root: string;
+  readonly client: Redis;
+  /** Over the same client; see `shareConnection`. */
+  readonly connection: RedisConnection;
+  readonly channels: RedisChannels;
+  readonly log: Logger;
+}
+
+/** Events cannot be turned off; we read none of them. */
+const EVENTS_KEPT = 100;
+/** Only reached when a completion could not be told: the job is then claimed once more and found done. */
+const ATTEMPTS = 1_000_000;
+const ATTEMPT_DELAY_MS = 1_000;
+/** Other processes are woken at most this often for one objective. */
+const ANNOUNCE_EVERY_MS = 20;
+
+interface Lane {
+  readonly queue: Queue<JobPointer>;
+  isRegistered: boolean;
+  announceTimer: NodeJS.Timeout | null;
+  announceAgain: boolean;
+}
+
+/** The backlog of one pool in BullMQ: one queue per objective, named after it, under "<root>:backlog". */
+export class BullmqBacklog implements Backlog {
+  readonly pool: PoolKey;
+  readonly #options: BullmqBacklogOptions;
+  readonly #prefix: string;
+  readonly #objectivesKey: string;
+  readonly #channel: string;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #intakes = new Map<string, IntakeWorker>();
+  readonly #stopListening: () => void;
+
+  constructor(options: BullmqBacklogOptions) {
+    this.pool = options.pool;
+    this.#options = options;
+    this.#prefix = `${options.root}:backlog`;
+    this.#objectivesKey = `${options.root}:backlog-objectives`;
+    this.#channel = `${options.root}:backlog-wake`;
+    this.#stopListening = options.channels.listen(this.#channel, (objective) => this.#intakes.get(objective)?.wake());
+  }
+
+  async add(item: BacklogItem): Promise<AddAnswer> {
+    try {
+      const lane = this.#lane(item.objective);
+      if (!lane.isRegistered) await this.#register(item.objective, lane);
+      const pointer: JobPointer = { a: item.acceptRef, c: item.costTokens };
+      await lane.queue.add('job', pointer, {
+        jobId: item.id,
+        priority: item.tag,
+        removeOnComplete: true,
+        attempts: ATTEMPTS,
+        backoff: ATTEMPT_DELAY_MS,
+      });
+      this.#intakes.get(item.objective)?.wake();
+      this.#announce(item.objective, lane);
+      return { kind: 'added' };
+    } catch (error) {
+      const why = asError(error).message;
+      return redisFailure(error) === 'unknown' ? { kind: 'unknown', why } : { kind: 'refused', why };
+    }
+  }
+
+  async remove(id: string, objective: string): Promise<void> {
+    await this.#lane(objective)
+      .queue.remove(id, { removeChildren: false })
+      .catch((error: unknown) => {
+        this.#options.log.debug({ jobId: id, problem: asError(error).message }, 'backlog.remove_failed');
+      });
+  }
+
+  async isHeld(id: string, objective: string): Promise<boolean> {
+    return (await this.#lane(objective).queue.getJobState(id)) === 'active';
+  }
+
+  async objectives(): Promise<readonly string[]> {
+    return this.#options.client.smembers(this.#objectivesKey);
+  }
+
+  intake(objective: string, handler: ClaimHandler): IntakeQueue {
+    const { client, connection, log } = this.#options;
+    const intake = new IntakeWorker(objective, handler, { client, connection, prefix: this.#prefix, log });
+    this.#intakes.set(objective, intake);
+    return intake;
+  }
+
+  async recoverStalled(objective: string): Promise<number> {
+    const recovered = await this.#lane(objective).queue.getBackend().moveStalledJobsToWait();
+    if (recovered.length > 0) this.#intakes.get(objective)?.wake();
+    return recovered.length;
+  }
+
+  async restore(): Promise<void> {
+    for (const [objective, lane] of this.#lanes) {
+      await lane.queue.getBackend().setQueueMeta(lane.queue.metaValues);
+      await this.#register(objective, lane);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stopListening();
+    await Promise.all([...this.#intakes.values()].map((intake) => intake.close()));
+    for (const lane of this.#lanes.values()) {
+      if (lane.announceTimer) clearTimeout(lane.announceTimer);
+      await lane.queue.close();
+    }
+  }
+
+  #lane(objective: string): Lane {
+    const known = this.#lanes.get(objective);
+    if (known) return known;
+    const { client, connection, log } = this.#options;
+    const neverFetches = { isOpen: false, wake: new Wake() };
+    // BullMQ types these two as Worker options, but the stall pass reads them from its backend's options.
+    const stallPass = { stalledInterval: STALL_PASS_MS, maxStalledCount: MAX_STALLED_COUNT };
+    const queue = new Queue<JobPointer>(
+      objective,
+      { connection: client, prefix: this.#prefix, streams: { events: { maxLen: EVENTS_KEPT } }, ...stallPass },
+      backendOver(connection, neverFetches),
+    );
+    queue.on('error', (error) => log.warn({ objective, problem: error.message }, 'backlog.queue_failed'));
+    const lane: Lane = { queue, isRegistered: false, announceTimer: null, announceAgain: false };
+    this.#lanes.set(objective, lane);
+    return lane;
+  }
+
+  async #register(objective: string, lane: Lane): Promise<void> {
+    await this.#options.client.sadd(this.#objectivesKey, objective);
+    lane.isRegistered = true;
+  }
+
+  /** Tells other processes; their idle tick covers what a lost message would have told. */
+  #announce(objective: string, lane: Lane): void {
+    if (lane.announceTimer) {
+      lane.announceAgain = true;
+      return;
+    }
+    lane.announceAgain = false;
+    this.#options.client.publish(this.#channel, objective).catch(() => undefined);
+    lane.announceTimer = setTimeout(() => {
+      lane.announceTimer = null;
+      if (lane.announceAgain) this.#announce(objective, lane);
+    }, ANNOUNCE_EVERY_MS).unref();
+  }
+}

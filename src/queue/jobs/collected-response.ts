@@ -1,0 +1,60 @@
+import type { ResponseHead, ResponseSink } from '../../core/dispatch.ts';
+
+/** The answer of one stored job, kept until it is complete. */
+export class CollectedResponse implements ResponseSink {
+  readonly #limitBytes: number;
+  readonly #onTooLarge: () => void;
+  #head: ResponseHead = { status: 0, headers: {} };
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #isTooLarge = false;
+
+  /** `onTooLarge` is called once, when the answer passes the limit; what comes later is dropped. */
+  constructor(limitBytes: number, onTooLarge: () => void) {
+    this.#limitBytes = limitBytes;
+    this.#onTooLarge = onTooLarge;
+  }
+
+  get isTooLarge(): boolean {
+    return this.#isTooLarge;
+  }
+
+  get contentType(): string {
+    return this.#head.headers['content-type'] ?? 'application/json';
+  }
+
+  /** What came so far, in one piece. */
+  body(): Uint8Array {
+    const [only] = this.#chunks;
+    return this.#chunks.length === 1 && only ? only : Buffer.concat(this.#chunks);
+  }
+
+  waiting(): void {
+    // Nobody watches: the job's status tells its position in words.
+  }
+
+  begin(head: ResponseHead): void {
+    this.#head = head;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#isTooLarge) return true;
+    this.#bytes += chunk.byteLength;
+    if (this.#bytes > this.#limitBytes) {
+      this.#isTooLarge = true;
+      this.#chunks = [];
+      this.#onTooLarge();
+    } else {
+      this.#chunks.push(chunk);
+    }
+    return true;
+  }
+
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  end(): void {
+    // The whole answer is here; `persist` takes it next.
+  }
+}

@@ -1,0 +1,167 @@
+import type { Clock } from '../../core/clock.ts';
+import { asError, errorEnvelope, PilotlightError } from '../../core/errors.ts';
+import type { JobSpec } from '../../core/jobs.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { Claim, ClaimVerdict } from '../backlog/ports.ts';
+import { decideClaim, handBackDelayMs, MAX_CRASHES } from '../policy/backlog/claim.ts';
+import { EXPIRED, failedOutcome } from '../policy/backlog/job-view.ts';
+import { decideOutcome } from './decided-outcome.ts';
+import type { Execute, ExecutionVerdict, JobIndex, JobLane, JobPlace, JobStore } from './ports.ts';
+import type { RunningJobs } from './running-jobs.ts';
+import type { Settlements } from './settlements.ts';
+
+export interface ProcessDeps {
+  readonly store: JobStore;
+  readonly index: JobIndex;
+  readonly running: RunningJobs;
+  readonly settlements: Settlements;
+  readonly execute: Execute;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onHandBack: (reason: string) => void;
+}
+
+/** Another process has the ticket: look again after its heartbeat would have run out. */
+const ELSEWHERE_DELAY_MS = 2_000;
+
+interface ClaimContext {
+  readonly lane: JobLane;
+  readonly isIntakeOpen: () => boolean;
+}
+
+const FINISHED: ClaimVerdict = { kind: 'finished' };
+
+/**
+ * What becomes of one claimed job.
+ *
+ * | found                                   | done                                                      |
+ * | --------------------------------------- | --------------------------------------------------------- |
+ * | intake closed meanwhile                 | returned                                                  |
+ * | three crashes                           | outcome `attempts_exhausted`, finished                    |
+ * | no readable accept record               | outcome `internal_error`, finished                        |
+ * | executed, or outcome already there      | finished                                                  |
+ * | runs in another process                 | delayed, looked at again                                  |
+ * | handed back, store or Redis away, defect | returned when the intake is closed, else delayed          |
+ *
+ * Never throws and never loses a job: what it cannot decide goes back.
+ */
+export async function processClaim(deps: ProcessDeps, context: ClaimContext, claim: Claim): Promise<ClaimVerdict> {
+  const decision = decideClaim({
+    crashes: claim.crashes,
+    suspectsRunning: deps.running.suspects,
+    isIntakeOpen: context.isIntakeOpen(),
+  });
+  if (decision.kind === 'return') return { kind: 'returned' };
+  if (decision.kind === 'delay') return { kind: 'delayed', delayMs: decision.delayMs };
+  return deps.running.run(claim.id, decision.kind === 'run' && decision.isSuspect, async (signal) => {
+    try {
+      if (decision.kind === 'quarantine') return await quarantine(deps, context.lane, claim);
+      return await execute(deps, context, claim, signal);
+    } catch (error) {
+      const known = error instanceof PilotlightError ? error.code : 'internal_error';
+      if (known === 'internal_error') deps.log.error({ jobId: claim.id, err: asError(error) }, 'job.processing_failed');
+      return handBack(deps, context, claim, known);
+    }
+  });
+}
+
+async function execute(
+  deps: ProcessDeps,
+  context: ClaimContext,
+  claim: Claim,
+  signal: AbortSignal,
+): Promise<ClaimVerdict> {
+  const record = await deps.store.read(claim.acceptRef);
+  if (record.kind !== 'found' || record.header.kind !== 'accept') {
+    const why = record.kind === 'corrupt' ? record.why : 'it is gone';
+    deps.log.error({ jobId: claim.id, why }, 'job.accept_record_lost');
+    return endUnrun(deps, context.lane, claim, 'internal_error', 'The accepted request is damaged in the file store.');
+  }
+  const { spec } = record.header;
+  const place = placeOf(spec, claim.acceptRef, record.body.byteLength);
+  const run = { spec, body: record.body, attempt: claim.claims, place };
+  return conclude(deps, context, claim, place, await deps.execute(run, signal));
+}
+
+async function conclude(
+  deps: ProcessDeps,
+  context: ClaimContext,
+  claim: Claim,
+  place: JobPlace,
+  verdict: ExecutionVerdict,
+): Promise<ClaimVerdict> {
+  switch (verdict.kind) {
+    case 'settled':
+      deps.settlements.ended(claim.id);
+      return FINISHED;
+    case 'decided': {
+      const job = { id: claim.id, objective: claim.objective, place };
+      await decideOutcome(deps, context.lane, job, verdict.outcome.kind === 'expired' ? EXPIRED : verdict.outcome);
+      return FINISHED;
+    }
+    case 'superseded':
+      if (verdict.outcome) {
+        deps.settlements.ended(claim.id);
+        return FINISHED;
+      }
+      return { kind: 'delayed', delayMs: ELSEWHERE_DELAY_MS };
+    case 'handed_back':
+      return handBack(deps, context, claim, verdict.reason);
+  }
+}
+
+function handBack(deps: ProcessDeps, context: ClaimContext, claim: Claim, reason: string): ClaimVerdict {
+  deps.onHandBack(reason);
+  deps.log.debug({ jobId: claim.id, reason }, 'job.handed_back');
+  // An open intake would claim it again at once, hundreds of times a second.
+  return context.isIntakeOpen() ? { kind: 'delayed', delayMs: handBackDelayMs(claim.claims) } : { kind: 'returned' };
+}
+
+function quarantine(deps: ProcessDeps, lane: JobLane, claim: Claim): Promise<ClaimVerdict> {
+  deps.log.warn({ jobId: claim.id, crashes: claim.crashes }, 'job.quarantined');
+  const message = `Job ${claim.id} was given up: ${MAX_CRASHES} processes ended while they held it.`;
+  return endUnrun(deps, lane, claim, 'attempts_exhausted', message);
+}
+
+/** Result record first, then the compare-and-set, as after an execution. */
+async function endUnrun(
+  deps: ProcessDeps,
+  lane: JobLane,
+  claim: Claim,
+  code: 'attempts_exhausted' | 'internal_error',
+  message: string,
+): Promise<ClaimVerdict> {
+  const [known] = await lane.ledger.outcomes([claim.id]);
+  if (!known) {
+    const outcome = failedOutcome(code, claim.claims);
+    const ref = await recordEnd(deps, claim, outcome, new PilotlightError(code, message));
+    await lane.ledger.settle(claim.id, claim.objective, outcome, ref);
+  }
+  deps.settlements.ended(claim.id);
+  return FINISHED;
+}
+
+async function recordEnd(
+  deps: ProcessDeps,
+  claim: Claim,
+  outcome: ReturnType<typeof failedOutcome>,
+  error: PilotlightError,
+): Promise<string | null> {
+  const job = await deps.index.get(claim.id);
+  if (!job) return null;
+  const header = {
+    kind: 'result',
+    jobId: claim.id,
+    attempt: claim.claims,
+    outcome,
+    contentType: 'application/json',
+    finishedAtEpochMs: deps.clock.epochMs(),
+    job,
+  } as const;
+  return deps.store.append(header, Buffer.from(JSON.stringify(errorEnvelope(error))));
+}
+
+function placeOf(spec: JobSpec, acceptRef: string, bodyBytes: number): JobPlace {
+  const { pool, objective, tenant, acceptedAtEpochMs } = spec;
+  return { pool, objective, tenant, acceptRef, acceptedAtEpochMs, bodyBytes };
+}

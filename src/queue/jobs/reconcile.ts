@@ -1,0 +1,175 @@
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { CatalogSource, PoolKey } from '../../core/objects.ts';
+import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
+import { type JobEnds, mayBeOpen, mayCount, noJobEnds, noteJobEnd } from '../policy/backlog/job-ends.ts';
+import { storedTicketOf } from '../policy/backlog/stored-ticket.ts';
+import type {
+  AcceptRecord,
+  JobIndex,
+  JobLane,
+  JobStore,
+  Lanes,
+  ResultRecord,
+  ScanProgress,
+  ScannedRecord,
+} from './ports.ts';
+
+export interface ReconcileDeps {
+  readonly store: JobStore;
+  readonly index: JobIndex;
+  readonly lanes: Lanes;
+  readonly catalog: CatalogSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly retentionMs: number;
+}
+
+export type ReconcileStage = 'ends' | 'outcomes' | 'jobs';
+
+export interface ReconcileHooks {
+  readonly onProgress?: (stage: ReconcileStage, progress: ScanProgress) => void;
+  /** Every outcome in the store is in the ledger: executing jobs is safe again. */
+  readonly onOutcomes?: () => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ReconcileReport {
+  /** Results whose outcome the ledger did not know. */
+  readonly settled: number;
+  /** Accepted jobs without an outcome, confirmed and in the backlog again. */
+  readonly restored: number;
+  /** Jobs of pools that are not served here. */
+  readonly unserved: number;
+}
+
+const BATCH = 500;
+
+type Scanned<H> = Omit<ScannedRecord, 'header'> & { readonly header: H };
+
+/**
+ * Brings ledger, index and backlog in line with the store, which alone knows what was accepted and what came out.
+ * Three passes over the headers, in batches, each repeatable and safe beside live traffic:
+ *
+ * 1. ends: what the exceptions are (voided, gone, orphans, decided without an execution);
+ * 2. outcomes: results the ledger does not know are settled, before anything could run again;
+ * 3. jobs: accepted jobs without an outcome are indexed, confirmed and added; the backlog ignores ids it has.
+ *
+ * Throws when store or Redis do not answer; what was done stays and the next run goes on from there.
+ */
+export async function reconcile(deps: ReconcileDeps, hooks: ReconcileHooks = {}): Promise<ReconcileReport> {
+  const ends = noJobEnds();
+  for await (const record of scan(deps, hooks, 'ends')) noteJobEnd(ends, record.header);
+
+  let settled = 0;
+  for await (const batch of inBatches(results(scan(deps, hooks, 'outcomes'), ends)))
+    settled += await settle(deps, batch);
+  hooks.onOutcomes?.();
+
+  let restored = 0;
+  let unserved = 0;
+  for await (const batch of inBatches(accepts(scan(deps, hooks, 'jobs'), ends))) {
+    const done = await restore(deps, batch);
+    restored += done.restored;
+    unserved += done.unserved;
+  }
+  return { settled, restored, unserved };
+}
+
+function scan({ store }: ReconcileDeps, hooks: ReconcileHooks, stage: ReconcileStage): AsyncIterable<ScannedRecord> {
+  return store.scan((progress) => hooks.onProgress?.(stage, progress), hooks.signal);
+}
+
+async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>[]): Promise<number> {
+  let settled = 0;
+  for (const { lane, records } of byLane(deps, batch, ({ header }) => header.job.pool).served) {
+    const known = await lane.ledger.outcomes(records.map(({ header }) => header.jobId));
+    const unknown = records.filter((_, place) => !known[place]);
+    await Promise.all(
+      unknown.map(async ({ ref, header }) => {
+        // An outcome that was decided without an execution has no answer to fetch.
+        await lane.ledger.settle(header.jobId, header.job.objective, header.outcome, header.attempt === 0 ? null : ref);
+        await deps.index.put(header.jobId, header.job);
+      }),
+    );
+    const ids = unknown.map(({ header }) => header.jobId);
+    if (ids.length > 0) await deps.index.expire(ids, deps.retentionMs);
+    settled += ids.length;
+  }
+  return settled;
+}
+
+async function restore(
+  deps: ReconcileDeps,
+  batch: readonly Scanned<AcceptRecord>[],
+): Promise<{ restored: number; unserved: number }> {
+  const { served, unserved } = byLane(deps, batch, ({ header }) => header.spec.pool);
+  let restored = 0;
+  for (const { lane, records } of served) {
+    const known = await lane.ledger.outcomes(records.map(({ header }) => header.spec.id));
+    const open = records.filter((_, place) => !known[place]);
+    await Promise.all(open.map((record) => restoreOne(deps, lane, record)));
+    restored += open.length;
+  }
+  return { restored, unserved };
+}
+
+async function restoreOne(
+  { index, catalog }: ReconcileDeps,
+  lane: JobLane,
+  { ref, header: { spec }, bodyBytes }: Scanned<AcceptRecord>,
+): Promise<void> {
+  const ticket = storedTicketOf(spec, bodyBytes, catalog.current());
+  if (!ticket) return;
+  const { id, pool, objective, tenant, acceptedAtEpochMs } = spec;
+  await index.put(id, { pool, objective, tenant, acceptRef: ref, acceptedAtEpochMs, bodyBytes });
+  const added = await lane.backlog.add({
+    id,
+    objective,
+    tag: ARRIVAL_TAG,
+    acceptRef: ref,
+    costTokens: ticket.costTokens,
+  });
+  if (added.kind !== 'added') throw new Error(`job ${id} was not added to the backlog: ${added.why}`);
+  await lane.ledger.confirm(ticket);
+}
+
+interface ByLane<R> {
+  readonly served: readonly { readonly lane: JobLane; readonly records: readonly R[] }[];
+  readonly unserved: number;
+}
+
+function byLane<R>({ lanes }: ReconcileDeps, batch: readonly R[], poolOf: (record: R) => PoolKey): ByLane<R> {
+  const served: { lane: JobLane; records: R[] }[] = [];
+  let unserved = 0;
+  for (const [pool, records] of Map.groupBy(batch, poolOf)) {
+    const lane = lanes(pool);
+    if (lane) served.push({ lane, records });
+    else unserved += records.length;
+  }
+  return { served, unserved };
+}
+
+async function* results(records: AsyncIterable<ScannedRecord>, ends: JobEnds): AsyncGenerator<Scanned<ResultRecord>> {
+  for await (const { ref, header, bodyBytes } of records) {
+    if (header.kind !== 'result') continue;
+    if (mayCount(ends, { jobId: header.jobId, attempt: header.attempt, ref })) yield { ref, header, bodyBytes };
+  }
+}
+
+async function* accepts(records: AsyncIterable<ScannedRecord>, ends: JobEnds): AsyncGenerator<Scanned<AcceptRecord>> {
+  for await (const { ref, header, bodyBytes } of records) {
+    if (header.kind === 'accept' && mayBeOpen(ends, header.spec.id)) yield { ref, header, bodyBytes };
+  }
+}
+
+async function* inBatches<T>(items: AsyncIterable<T>): AsyncGenerator<readonly T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}

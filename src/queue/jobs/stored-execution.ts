@@ -1,0 +1,198 @@
+import type { InferenceCall } from '../../core/call.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { CallRunner, CallTimeouts, DispatchRequest, DispatchResult } from '../../core/dispatch.ts';
+import { asError, errorEnvelope, PilotlightError } from '../../core/errors.ts';
+import type { JobSpec } from '../../core/jobs.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { CatalogSource } from '../../core/objects.ts';
+import type { Outcome } from '../../core/outcome.ts';
+import { costTokensOf, limitsOf } from '../policy/backlog/stored-ticket.ts';
+import { CollectedResponse } from './collected-response.ts';
+import type { Execute, ExecutionVerdict, JobStore, Lanes, RecordRef, StoredRun, ToCall } from './ports.ts';
+
+export interface StoredExecutionDeps {
+  readonly runner: CallRunner;
+  readonly toCall: ToCall;
+  readonly store: JobStore;
+  readonly lanes: Lanes;
+  readonly catalog: CatalogSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly timeouts: Pick<CallTimeouts, 'idleMs' | 'overallMs'>;
+  /** A larger answer fails with `upstream_response_too_large`. */
+  readonly maxResultBytes: number;
+}
+
+/** Between two tries to tell the ledger of a result that is already synced. */
+const SETTLE_RETRY_MS = 1_000;
+
+interface Persisted {
+  readonly ref: RecordRef;
+  readonly outcome: Outcome;
+}
+
+/**
+ * Executes stored jobs through the dispatcher: builds the call, collects the answer, makes it durable between the
+ * engine's last byte and the outcome.
+ */
+export class StoredExecution {
+  readonly #deps: StoredExecutionDeps;
+
+  constructor(deps: StoredExecutionDeps) {
+    this.#deps = deps;
+  }
+
+  readonly execute: Execute = async (run, signal) => {
+    let request: DispatchRequest;
+    try {
+      request = this.#requestOf(run);
+    } catch (error) {
+      this.#deps.log.error({ jobId: run.spec.id, problem: asError(error).message }, 'job.unreadable');
+      return this.#fail(run, 'internal_error', 'The stored request cannot be read any more.', signal);
+    }
+    const tooLarge = new AbortController();
+    const sink = new CollectedResponse(this.#deps.maxResultBytes, () => {
+      // As a hand-back: the ticket leaves the live order without an outcome, which is then decided here.
+      tooLarge.abort(new PilotlightError('draining', 'The answer is too large.'));
+    });
+    let persisted: Persisted | null = null;
+    const persist = async (outcome: Outcome): Promise<string> => {
+      const ref = await this.#record(run, outcome, sink);
+      persisted = { ref, outcome };
+      return ref;
+    };
+    const result = await this.#deps.runner.run(request, sink, {
+      signal: AbortSignal.any([signal, tooLarge.signal]),
+      persist,
+    });
+    if (sink.isTooLarge && result.kind === 'handed_back') {
+      const limit = `more than ${this.#deps.maxResultBytes} bytes (limit maxResultBytes)`;
+      return this.#fail(run, 'upstream_response_too_large', `The model server's answer has ${limit}.`, signal);
+    }
+    return this.#conclude(run, result, persisted, signal);
+  };
+
+  #requestOf({ spec, body }: StoredRun): DispatchRequest {
+    const catalog = this.#deps.catalog.current();
+    const pool = catalog.pools.get(spec.pool);
+    if (!pool) throw new PilotlightError('no_capacity', `Pool ${spec.pool} does not exist.`);
+    const objective = catalog.objective(spec.pool, spec.objective) ?? catalog.defaultObjective(spec.pool);
+    const call: InferenceCall = this.#deps.toCall(spec, body);
+    return {
+      call,
+      ticket: {
+        id: spec.id,
+        kind: 'stored',
+        objective: spec.objective,
+        priority: objective.priority,
+        fairnessId: spec.tenant,
+        costTokens: costTokensOf(spec),
+        bytes: body.byteLength,
+        classKey: spec.adapter ?? '',
+        expiresAtEpochMs: spec.deadlineEpochMs,
+        arrivedAtEpochMs: spec.acceptedAtEpochMs,
+        limits: limitsOf(pool, objective),
+      },
+      timeouts: { maxWaitMs: null, ...this.#deps.timeouts },
+    };
+  }
+
+  async #conclude(
+    run: StoredRun,
+    result: DispatchResult,
+    persisted: Persisted | null,
+    signal: AbortSignal,
+  ): Promise<ExecutionVerdict> {
+    switch (result.kind) {
+      case 'completed':
+        return { kind: 'settled', outcome: result.outcome };
+      case 'failed':
+        if (persisted) return { kind: 'settled', outcome: result.outcome };
+        return this.#settleUnrun(run, result.outcome, result.error, signal);
+      case 'superseded':
+        if (persisted && result.outcome) this.#markOrphan(run.spec, persisted.ref);
+        return result;
+      case 'rejected':
+        return { kind: 'handed_back', reason: result.error.code };
+      case 'handed_back':
+        // The result is durable, only the ledger was not told: running it again would be waste.
+        return persisted ? this.#settle(run, persisted, signal) : result;
+    }
+  }
+
+  /** It ended before it ran, so nothing was persisted: cancelled or expired in the live order, or refused for good. */
+  #settleUnrun(
+    run: StoredRun,
+    outcome: Outcome,
+    error: PilotlightError,
+    signal: AbortSignal,
+  ): Promise<ExecutionVerdict> {
+    if (outcome.kind === 'cancelled' || outcome.kind === 'expired') {
+      return Promise.resolve({ kind: 'decided', outcome });
+    }
+    return this.#fail(run, error.code, error.message, signal);
+  }
+
+  async #fail(
+    run: StoredRun,
+    code: PilotlightError['code'],
+    message: string,
+    signal: AbortSignal,
+  ): Promise<ExecutionVerdict> {
+    const error = new PilotlightError(code, message);
+    const outcome: Outcome = { kind: 'failed', httpStatus: error.httpStatus, code, attempts: run.attempt, usage: null };
+    const ref = await this.#append(run, outcome, 'application/json', Buffer.from(JSON.stringify(errorEnvelope(error))));
+    return this.#settle(run, { ref, outcome }, signal);
+  }
+
+  async #settle(run: StoredRun, { ref, outcome }: Persisted, signal: AbortSignal): Promise<ExecutionVerdict> {
+    const { spec } = run;
+    const lane = this.#deps.lanes(spec.pool);
+    for (;;) {
+      try {
+        if (!lane) break;
+        const answer = await lane.ledger.settle(spec.id, spec.objective, outcome, ref);
+        if (answer.kind === 'settled') return { kind: 'settled', outcome };
+        if (answer.stored.recordRef !== ref) this.#markOrphan(spec, ref);
+        return { kind: 'superseded', outcome: answer.stored.outcome };
+      } catch (error) {
+        this.#deps.log.warn({ jobId: spec.id, problem: asError(error).message }, 'job.settle_failed');
+      }
+      await this.#deps.clock.sleep(SETTLE_RETRY_MS, signal).catch(() => undefined);
+      if (signal.aborted) break;
+    }
+    // The next process's reconcile settles it from the record.
+    return { kind: 'handed_back', reason: 'queue_unavailable' };
+  }
+
+  #record(run: StoredRun, outcome: Outcome, sink: CollectedResponse): Promise<RecordRef> {
+    if (outcome.kind === 'completed') return this.#append(run, outcome, sink.contentType, sink.body());
+    const error = new PilotlightError(
+      outcome.code ?? 'internal_error',
+      `Job ${run.spec.id} ${outcome.kind} after ${outcome.attempts} attempts.`,
+    );
+    return this.#append(run, outcome, 'application/json', Buffer.from(JSON.stringify(errorEnvelope(error))));
+  }
+
+  #append(run: StoredRun, outcome: Outcome, contentType: string, body: Uint8Array): Promise<RecordRef> {
+    return this.#deps.store.append(
+      {
+        kind: 'result',
+        jobId: run.spec.id,
+        attempt: run.attempt,
+        outcome,
+        contentType,
+        finishedAtEpochMs: this.#deps.clock.epochMs(),
+        job: run.place,
+      },
+      body,
+    );
+  }
+
+  #markOrphan({ id }: JobSpec, resultRef: RecordRef): void {
+    this.#deps.store.append({ kind: 'orphan', jobId: id, resultRef }).catch((error: unknown) => {
+      // Only a lost Redis could now take this record for the outcome.
+      this.#deps.log.warn({ jobId: id, problem: asError(error).message }, 'job.orphan_not_marked');
+    });
+  }
+}

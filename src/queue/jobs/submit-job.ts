@@ -1,0 +1,168 @@
+import { asError, PilotlightError } from '../../core/errors.ts';
+import type { JobSpec, SubmitAnswer } from '../../core/jobs.ts';
+import type { Reservation, StoredTicket } from '../../core/live-order.ts';
+import type { CatalogSource } from '../../core/objects.ts';
+import type { WaitAdvisor } from '../../core/dispatch.ts';
+import type { Logger } from '../../core/logger.ts';
+import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
+import { isJobId, storedTicketOf } from '../policy/backlog/stored-ticket.ts';
+import { unfinishedView } from '../policy/backlog/job-view.ts';
+import type { JobIndex, JobLane, JobPlace, JobStore, Lanes, RecordRef } from './ports.ts';
+
+export interface SubmitDeps {
+  readonly store: JobStore;
+  readonly index: JobIndex;
+  readonly lanes: Lanes;
+  readonly catalog: CatalogSource;
+  readonly advisor: Pick<WaitAdvisor, 'retryAfterMs'>;
+  readonly log: Logger;
+}
+
+/** Room is kept this long for an accept that is under way: its sync and its add end well before. */
+const RESERVATION_TTL_MS = 60_000;
+
+/**
+ * Accepts one job. What a crash between two steps leaves:
+ *
+ * | after                  | left behind                           | repaired by                              |
+ * | ---------------------- | ------------------------------------- | ---------------------------------------- |
+ * | reserve                | room held                             | the reservation's TTL                    |
+ * | accept record synced   | a job nobody was promised             | reconcile: it runs                       |
+ * | index                  | the same, findable                    | reconcile                                |
+ * | queue add              | in the backlog, demand ends with TTL  | reconcile confirms it                    |
+ * | confirm                | accepted, caller saw no answer        | nothing to repair                        |
+ */
+export async function submitJob(deps: SubmitDeps, spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer> {
+  if (!isJobId(spec.id)) return rejected(new PilotlightError('internal_error', `"${spec.id}" cannot be a job's id.`));
+  const lane = deps.lanes(spec.pool);
+  const ticket = storedTicketOf(spec, body.byteLength, deps.catalog.current());
+  if (!lane || !ticket) return rejected(new PilotlightError('no_capacity', `Pool ${spec.pool} is not served here.`));
+  try {
+    const reservation = await lane.ledger.reserve(ticket, RESERVATION_TTL_MS);
+    if (reservation.kind === 'rejected') return rejected(refusal(deps, spec, reservation));
+    return await acceptReserved(deps, lane, { spec, body, ticket });
+  } catch (error) {
+    if (error instanceof PilotlightError) return rejected(error);
+    return rejected(queueUnavailable('Redis does not answer', error));
+  }
+}
+
+interface Submission {
+  readonly spec: JobSpec;
+  readonly body: Uint8Array;
+  readonly ticket: StoredTicket;
+}
+
+async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submission): Promise<SubmitAnswer> {
+  const { spec, body, ticket } = submission;
+  let acceptRef: RecordRef;
+  try {
+    acceptRef = await deps.store.append({ kind: 'accept', spec }, body);
+  } catch (error) {
+    await forget(lane, spec);
+    throw error;
+  }
+  const place: JobPlace = {
+    pool: spec.pool,
+    objective: spec.objective,
+    tenant: spec.tenant,
+    acceptRef,
+    acceptedAtEpochMs: spec.acceptedAtEpochMs,
+    bodyBytes: body.byteLength,
+  };
+  try {
+    await deps.index.put(spec.id, place);
+  } catch (error) {
+    return takeBack(deps, lane, spec, { acceptRef, why: asError(error).message });
+  }
+  const added = await lane.backlog.add({
+    id: spec.id,
+    objective: spec.objective,
+    tag: ARRIVAL_TAG,
+    acceptRef,
+    costTokens: ticket.costTokens,
+  });
+  if (added.kind === 'refused') return takeBack(deps, lane, spec, { acceptRef, why: added.why });
+  if (added.kind === 'unknown') return acceptUnknown(deps, spec, added.why);
+  return confirm(deps, lane, submission);
+}
+
+async function confirm(deps: SubmitDeps, lane: JobLane, { spec, ticket }: Submission): Promise<SubmitAnswer> {
+  try {
+    await lane.ledger.confirm(ticket);
+  } catch (error) {
+    // It is in the backlog and runs; only its demand may end with the reservation, until a reconcile.
+    deps.log.warn({ jobId: spec.id, problem: asError(error).message }, 'job.confirm_failed');
+  }
+  return { kind: 'accepted', view: unfinishedView(spec, { isHeld: false }) };
+}
+
+/** The job is certainly not in the backlog: a synced void record first, then the refusal. */
+async function takeBack(
+  deps: SubmitDeps,
+  lane: JobLane,
+  spec: JobSpec,
+  { acceptRef, why }: { acceptRef: RecordRef; why: string },
+): Promise<SubmitAnswer> {
+  try {
+    await deps.store.append({ kind: 'void', jobId: spec.id, acceptRef });
+  } catch {
+    return acceptUnknown(deps, spec, `${why}; and the file store could not take it back`);
+  }
+  // A reconcile may have added it between the accept record and the void one.
+  await lane.backlog.remove(spec.id, spec.objective);
+  await forget(lane, spec);
+  return rejected(queueUnavailable(why));
+}
+
+function acceptUnknown(deps: SubmitDeps, spec: JobSpec, why: string): SubmitAnswer {
+  deps.log.warn({ jobId: spec.id, problem: why }, 'job.accept_unknown');
+  return rejected(
+    new PilotlightError(
+      'accept_unknown',
+      `Job ${spec.id} may have been accepted: Redis was lost while it was added. Ask for /v1/jobs/${spec.id} before sending it again.`,
+      { retryAfterMs: 2_000 },
+    ),
+  );
+}
+
+async function forget(lane: JobLane, spec: JobSpec): Promise<void> {
+  // Else the reservation ends by its TTL.
+  await lane.ledger.forget(spec.id, spec.objective).catch(() => undefined);
+}
+
+function refusal(
+  deps: SubmitDeps,
+  { pool, objective }: JobSpec,
+  { reason, usedPercent, limit }: Extract<Reservation, { kind: 'rejected' }>,
+): PilotlightError {
+  const details = { retryAfterMs: deps.advisor.retryAfterMs(pool, objective) };
+  const used = `${Math.floor(usedPercent)}% of ${limit}`;
+  switch (reason) {
+    case 'queue_full':
+      return new PilotlightError(
+        'queue_full',
+        `Pool ${pool} takes no more jobs of "${objective}": ${used} used.`,
+        details,
+      );
+    case 'queue_shed':
+      return new PilotlightError(
+        'queue_shed',
+        `Jobs of "${objective}" are shed while pool ${pool} is this full: ${used} used.`,
+        details,
+      );
+    case 'paused':
+      return new PilotlightError('no_capacity', `Pool ${pool} is paused and takes no work.`, details);
+  }
+}
+
+function queueUnavailable(why: string, cause?: unknown): PilotlightError {
+  return new PilotlightError('queue_unavailable', `The job was not accepted: the backlog cannot be reached (${why}).`, {
+    retryAfterMs: 2_000,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function rejected(error: PilotlightError): SubmitAnswer {
+  return { kind: 'rejected', error };
+}
