@@ -15,8 +15,10 @@ const NPM_TIMEOUT_MS = 15 * 60_000;
 /** Installs what is missing and returns the path of a Node that is new enough. Ends the process with one sentence if it cannot. */
 export function prepare() {
   if (!lockedDependenciesAreInstalled()) {
-    say('installing the dependencies (npm ci); this takes about a minute the first time.');
-    run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], root);
+    say('installing the dependencies; this takes about a minute the first time.');
+    // Not `npm ci`: it refuses a lock file without the optional packages of other platforms, and not every registry has them.
+    run('npm', ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], root);
+    if (!lockedDependenciesAreInstalled()) refuse('what npm installed differs from package-lock.json; delete node_modules and try again.');
   }
   return findNode(root) ?? repairedNode();
 }

