@@ -1,0 +1,27 @@
+import type { Clock } from '../core/clock.ts';
+
+/** A wait that can be cut short, also by a wake-up that came before it began. */
+export class Nap {
+  readonly #clock: Clock;
+  #current: AbortController | null = null;
+  #woken = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.#current?.abort();
+  }
+
+  /** Resolves after `delayMs` or at the next `wake`, whichever is first. Never rejects. */
+  async take(delayMs: number): Promise<void> {
+    if (!this.#woken && delayMs > 0) {
+      this.#current = new AbortController();
+      await this.#clock.sleep(delayMs, this.#current.signal).catch(() => undefined);
+      this.#current = null;
+    }
+    this.#woken = false;
+  }
+}

@@ -1,0 +1,54 @@
+import { type ObjectiveView, queuedSlotMs, runningSlotMs } from './snapshot.ts';
+import { type DueWork, finishedInMs, leastPods, type PodSupply } from './supply.ts';
+
+/** A pod must be busy at least this long, or a quarter of the median cold start, to be worth its boot. */
+const USEFUL_MS = 60_000;
+const USEFUL_BOOT_RATIO = 0.25;
+
+export interface BacklogInput {
+  /** Existing pods first, then those that could be ordered. */
+  readonly pods: readonly PodSupply[];
+  readonly existing: number;
+  readonly due: readonly DueWork[];
+  readonly coldStartP50Ms: number;
+}
+
+/**
+ * What is queued, with the time by which it should be done: `drainTargetMs` after a pod ordered now would be up; work
+ * that may wait, as long after that as it may wait. Sustained arrivals of `Immediate` work go before work that may wait.
+ */
+export function dueWork(
+  objectives: readonly ObjectiveView[],
+  newPodInMs: number,
+  drainTargetMs: number,
+  immediateSlots: number,
+): readonly DueWork[] {
+  return objectives
+    .filter(({ queued, running }) => queued + running > 0)
+    .map((objective) => {
+      const waits = objective.activation !== 'Immediate';
+      const dueInMs = newPodInMs + (waits ? Math.max(drainTargetMs, objective.maxWaitMs) : drainTargetMs);
+      const first = waits ? immediateSlots * dueInMs : 0;
+      return { dueInMs, slotMs: queuedSlotMs(objective) + runningSlotMs(objective) + first };
+    });
+}
+
+/**
+ * Least number of pods that does all due work in time, the pods that already boot included: a pod on its way is never
+ * ordered twice. A pod beyond the existing ones must pass the usefulness test: with it, the work must last until
+ * max(60 s, a quarter cold start) after it is up; a cold start under a minute only asks for its own length.
+ */
+export function backlogPods({ pods, existing, due, coldStartP50Ms }: BacklogInput): number {
+  if (due.length === 0) return 0;
+  const wanted = leastPods(pods, due) ?? pods.length;
+  const usefulMs = Math.max(Math.min(USEFUL_MS, coldStartP50Ms), USEFUL_BOOT_RATIO * coldStartP50Ms);
+  const workSlotMs = due.reduce((sum, work) => sum + work.slotMs, 0);
+  let count = Math.min(wanted, existing);
+  while (count < wanted) {
+    const added = pods[count];
+    const busyMs = finishedInMs(pods.slice(0, count + 1), workSlotMs) - (added?.availableInMs ?? 0);
+    if (busyMs < usefulMs) break;
+    count += 1;
+  }
+  return count;
+}

@@ -1,0 +1,108 @@
+import type { ObjectiveDemand } from '../../core/live-order.ts';
+import type { PoolSpec, ScaleTarget } from '../../core/objects.ts';
+import { arrivalRates } from './arrival-rate.ts';
+import { coldStart, remainingBoot } from './cold-start.ts';
+import type { Observation, PoolMemory } from './pool-memory.ts';
+import { queued, usedRatio } from './pool-memory.ts';
+import type { TrackedBoots } from './boot-tracker.ts';
+import type { DecisionHistory, ObjectiveView, ReplicaView, Snapshot, TargetView } from './snapshot.ts';
+import type { TargetReplica } from './target-replica.ts';
+import { breakerOf, type Templates } from './templates.ts';
+import { slotMsPerRequest } from './work-estimate.ts';
+
+/** Slots of an endpoint with `Auto` of which none was seen yet: the concurrency that the peers' examples assume. */
+const ASSUMED_SLOTS = 32;
+
+export interface SnapshotSources {
+  readonly pool: PoolSpec;
+  /** Targets that can be scaled, with the hash of what they run. */
+  readonly targets: readonly { readonly spec: ScaleTarget; readonly templateHash: string }[];
+  readonly seen: Observation;
+  readonly memory: PoolMemory;
+  readonly tracked: TrackedBoots;
+  readonly templates: Templates;
+  readonly history: DecisionHistory;
+}
+
+/** Joins one look with what is remembered and learned into what `decide` sees. */
+export function buildSnapshot(sources: SnapshotSources): Snapshot {
+  const { pool, seen, memory } = sources;
+  const targets = sources.targets.map(({ spec, templateHash }) => targetView(spec, templateHash, sources));
+  return {
+    pool: pool.key,
+    nowMs: seen.nowMs,
+    scale: pool.scale,
+    targets: [...targets].sort(
+      (a, b) => b.preference - a.preference || a.pricePerGpuHour - b.pricePerGpuHour || a.name.localeCompare(b.name),
+    ),
+    objectives: seen.ledger.objectives.map((demand) => objectiveView(demand, sources)),
+    replicas: seen.replicas.map((replica) => replicaView(replica, sources)),
+    slotUseRatio: memory.slotUseRatio,
+    usedRatio: usedRatio(seen.ledger),
+    idleMs: seen.nowMs - memory.lastActivityMs,
+    noDemandMs: seen.nowMs - memory.lastDemandMs,
+    history: sources.history,
+  };
+}
+
+function targetView(spec: ScaleTarget, templateHash: string, sources: SnapshotSources): TargetView {
+  const { memory, templates, seen, pool } = sources;
+  const { name, minReplicas, maxReplicas, pricePerGpuHour, gpusPerReplica, preference } = spec;
+  const learned = memory.slotsByTarget.get(name) ?? ASSUMED_SLOTS;
+  return {
+    name,
+    minReplicas,
+    maxReplicas,
+    pricePerGpuHour,
+    gpusPerReplica,
+    preference,
+    slots: spec.slotsPerEndpoint === 'Auto' ? learned : spec.slotsPerEndpoint,
+    templateHash,
+    coldStart: coldStart(templates.boots.get(templateHash) ?? [], pool.scale.coldStartPriorMs, seen.nowEpochMs),
+    breaker: breakerOf(templates, templateHash),
+  };
+}
+
+function objectiveView(demand: ObjectiveDemand, { seen, memory, pool }: SnapshotSources): ObjectiveView {
+  const spec = seen.objectiveOf(demand.objective);
+  const known = memory.objectives.get(demand.objective);
+  const rates = known === undefined ? { perS60: 0, perS300: 0 } : arrivalRates(known.arrivals, seen.nowMs);
+  const { oldestAtEpochMs } = demand;
+  return {
+    name: demand.objective,
+    priority: demand.priority,
+    activation: spec.activation,
+    maxWaitMs: spec.maxWaitMs,
+    defaultDeadlineMs: spec.defaultDeadlineMs,
+    queued: queued(demand),
+    running: demand.running,
+    oldestAgeMs: oldestAtEpochMs === null ? null : Math.max(0, seen.ledger.nowEpochMs - oldestAtEpochMs),
+    slotMsPerRequest:
+      known === undefined ? pool.scale.requestPriorMs : slotMsPerRequest(known.work, pool.scale.requestPriorMs),
+    ...rates,
+  };
+}
+
+function replicaView(replica: TargetReplica, { seen, tracked: boots, templates, pool }: SnapshotSources): ReplicaView {
+  const tracked = boots.get(replica.uid);
+  const inPhaseMs = seen.nowMs - (tracked?.phaseSinceMs ?? seen.nowMs);
+  const sinceRequestedMs = seen.nowMs - (tracked?.enteredMs.Requested ?? tracked?.phaseSinceMs ?? seen.nowMs);
+  const endpoints = seen.ledger.endpoints.filter(({ id }) => replica.endpointIds.includes(id));
+  const isBooting = !['Ready', 'Draining', 'Stuck'].includes(replica.phase);
+  const past = templates.boots.get(replica.templateHash) ?? [];
+  const { phase } = replica;
+  return {
+    uid: replica.uid,
+    target: replica.target,
+    templateHash: replica.templateHash,
+    phase,
+    inPhaseMs,
+    sinceRequestedMs,
+    terminating: replica.terminating,
+    remaining: isBooting
+      ? remainingBoot(past, pool.scale.coldStartPriorMs, seen.nowEpochMs, { phase, inPhaseMs, sinceRequestedMs })
+      : null,
+    usedSlots: endpoints.reduce((sum, { used }) => sum + used, 0),
+    gate: endpoints[0]?.gate ?? null,
+  };
+}

@@ -1,0 +1,61 @@
+import type { WakeRule } from './activation.ts';
+
+/** The rule that decided; also a metric label, so the list is closed. */
+export type Rule =
+  | WakeRule
+  | 'min'
+  | 'max'
+  | 'rate'
+  | 'backlog'
+  | 'deadline'
+  | 'steady'
+  | 'scale-down'
+  | 'idle'
+  | 'asleep'
+  | 'abandoned-boot'
+  | 'no-capacity'
+  | 'paused'
+  | 'hold';
+
+/** Pods that each rule asks for, and what bounds them. */
+export interface Components {
+  readonly live: number;
+  readonly rate: number;
+  /** As `rate`, over the longer window that a step down has to respect. */
+  readonly rateToFall: number;
+  readonly backlog: number;
+  readonly deadline: number;
+  /** Deadlines that no pod could meet any more. */
+  readonly infeasibleDeadlines: number;
+  readonly min: number;
+  readonly max: number;
+  /** All of the above together, before step limits and windows. */
+  readonly wanted: number;
+  readonly wantedToFall: number;
+  /** Resolved settings and estimates that entered. */
+  readonly keepWarmMs: number;
+  readonly drainTargetMs: number;
+  readonly scaleDownAfterMs: number;
+  readonly breakEvenRequests: number;
+}
+
+export interface Decision {
+  readonly rule: Rule;
+  /** One sentence for people: what, and why. */
+  readonly sentence: string;
+  /** Ready and booting replicas each target should have now. */
+  readonly desired: ReadonlyMap<string, number>;
+  /** Close the pool if nothing came in meanwhile, and end every replica. */
+  readonly toZero: boolean;
+  /** Booting replicas to give up. */
+  readonly abandon: readonly string[];
+  readonly components: Components;
+  /** What would change this decision, one sentence each. */
+  readonly wouldChange: readonly string[];
+  /** Look again after this at the latest. */
+  readonly reviewInMs: number;
+}
+
+export function desiredTotal(decision: Decision): number {
+  return [...decision.desired.values()].reduce((sum, count) => sum + count, 0);
+}

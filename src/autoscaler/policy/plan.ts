@@ -1,0 +1,71 @@
+import type { Decision } from './decision.ts';
+import { isLive, isUndrainable, podOrder } from './pod-order.ts';
+import { hasDemand, type ReplicaView, type Snapshot } from './snapshot.ts';
+
+/** What has to be done to get from what is to what was decided. */
+export interface Plan {
+  readonly undrain: readonly string[];
+  readonly start: ReadonlyMap<string, number>;
+  readonly drain: readonly string[];
+  readonly stop: readonly string[];
+}
+
+/**
+ * Level-triggered: computed from the replicas as they are now, so a step that failed is simply planned again.
+ * A drained replica ends once the ledger, with the gate shut, shows no used slot, or after `drainTimeoutMs`.
+ */
+export function plan(decision: Decision, snapshot: Snapshot): Plan {
+  if (snapshot.scale.paused) return { undrain: [], start: new Map(), drain: [], stop: [] };
+  const { live, undrainable } = podOrder(snapshot);
+  const undrain: string[] = [];
+  const start = new Map<string, number>();
+  const victims: ReplicaView[] = [];
+  for (const target of snapshot.targets) {
+    const own = live.filter((replica) => replica.target === target.name && !decision.abandon.includes(replica.uid));
+    const desired = decision.toZero ? own.length : (decision.desired.get(target.name) ?? 0);
+    victims.push(...own.slice(desired));
+    const back = undrainable
+      .filter((replica) => replica.target === target.name)
+      .slice(0, Math.max(0, desired - own.length));
+    undrain.push(...back.map(({ uid }) => uid));
+    const missing = desired - own.length - back.length;
+    if (missing > 0) start.set(target.name, missing);
+  }
+  victims.push(...strangers(snapshot), ...outdated(snapshot));
+  const ending = snapshot.replicas.filter((replica) => !undrain.includes(replica.uid) && isSpent(replica, snapshot));
+  const boots = victims.filter(({ phase }) => phase !== 'Ready');
+  return {
+    undrain,
+    start,
+    drain: unique(victims.filter(({ phase }) => phase === 'Ready')),
+    stop: [...new Set([...decision.abandon, ...unique(boots), ...unique(ending)])],
+  };
+}
+
+/** Live replicas of a target that the pool no longer has. */
+function strangers(snapshot: Snapshot): readonly ReplicaView[] {
+  const known = new Set(snapshot.targets.map(({ name }) => name));
+  return snapshot.replicas.filter((replica) => isLive(replica) && !known.has(replica.target));
+}
+
+/** One replica that runs an older command, when nothing needs it: the next one starts with the new command. */
+function outdated(snapshot: Snapshot): readonly ReplicaView[] {
+  if (hasDemand(snapshot) || snapshot.replicas.some(isUndrainable)) return [];
+  const current = new Map(snapshot.targets.map(({ name, templateHash }) => [name, templateHash]));
+  const old = snapshot.replicas.filter(
+    (replica) => isLive(replica) && current.has(replica.target) && current.get(replica.target) !== replica.templateHash,
+  );
+  return old.slice(0, 1);
+}
+
+function isSpent(replica: ReplicaView, snapshot: Snapshot): boolean {
+  if (replica.terminating) return false;
+  if (replica.phase === 'Stuck') return true;
+  if (!isUndrainable(replica)) return false;
+  const isEmpty = replica.usedSlots === 0 && replica.gate !== 'open';
+  return isEmpty || replica.inPhaseMs >= snapshot.scale.drainTimeoutMs;
+}
+
+function unique(replicas: readonly ReplicaView[]): readonly string[] {
+  return [...new Set(replicas.map(({ uid }) => uid))];
+}

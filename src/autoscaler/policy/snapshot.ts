@@ -1,0 +1,98 @@
+import type { Gate } from '../../core/live-order.ts';
+import type { ActivationType, PoolKey, ScaleSettings } from '../../core/objects.ts';
+import type { WarmUpPhase } from '../../core/replicas.ts';
+import type { Breaker } from './breaker.ts';
+import type { ColdStart, Quantiles } from './cold-start.ts';
+
+/** Everything one decision sees; it holds no clock and no handle, so that it can be kept, shown and decided again. */
+export interface Snapshot {
+  readonly pool: PoolKey;
+  /** Monotonic: for back-offs and intervals. */
+  readonly nowMs: number;
+  readonly scale: ScaleSettings;
+  /** In the order they are used: preference, then price, then name. */
+  readonly targets: readonly TargetView[];
+  readonly objectives: readonly ObjectiveView[];
+  readonly replicas: readonly ReplicaView[];
+  /** Share of its slots that a full pod really uses, 0..1. */
+  readonly slotUseRatio: number;
+  /** Used slots of all slots of the pool now, 0..1. */
+  readonly usedRatio: number;
+  /** Since the last activity that keeps the pool warm. */
+  readonly idleMs: number;
+  /** Since anything was queued or running. */
+  readonly noDemandMs: number;
+  readonly history: DecisionHistory;
+}
+
+export interface TargetView {
+  readonly name: string;
+  readonly minReplicas: number;
+  readonly maxReplicas: number;
+  readonly pricePerGpuHour: number;
+  readonly gpusPerReplica: number;
+  readonly preference: number;
+  /** Of one endpoint; learned or assumed when the target says Auto. */
+  readonly slots: number;
+  readonly templateHash: string;
+  readonly coldStart: ColdStart;
+  readonly breaker: Breaker;
+}
+
+export interface ReplicaView {
+  readonly uid: string;
+  /** Name of its target; that target may be gone from the pool. */
+  readonly target: string;
+  readonly templateHash: string;
+  readonly phase: WarmUpPhase;
+  readonly inPhaseMs: number;
+  readonly sinceRequestedMs: number;
+  readonly terminating: boolean;
+  /** What is left of its boot; null unless it boots. */
+  readonly remaining: (Quantiles & { readonly overdue: boolean }) | null;
+  readonly usedSlots: number;
+  /** As the ledger has it; null = the ledger does not know its endpoints. */
+  readonly gate: Gate | null;
+}
+
+export interface ObjectiveView {
+  readonly name: string;
+  readonly priority: number;
+  readonly activation: ActivationType;
+  readonly maxWaitMs: number;
+  readonly defaultDeadlineMs: number | null;
+  /** Accepted and neither running nor done: waiting in the live order or stored. */
+  readonly queued: number;
+  readonly running: number;
+  readonly oldestAgeMs: number | null;
+  readonly slotMsPerRequest: number;
+  /** Sustained arrivals per second. */
+  readonly perS60: number;
+  readonly perS300: number;
+}
+
+/** What earlier decisions leave for the next one. */
+export interface DecisionHistory {
+  /** Largest number of pods wanted within the scale-down window; null while the window is not yet covered. */
+  readonly windowMaxPods: number | null;
+  /** Since the last decision to add and to take away a pod; Infinity = never. */
+  readonly sinceUpMs: number;
+  readonly sinceDownMs: number;
+}
+
+export function queuedSlotMs(objective: ObjectiveView): number {
+  return objective.queued * objective.slotMsPerRequest;
+}
+
+/** Rest of what runs: half of a request on average. */
+export function runningSlotMs(objective: ObjectiveView): number {
+  return (objective.running * objective.slotMsPerRequest) / 2;
+}
+
+export function totalQueued(snapshot: Snapshot): number {
+  return snapshot.objectives.reduce((sum, { queued }) => sum + queued, 0);
+}
+
+export function hasDemand(snapshot: Snapshot): boolean {
+  return snapshot.objectives.some(({ queued, running }) => queued + running > 0);
+}
