@@ -30,6 +30,7 @@ export interface WaitStatus {
 
 export interface ResponseHead {
   readonly status: number;
+  /** A content-length among them is the exact number of bytes that will be written. */
   readonly headers: Readonly<Record<string, string>>;
   /** In the live order, before the slot; told to the client. */
   readonly waitedMs?: number;

@@ -48,7 +48,7 @@ function prepare(
   const request = heldRequest(
     {
       ...route,
-      id: deps.ids.requestId(),
+      id: exchange.callId,
       path,
       fields,
       body,
@@ -78,17 +78,29 @@ async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTre
     exposeEndpoint: settings.exposeEndpoint,
     onWaiting: dropTree,
   });
-  let error: PilotlightError | null;
-  try {
-    error = errorOf(await deps.runner.run(request, answer, { signal }));
-  } catch (thrown) {
-    error = signal.aborted ? null : reportable(thrown, deps.log, requestId);
-  }
+  const error = await runToError(deps, exchange, request, answer);
   if (signal.aborted) {
     answer.abandon();
   } else if (error) {
     deps.metrics.errors.inc({ code: error.code });
     answer.fail(forCaller(deps, request, error));
+  }
+}
+
+async function runToError(
+  { runner, log }: HandlerDeps,
+  { requestId, signal }: Exchange,
+  request: DispatchRequest,
+  answer: HeldAnswer,
+): Promise<PilotlightError | null> {
+  try {
+    const result = await runner.run(request, answer, { signal });
+    log.debug({ requestId, callId: request.call.id, pool: request.call.pool, result: result.kind }, 'call.answered');
+    // A client must never be left with half an answer and an open connection.
+    if (result.kind === 'completed' && !answer.isClosed) throw new Error('completed without an end');
+    return errorOf(result);
+  } catch (thrown) {
+    return reportable(thrown, log, requestId);
   }
 }
 
@@ -115,8 +127,8 @@ function forCaller(
   const timed = withRetryAfter(error, () => deps.advisor.retryAfterMs(call.pool, ticket.objective));
   if (timed.code !== 'max_hold_exceeded') return timed;
   const waited = formatDuration(timeouts.maxWaitMs ?? 0);
-  const limit = call.stream ? 'maxStreamHold' : 'maxHold';
-  const message = `No slot became free within ${waited} (limit ${limit}). To wait longer send it as a job: POST /v1/jobs.`;
+  const limit = call.stream ? 'timeouts.maxStreamHold' : 'timeouts.maxHold';
+  const message = `No slot became free within ${waited} (${limit}). To wait longer send it as a job: POST /v1/jobs.`;
   return retold(timed, message, timed.retryAfterMs);
 }
 

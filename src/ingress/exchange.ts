@@ -25,8 +25,10 @@ export interface HandlerDeps {
 
 /** One authenticated request and its answer. */
 export interface Exchange {
-  /** As answered in x-request-id: the caller's own if it sent a sane one. */
+  /** As answered in x-request-id: the caller's own if it sent a sane one. Not unique. */
   readonly requestId: string;
+  /** Made here and unique; the id of a held call's ticket. */
+  readonly callId: string;
   readonly identity: Identity;
   readonly headers: CallHeaders;
   readonly writer: AnswerWriter;

@@ -51,10 +51,17 @@ export class HeldAnswer implements ResponseSink {
   #partialEvent: Uint8Array | null = null;
   #refusal: Uint8Array[] = [];
   #refusalBytes = 0;
+  /** Of an answer whose length was told; else null. */
+  #bytesLeft: number | null = null;
 
   constructor(options: HeldAnswerOptions) {
     this.#options = options;
     this.#writer = options.writer;
+  }
+
+  /** Nothing more will be told to the client. */
+  get isClosed(): boolean {
+    return this.#state === 'closed';
   }
 
   waiting(status: WaitStatus): void {
@@ -76,7 +83,7 @@ export class HeldAnswer implements ResponseSink {
       this.#state = events ? 'relaying' : 'refused';
     } else {
       this.#state = 'relaying';
-      this.#writer.writeHead(head.status, this.#relayedHeaders(head));
+      this.#writer.writeHead(head.status, this.#relayedHeaders(head, events));
     }
     this.#relaysEvents = events;
   }
@@ -84,7 +91,8 @@ export class HeldAnswer implements ResponseSink {
   write(chunk: Uint8Array): boolean {
     if (this.#state === 'refused') return this.#collectRefusal(chunk);
     if (this.#state !== 'relaying') return true;
-    return this.#relaysEvents ? this.#writeEvents(chunk) : this.#writer.write(chunk);
+    if (this.#relaysEvents) return this.#writeEvents(chunk);
+    return this.#writePlain(chunk);
   }
 
   /** Rejects when the client is gone, and cuts off one that reads nothing for `clientStallTimeoutMs`. */
@@ -108,6 +116,8 @@ export class HeldAnswer implements ResponseSink {
   end(): void {
     if (this.#state === 'refused') {
       this.fail(refusalError(Buffer.concat(this.#refusal)));
+    } else if (this.#state === 'relaying' && this.#bytesLeft !== null && this.#bytesLeft !== 0) {
+      this.#cut();
     } else if (this.#state === 'relaying') {
       this.#close(this.#partialEvent ?? undefined);
     }
@@ -121,9 +131,7 @@ export class HeldAnswer implements ResponseSink {
       this.#writer.writeHead(answer.status, { ...headers, 'content-length': String(Buffer.byteLength(answer.body)) });
       this.#close(answer.body);
     } else if (this.#state === 'relaying' && !this.#relaysEvents) {
-      // Half an answer must not look like a whole one.
-      this.#state = 'closed';
-      this.#writer.destroy();
+      this.#cut();
     } else if (this.#state !== 'closed') {
       this.#close(errorEvent(error));
     }
@@ -135,8 +143,12 @@ export class HeldAnswer implements ResponseSink {
     this.#state = 'closed';
   }
 
-  #relayedHeaders(head: ResponseHead): Record<string, string> {
+  #relayedHeaders(head: ResponseHead, events: boolean): Record<string, string> {
     const headers = forwardedAnswerHeaders(head.headers);
+    // Spares the framing of a chunked answer. Events may be held back or added, so they have no length.
+    const lengthBytes = events ? undefined : headers['content-length'];
+    if (lengthBytes === undefined) delete headers['content-length'];
+    else this.#bytesLeft = Number(lengthBytes);
     headers['x-request-id'] = this.#options.requestId;
     if (head.waitedMs !== undefined) headers['x-pilotlight-queue-ms'] = String(Math.round(head.waitedMs));
     if (this.#options.exposeEndpoint && head.endpointId !== undefined)
@@ -170,6 +182,15 @@ export class HeldAnswer implements ResponseSink {
     }
   }
 
+  #writePlain(chunk: Uint8Array): boolean {
+    if (this.#bytesLeft !== null) {
+      this.#bytesLeft -= chunk.length;
+      // More than was told would be read as the start of another answer.
+      if (this.#bytesLeft < 0) this.#cut();
+    }
+    return this.#state === 'closed' || this.#writer.write(chunk);
+  }
+
   #writeEvents(chunk: Uint8Array): boolean {
     const bytes = this.#partialEvent ? Buffer.concat([this.#partialEvent, chunk]) : chunk;
     const end = bytes.length > MAX_PARTIAL_EVENT_BYTES ? bytes.length : lastEventEnd(bytes);
@@ -181,6 +202,12 @@ export class HeldAnswer implements ResponseSink {
     if (this.#refusalBytes < MAX_REFUSAL_BYTES) this.#refusal.push(chunk);
     this.#refusalBytes += chunk.length;
     return true;
+  }
+
+  /** Half an answer must not look like a whole one. */
+  #cut(): void {
+    this.#state = 'closed';
+    this.#writer.destroy();
   }
 
   #close(last?: Uint8Array | string): void {

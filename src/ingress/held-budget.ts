@@ -34,7 +34,7 @@ export class HeldBudget {
     if (this.#calls >= this.maxCalls) {
       return new PilotlightError(
         'held_calls_full',
-        `${this.maxCalls} calls already wait here (limit maxHeldCalls). Try again later, or send it as a job: POST /v1/jobs.`,
+        `${this.maxCalls} calls already wait here (limits.heldCalls). Try again later, or send it as a job: POST /v1/jobs.`,
       );
     }
     this.#calls += 1;
@@ -60,6 +60,6 @@ export class HeldBudget {
 function bytesFull(maxBytes: number): PilotlightError {
   return new PilotlightError(
     'held_bytes_full',
-    `The request bodies held here fill their budget of ${formatBytes(maxBytes)} (limit maxHeldBytes). Try again later.`,
+    `The request bodies held here fill their budget of ${formatBytes(maxBytes)} (limits.heldBytes). Try again later.`,
   );
 }

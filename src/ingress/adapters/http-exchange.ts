@@ -22,6 +22,7 @@ const LINGER_MS = 2_000;
 
 interface OpenRequest {
   readonly requestId: string;
+  readonly callId: string;
   readonly req: Request;
   readonly writer: Response;
   readonly signal: AbortSignal;
@@ -78,12 +79,13 @@ function openRequest({ ids, metrics }: ExchangeDeps, path: string, req: Request,
     }
     metrics.requests.inc({ path, status_class: res.headersSent ? `${Math.floor(res.statusCode / 100)}xx` : 'left' });
   });
-  const requestId = saneRequestId(req.headers['x-request-id']) ?? ids.requestId();
-  return { requestId, req, writer: res, signal: gone.signal };
+  const callId = ids.requestId();
+  const requestId = saneRequestId(req.headers['x-request-id']) ?? callId;
+  return { requestId, callId, req, writer: res, signal: gone.signal };
 }
 
-function exchangeOf({ requestId, req, writer, signal }: OpenRequest, identity: Identity): Exchange {
-  return { requestId, identity, headers: req.headers, writer, signal };
+function exchangeOf({ requestId, callId, req, writer, signal }: OpenRequest, identity: Identity): Exchange {
+  return { requestId, callId, identity, headers: req.headers, writer, signal };
 }
 
 /** Who calls, with a place among the held calls; decided before a byte of the body is read. */

@@ -99,11 +99,9 @@ function unreadable(req: IncomingMessage): PilotlightError {
 }
 
 function tooLarge(maxBodyBytes: number): PilotlightError {
-  return new PilotlightError(
-    'body_too_large',
-    `The body is larger than ${formatBytes(maxBodyBytes)} (limit maxBodySize).`,
-    { param: 'body' },
-  );
+  return new PilotlightError('body_too_large', `The body is larger than ${formatBytes(maxBodyBytes)} (limits.body).`, {
+    param: 'body',
+  });
 }
 
 /** JSON in UTF-8, said or unsaid. */

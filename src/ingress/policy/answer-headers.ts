@@ -1,4 +1,4 @@
-/** Hop-by-hop headers (RFC 9110 section 7.6.1), framing, and what only this server may say about its own answer. */
+/** Hop-by-hop headers (RFC 9110 section 7.6.1) and what only this server may say about its own answer. */
 const NOT_FORWARDED = new Set([
   'connection',
   'keep-alive',
@@ -9,7 +9,6 @@ const NOT_FORWARDED = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
-  'content-length',
   'date',
   'server',
   'set-cookie',

@@ -26,7 +26,7 @@ export function answerBrokenRequest(cause: NodeJS.ErrnoException, socket: Server
 
 function explain(cause: NodeJS.ErrnoException): { status: number; error: PilotlightError } {
   if (cause.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    const message = 'The request took too long to arrive (limit requestTimeout).';
+    const message = 'The request took too long to arrive.';
     return { status: 408, error: new PilotlightError('request_timeout', message, { cause }) };
   }
   if (cause.code === 'HPE_HEADER_OVERFLOW') {

@@ -54,7 +54,12 @@ export function answerPlain({ call }: DispatchRequest, sink: ResponseSink): Disp
   const text = call.path === '/v1/embeddings' ? EMBEDDING_ANSWER : CHAT_ANSWER;
   sink.begin({
     status: 200,
-    headers: { 'content-type': 'application/json', 'content-length': '1', server: 'uvicorn', connection: 'keep-alive' },
+    headers: {
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(text)),
+      server: 'uvicorn',
+      connection: 'keep-alive',
+    },
     waitedMs: 12.4,
     endpointId: 'pod-1@127.0.0.1:1',
   });

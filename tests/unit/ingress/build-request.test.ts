@@ -1,0 +1,151 @@
+import { describe, expect, test } from 'vitest';
+import type { JobSpec } from '../../../src/core/jobs.ts';
+import { callFromJob, type HeldCall, heldRequest, promptTextOf } from '../../../src/ingress/policy/build-request.ts';
+import { routeModel } from '../../../src/ingress/policy/route-call.ts';
+import { DEFAULT_INGRESS_SETTINGS } from '../../../src/ingress/settings.ts';
+import { fakeCatalog, identity } from './support/fake-catalog.ts';
+
+const catalog = fakeCatalog();
+const NOW = 1_700_000_000_000;
+const settings = DEFAULT_INGRESS_SETTINGS;
+
+function heldCall(model: string, changes: Partial<HeldCall> = {}): HeldCall {
+  const resolution = routeModel(catalog, identity(), model);
+  if (resolution instanceof Error) throw resolution;
+  return {
+    id: 'req_1',
+    path: '/v1/chat/completions',
+    fields: { model, stream: false, maxOutputTokens: 50, serviceTier: null },
+    resolution,
+    objective: catalog.objective('default/chat', 'nightly')!,
+    fairnessId: 'acme',
+    body: Buffer.alloc(401),
+    promptText: () => 'p',
+    forwardHeaders: {},
+    nowEpochMs: NOW,
+    ...changes,
+  };
+}
+
+describe('heldRequest', () => {
+  test('takes order and limits from objective and pool', () => {
+    const { call, ticket } = heldRequest(heldCall('tiny-sql'), settings);
+    expect(call).toMatchObject({ model: 'tiny-sql', servedModel: 'sql-lora', adapter: 'sql-lora', inputTokens: 101 });
+    expect(ticket).toEqual({
+      id: 'req_1',
+      kind: 'held',
+      objective: 'nightly',
+      priority: -10,
+      fairnessId: 'acme',
+      costTokens: 151,
+      bytes: 401,
+      classKey: 'sql-lora',
+      expiresAtEpochMs: NOW + 60_000,
+      arrivedAtEpochMs: null,
+      limits: {
+        poolMaxRequests: 100_000,
+        poolMaxBytes: 2_000_000_000,
+        shedAtPercent: 50,
+        objectiveMaxRequests: 50_000,
+        objectiveMaxBytes: 1_000_000_000,
+      },
+    });
+  });
+
+  test('without a limit or a TTL it costs a mean answer and never expires', () => {
+    const fields = { model: 'tiny', stream: true, maxOutputTokens: null, serviceTier: null };
+    const objective = catalog.objective('default/chat', 'interactive')!;
+    const { ticket, call } = heldRequest(heldCall('tiny', { fields, objective }), settings);
+    expect(ticket).toMatchObject({ costTokens: 312, expiresAtEpochMs: null, classKey: '', priority: 100 });
+    expect(call).toMatchObject({ adapter: null, maxOutputTokens: null, stream: true });
+  });
+
+  test('a stream may wait longer for its slot and be silent for less', () => {
+    const fields = { model: 'tiny', stream: true, maxOutputTokens: null, serviceTier: null };
+    expect(heldRequest(heldCall('tiny', { fields }), settings).timeouts).toEqual({
+      maxWaitMs: 3_600_000,
+      idleMs: 120_000,
+      overallMs: 1_800_000,
+    });
+    expect(heldRequest(heldCall('tiny'), settings).timeouts).toEqual({
+      maxWaitMs: 600_000,
+      idleMs: 1_800_000,
+      overallMs: 1_800_000,
+    });
+  });
+});
+
+describe('callFromJob', () => {
+  const spec: JobSpec = {
+    id: 'job_1',
+    tenant: 'acme',
+    pool: 'default/chat',
+    objective: 'nightly',
+    path: '/v1/chat/completions',
+    model: 'gpt-4o-mini',
+    servedModel: 'tiny',
+    adapter: null,
+    inputTokens: 10,
+    maxOutputTokens: 20,
+    acceptedAtEpochMs: NOW,
+    deadlineEpochMs: NOW + 5_000,
+  };
+  const body = Buffer.from('{"model":"tiny","messages":[{"role":"user","content":"hi"}]}');
+
+  test('keeps arrival, deadline and cost of the job, and waits without another limit', () => {
+    const request = callFromJob(spec, body, catalog, settings);
+    expect(request).toMatchObject({
+      call: { id: 'job_1', stream: false, servedModel: 'tiny', forwardHeaders: { 'x-request-id': 'job_1' } },
+      ticket: { kind: 'stored', priority: -10, costTokens: 30, arrivedAtEpochMs: NOW, expiresAtEpochMs: NOW + 5_000 },
+      timeouts: { maxWaitMs: null },
+    });
+    if (request instanceof Error) throw request;
+    expect(request.call.promptText()).toBe('user\nhi\n');
+  });
+
+  test('without its objective it keeps the name it is counted under, at the default priority', () => {
+    const request = callFromJob({ ...spec, objective: 'deleted' }, body, catalog, settings);
+    expect(request).toMatchObject({ ticket: { objective: 'deleted', priority: 0 } });
+  });
+
+  test('without its pool it cannot run', () => {
+    expect(callFromJob({ ...spec, pool: 'default/gone' }, body, catalog, settings)).toMatchObject({
+      code: 'no_capacity',
+    });
+  });
+});
+
+test.each([
+  {
+    name: 'messages in order',
+    path: '/v1/chat/completions',
+    body: {
+      messages: [
+        { role: 'system', content: 'S' },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'U' },
+            'V',
+            { type: 'image_url', image_url: { url: 'data:1' } },
+            { type: 'input_audio' },
+          ],
+        },
+        { role: 'assistant', content: null },
+      ],
+    },
+    want: 'system\nS\nuser\nU\nV\ndata:1\ninput_audio\nassistant\n\n',
+  },
+  {
+    name: 'tools before messages',
+    path: '/v1/chat/completions',
+    body: { messages: [{ role: 'user', content: 'x' }], tools: [{ a: 1 }] },
+    want: '[{"a":1}]\nuser\nx\n',
+  },
+  { name: 'a prompt', path: '/v1/completions', body: { prompt: 'once' }, want: 'once' },
+  { name: 'token ids', path: '/v1/completions', body: { prompt: [1, 2] }, want: '1\n2' },
+  { name: 'an input', path: '/v1/embeddings', body: { input: ['a', 'b'] }, want: 'a\nb' },
+  { name: 'prompt embeddings, which say nothing', path: '/v1/completions', body: { prompt_embeds: 'x' }, want: '' },
+] as const)('promptText: $name', ({ path, body, want }) => {
+  expect(promptTextOf(path, Buffer.from(JSON.stringify(body)))).toBe(want);
+});
