@@ -1,0 +1,17 @@
+import type { Config } from '../config/config.ts';
+import { DEFAULT_INGRESS_SETTINGS, type IngressSettings } from '../ingress/settings.ts';
+
+/** The ingress's settings as the configuration says. */
+export function ingressSettings({ limits, timeouts }: Config): IngressSettings {
+  return {
+    ...DEFAULT_INGRESS_SETTINGS,
+    maxHeldCalls: limits.heldCalls,
+    maxHeldBytes: limits.heldBytes,
+    maxBodyBytes: limits.bodyBytes,
+    maxHoldMs: timeouts.maxHoldMs,
+    maxStreamHoldMs: timeouts.maxStreamHoldMs,
+    upstreamIdleTimeoutMs: timeouts.idleMs,
+    upstreamTimeoutMs: timeouts.overallMs,
+    clientStallTimeoutMs: timeouts.clientStallMs,
+  };
+}

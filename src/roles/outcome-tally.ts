@@ -1,0 +1,51 @@
+import type { CallRunner, DispatchRequest, DispatchResult, ResponseSink, RunOptions } from '../core/dispatch.ts';
+import type { PoolKey } from '../core/objects.ts';
+import type { ObjectiveReport } from '../core/status.ts';
+
+type Outcomes = { -readonly [kind in keyof ObjectiveReport['outcomes']]: number };
+
+const NONE: ObjectiveReport['outcomes'] = { completed: 0, failed: 0, cancelled: 0, expired: 0, rejected: 0 };
+
+/** Counts how calls end, per pool and objective, since this process started; for GET /status. */
+export class OutcomeTally implements CallRunner {
+  readonly #runner: CallRunner;
+  readonly #counts = new Map<string, Outcomes>();
+
+  constructor(runner: CallRunner) {
+    this.#runner = runner;
+  }
+
+  async run(request: DispatchRequest, sink: ResponseSink, options: RunOptions): Promise<DispatchResult> {
+    const result = await this.#runner.run(request, sink, options);
+    const { call, ticket } = request;
+    if (result.kind === 'completed' || result.kind === 'failed') {
+      this.#countsOf(call.pool, ticket.objective)[result.outcome.kind] += 1;
+    } else if (result.kind === 'rejected') {
+      this.#countsOf(call.pool, ticket.objective).rejected += 1;
+    }
+    return result;
+  }
+
+  /** A request that was refused before it became a call, such as a job that the budget had no room for. */
+  countRejected(pool: PoolKey, objective: string): void {
+    this.#countsOf(pool, objective).rejected += 1;
+  }
+
+  outcomes(pool: PoolKey, objective: string): ObjectiveReport['outcomes'] {
+    return this.#counts.get(keyOf(pool, objective)) ?? NONE;
+  }
+
+  /** Objectives are configured names, so the map stays as small as the configuration. */
+  #countsOf(pool: PoolKey, objective: string): Outcomes {
+    const key = keyOf(pool, objective);
+    const known = this.#counts.get(key);
+    if (known) return known;
+    const fresh = { ...NONE };
+    this.#counts.set(key, fresh);
+    return fresh;
+  }
+}
+
+function keyOf(pool: PoolKey, objective: string): string {
+  return `${pool} ${objective}`;
+}

@@ -1,0 +1,115 @@
+import type { Clock } from '../core/clock.ts';
+import type { EndpointDirectory } from '../core/endpoint.ts';
+import type { Logger } from '../core/logger.ts';
+import type { PoolKey } from '../core/objects.ts';
+import type { Random } from '../core/random.ts';
+import type { DispatcherMetrics } from '../dispatcher/metrics.ts';
+import type { ModelServer, PoolRuntime } from '../dispatcher/ports.ts';
+import { SlotsLoop } from '../dispatcher/slots-loop.ts';
+import type { PickerMetrics } from '../picker/metrics.ts';
+import { MetricsPoller } from '../picker/metrics-poller.ts';
+import { DEFAULT_POLL_INTERVALS } from '../picker/policy/poll-plan.ts';
+import type { Profile } from '../picker/policy/profile.ts';
+import { PoolRanker } from '../picker/pool-ranker.ts';
+import type { MetricsSource, TextHash } from '../picker/ports.ts';
+import { BullmqBacklog } from '../queue/adapters/bullmq/bullmq-backlog.ts';
+import { poolHashTag, RedisLedgerStore } from '../queue/adapters/ledger/redis-ledger-store.ts';
+import type { JobLane } from '../queue/jobs/ports.ts';
+import { PoolLiveOrder } from '../queue/live-order/pool-live-order.ts';
+import type { RedisLink } from './redis-link.ts';
+
+/** What the parts of every pool share. */
+export interface PoolWorld {
+  readonly redis: RedisLink;
+  readonly installation: string;
+  /** Name of this process in the ledgers; unique per run. */
+  readonly owner: string;
+  readonly directory: EndpointDirectory;
+  readonly modelServer: ModelServer;
+  readonly scraper: MetricsSource;
+  readonly scrapeBusyEveryMs: number;
+  readonly scrapeIdleEveryMs: number;
+  readonly profile: Profile;
+  readonly hash: TextHash;
+  readonly outcomeRetentionMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly dispatcherMetrics: DispatcherMetrics;
+  readonly pickerMetrics: PickerMetrics;
+}
+
+/** One pool in this process: its order, its backlog, and what ranks, scrapes and sizes its endpoints. */
+export interface PoolParts {
+  readonly order: PoolLiveOrder;
+  readonly runtime: PoolRuntime;
+  readonly lane: JobLane;
+  close(): Promise<void>;
+}
+
+export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
+  const { redis, clock, random, log, directory } = world;
+  const order = new PoolLiveOrder({
+    store: new RedisLedgerStore({
+      command: redis.command,
+      subscriber: redis.subscriber,
+      keyPrefix: `${redis.keyPrefix}:`,
+      installation: world.installation,
+      pool,
+    }),
+    pool,
+    owner: world.owner,
+    clock,
+    log,
+    timing: { outcomeRetentionMs: world.outcomeRetentionMs },
+  });
+  const backlog = new BullmqBacklog({
+    pool,
+    root: `${redis.keyPrefix}:${poolHashTag(world.installation, pool)}`,
+    client: redis.command,
+    connection: redis.bullmq,
+    channels: redis.channels,
+    log,
+  });
+  const ranker = new PoolRanker({ pool, directory, profile: world.profile, hash: world.hash, clock, random });
+  const slots = new SlotsLoop({
+    pool,
+    directory,
+    ledger: order,
+    modelServer: world.modelServer,
+    clock,
+    log,
+    metrics: world.dispatcherMetrics,
+  });
+  const unlisten = order.onIncarnation(() => slots.resend());
+  const poller = new MetricsPoller({
+    pool,
+    directory,
+    source: world.scraper,
+    isBusy: (endpointId) => ranker.inFlight(endpointId) > 0,
+    onObservation: (observation) => {
+      ranker.observe(observation);
+      slots.observe(observation);
+      const { endpointId, metrics, startedAtEpochMs } = observation;
+      order.observe(endpointId, metrics.runningRequests + metrics.waitingRequests, startedAtEpochMs);
+    },
+    clock,
+    random,
+    log,
+    metrics: world.pickerMetrics,
+    intervals: { ...DEFAULT_POLL_INTERVALS, busyMs: world.scrapeBusyEveryMs, idleMs: world.scrapeIdleEveryMs },
+  });
+  return {
+    order,
+    runtime: { order, ranker, health: slots },
+    lane: { ledger: order, backlog },
+    async close() {
+      unlisten();
+      poller.close();
+      slots.close();
+      ranker.close();
+      await backlog.close();
+      await order.close();
+    },
+  };
+}

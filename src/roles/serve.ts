@@ -1,0 +1,76 @@
+import type { Config } from '../config/config.ts';
+import type { FileCatalogSource } from '../config/objects/file-catalog-source.ts';
+import { formatProblems } from '../config/problem.ts';
+import { asError, PilotlightError } from '../core/errors.ts';
+import { createLogger } from '../platform/logger.ts';
+import { announcer } from './announcer.ts';
+import { Closers } from './closers.ts';
+import { openGateway } from './gateway.ts';
+import { openRedisLink } from './redis-link.ts';
+
+export interface ServeOptions {
+  readonly config: Config;
+  readonly catalogSource: FileCatalogSource;
+  /** Aborts at the first Ctrl-C or SIGTERM: drain, then stop. A second one ends the process at once. */
+  readonly signal: AbortSignal;
+  readonly version: string;
+}
+
+const EXIT_FAILED = 1;
+/** Any one step of the shutdown, on top of the time that running calls are given. */
+const CLOSE_STEP_MS = 15_000;
+
+/** Runs every role in this process until the signal. Resolves with the exit code once everything has stopped. */
+export async function runServe(options: ServeOptions): Promise<number> {
+  const { config, version } = options;
+  const log = createLogger({ level: config.log.level, fields: { installation: config.installation } });
+  const closers = new Closers(log, config.timeouts.drainMs + CLOSE_STEP_MS);
+  const signal = AbortSignal.any([options.signal, supervisorGone()]);
+  try {
+    const redis = await openRedisLink({ config, log, onProgress: (sentence) => announcer.progress(sentence) }, signal);
+    closers.add('redis server', () => redis.stopServer());
+    closers.add('redis', () => redis.close());
+    const gateway = await openGateway({ config, catalogSource: options.catalogSource, redis, log, version, closers });
+    options.catalogSource.watch((reload) => {
+      const problems = formatProblems(reload.problems);
+      if (reload.kind === 'refused') log.error({ problems }, 'objects.refused');
+      else log.info({ change: reload.kind, problems }, 'objects.reloaded');
+    });
+    closers.add('object files', () => options.catalogSource.close());
+    announcer.ready({ ...gateway, redisSource: redis.source, version });
+    log.info({ api: gateway.apiUrl, admin: gateway.adminUrl, redis: redis.version }, 'serve.ready');
+    await aborted(signal);
+    log.info({ reason: asError(signal.reason).message }, 'serve.stopping');
+    announcer.progress('Stopping: no new calls; running ones may finish, stored jobs stay stored.');
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return 0;
+    announcer.failed(startFailure(error));
+    return EXIT_FAILED;
+  } finally {
+    await closers.closeAll();
+    log.info({}, 'serve.stopped');
+  }
+}
+
+/** A sentence for what a user can mend; the stack for what only we can. */
+function startFailure(thrown: unknown): string {
+  const error = asError(thrown);
+  return error instanceof PilotlightError ? error.message : (error.stack ?? error.message);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** With PILOTLIGHT_EXIT_WITH_PARENT=1 this process ends when the supervisor that started it over IPC is gone. */
+function supervisorGone(): AbortSignal {
+  const gone = new AbortController();
+  if (process.env.PILOTLIGHT_EXIT_WITH_PARENT === '1' && process.send) {
+    process.once('disconnect', () => gone.abort(new Error('the supervising process is gone')));
+  }
+  return gone.signal;
+}
