@@ -17,7 +17,7 @@ export type OpenedFiles =
       readonly problems: readonly Problem[];
       readonly documentCount: number;
     }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+  | { readonly ok: false; readonly problems: readonly Problem[]; readonly documentCount: number };
 
 /** Settings and objects of the same files, read once. Problems of both are listed together. */
 export function openFiles(inputs: ConfigInputs): OpenedFiles {
@@ -27,13 +27,14 @@ export function openFiles(inputs: ConfigInputs): OpenedFiles {
   const opened = openFileCatalog({ files: inputs.files, settings }, documents);
   const objectProblems = opened.ok ? opened.source.problems() : opened.problems;
   const problems = [...loaded.problems, ...objectProblems];
-  if (!loaded.ok || !opened.ok) return { ok: false, problems };
+  const documentCount = documents.configurations.length + documents.objects.length;
+  if (!loaded.ok || !opened.ok) return { ok: false, problems, documentCount };
   return {
     ok: true,
     config: loaded.config,
     written: loaded.written,
     catalogSource: opened.source,
     problems,
-    documentCount: documents.configurations.length + documents.objects.length,
+    documentCount,
   };
 }

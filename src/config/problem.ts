@@ -42,13 +42,13 @@ export function formatProblems(problems: readonly Problem[]): string {
   return problems.toSorted(byPlace).map(formatProblem).join('\n');
 }
 
-/** Settings or objects that cannot be used. The process ends with exit code 2. */
-export class ConfigurationError extends Error {
-  override readonly name = 'ConfigurationError';
-  readonly problems: readonly Problem[];
-
-  constructor(problems: readonly Problem[]) {
-    super(formatProblems(problems));
-    this.problems = problems;
-  }
+/** "no problems", "1 problem", "2 problems and 1 warning". */
+export function countProblems(problems: readonly Problem[]): string {
+  const errorCount = problems.filter((problem) => problem.severity === 'error').length;
+  const warningCount = problems.length - errorCount;
+  const parts = [
+    ...(errorCount > 0 ? [`${errorCount} ${errorCount === 1 ? 'problem' : 'problems'}`] : []),
+    ...(warningCount > 0 ? [`${warningCount} ${warningCount === 1 ? 'warning' : 'warnings'}`] : []),
+  ];
+  return parts.join(' and ') || 'no problems';
 }

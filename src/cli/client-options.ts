@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { CliError, type CliContext } from './context.ts';
+import { createClient, type Client } from './client.ts';
+import { EXIT } from './exit-codes.ts';
+
+const DEFAULT_URL = 'http://127.0.0.1:8080';
+const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
+
+export interface ClientOptions {
+  readonly url?: string;
+  readonly apiKeyFile?: string;
+}
+
+export interface AdminOptions {
+  readonly adminUrl?: string;
+}
+
+/** Where the API is and who calls. The key is never a flag's value: the process list shows those to everybody. */
+export function addClientOptions(command: Command): Command {
+  return command
+    .optionsGroup('Connection:')
+    .option('--url <url>', `address of the API (or PILOTLIGHT_URL; default ${DEFAULT_URL})`)
+    .option('--api-key-file <file>', 'file that holds the API key (or PILOTLIGHT_API_KEY; default none)')
+    .optionsGroup('Options:');
+}
+
+export function addAdminOptions(command: Command): Command {
+  return command
+    .optionsGroup('Connection:')
+    .option(
+      '--admin-url <url>',
+      `address of the admin listener (or PILOTLIGHT_ADMIN_URL; default ${DEFAULT_ADMIN_URL})`,
+    )
+    .optionsGroup('Options:');
+}
+
+export function apiClient(options: ClientOptions, context: CliContext): Client {
+  const { environment, fetch } = context;
+  const url = options.url ?? environment['PILOTLIGHT_URL'] ?? DEFAULT_URL;
+  const apiKey = options.apiKeyFile === undefined ? environment['PILOTLIGHT_API_KEY'] : readKey(options.apiKeyFile);
+  return createClient({
+    url: checkedUrl(url, '--url'),
+    apiKey,
+    fetch,
+    howToStart: 'pilotlight serve -f …',
+    flag: '--url',
+  });
+}
+
+export function adminClient(options: AdminOptions, context: CliContext): Client {
+  const url = options.adminUrl ?? context.environment['PILOTLIGHT_ADMIN_URL'] ?? DEFAULT_ADMIN_URL;
+  return createClient({
+    url: checkedUrl(url, '--admin-url'),
+    apiKey: undefined,
+    fetch: context.fetch,
+    howToStart: 'pilotlight serve -f …',
+    flag: '--admin-url',
+  });
+}
+
+function readKey(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    throw new CliError(EXIT.USAGE, `--api-key-file: "${file}" cannot be read; check that it is there and readable`);
+  }
+}
+
+function checkedUrl(text: string, flag: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new CliError(EXIT.USAGE, `${flag}: "${text}" is not an address; write one like ${DEFAULT_URL}`);
+  }
+  return text.replace(/\/+$/, '').replace(/\/v1$/, '');
+}

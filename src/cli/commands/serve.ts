@@ -1,0 +1,57 @@
+import type { Config } from '../../config/config.ts';
+import type { FileCatalogSource } from '../../config/objects/file-catalog-source.ts';
+import { CliError, type CommandHost } from '../context.ts';
+import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
+import { addSettingOptions, configInputs, type SettingOptions } from '../setting-options.ts';
+import { version } from '../version.ts';
+
+/** What src/roles/serve.ts is started with. It resolves with the exit code once everything has stopped. */
+interface ServeOptions {
+  readonly config: Config;
+  readonly catalogSource: FileCatalogSource;
+  /** Aborts at the first Ctrl-C or SIGTERM: drain, then stop. A second one ends the process at once. */
+  readonly signal: AbortSignal;
+  readonly version: string;
+}
+
+interface ServeRole {
+  readonly runServe: (options: ServeOptions) => Promise<number>;
+}
+
+const SERVE_ROLE: string = '../../roles/serve.ts';
+
+const HELP = `
+Starts the API, the queue, the autoscaler and the picker in this process and stays until Ctrl-C or SIGTERM.
+The first signal drains: no new calls, running ones finish (timeouts.drain), stored jobs stay stored. A second ends it.
+
+Examples:
+  pilotlight serve -f examples/local.yaml
+  pilotlight serve -f pool.yaml -f tenants.yaml --port 8000
+  PILOTLIGHT_REDIS_URL=redis://10.0.0.5:6379 pilotlight serve -f /etc/pilotlight --host 0.0.0.0
+
+Objects in the files are read again when they change; settings are not.
+Check them first with: pilotlight config validate -f <file>
+
+${EXIT_CODES_HELP}`;
+
+export function addServeCommand({ program, context, finish }: CommandHost): void {
+  const command = program.command('serve').summary('run Pilotlight until it is told to stop');
+  addSettingOptions(command.description('Run Pilotlight on this machine until it is told to stop.'))
+    .addHelpText('after', HELP)
+    .action(async (options: SettingOptions) => {
+      const { openFiles } = await import('../../config/open-files.ts');
+      const { formatProblems } = await import('../../config/problem.ts');
+      if ((options.file ?? []).length === 0) {
+        throw new CliError(EXIT.USAGE, 'serve needs objects; add -f, for example: serve -f examples/local.yaml');
+      }
+      const opened = openFiles(await configInputs(options, context.environment));
+      if (opened.problems.length > 0) context.stderr(`${formatProblems(opened.problems)}\n`);
+      if (!opened.ok) {
+        finish(EXIT.USAGE);
+        return;
+      }
+      const { runServe } = (await import(SERVE_ROLE)) as ServeRole;
+      const { config, catalogSource } = opened;
+      finish(await runServe({ config, catalogSource, signal: context.interruption(), version: version() }));
+    });
+}

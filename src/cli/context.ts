@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import type { Environment } from '../config/environment.ts';
+
+/** The world as a command sees it; main.ts gives the real one, tests their own. */
+export interface CliContext {
+  readonly environment: Environment;
+  /** For what the command is asked for: data, tables. */
+  readonly stdout: (text: string) => void;
+  /** For everything else: progress, warnings, errors. */
+  readonly stderr: (text: string) => void;
+  /** Someone looks at stderr: progress bars and colours make sense. */
+  readonly isTerminal: boolean;
+  /** Aborts at the first Ctrl-C or SIGTERM. Asking for it takes over these signals. */
+  readonly interruption: () => AbortSignal;
+  readonly fetch: typeof globalThis.fetch;
+}
+
+/** What a command registers itself with. */
+export interface CommandHost {
+  readonly program: Command;
+  readonly context: CliContext;
+  /** Says how the process should end; without it, it ends with 0. */
+  readonly finish: (exitCode: number) => void;
+}
+
+/** Ends a command with one sentence that says what is wrong and what to do. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
