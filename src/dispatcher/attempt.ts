@@ -2,6 +2,7 @@ import type { InferenceCall, Usage } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { CallTimeouts, ResponseHead, ResponseSink } from '../core/dispatch.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import { Collector } from './collector.ts';
 import { checkPlainAnswer, StreamCheck } from './policy/answer-check.ts';
 import { classifyStatus, type Failure, type FailureReason } from './policy/failure.ts';
 import { SseSplitter } from './policy/sse-splitter.ts';
@@ -37,6 +38,8 @@ export interface AttemptInput {
   readonly onBegin: () => void;
 }
 
+const ENCODER = new TextEncoder();
+
 /**
  * One try of one call on one endpoint.
  *
@@ -62,10 +65,8 @@ export class Attempt implements UpstreamReceiver {
   #status = 0;
   #headers: Readonly<Record<string, string>> = {};
   #refusal = false;
-  #chunks: Uint8Array[] = [];
-  #chunksBytes = 0;
-  #splitter: SseSplitter | null = null;
-  readonly #check = new StreamCheck();
+  readonly #kept: Collector;
+  #stream: { readonly splitter: SseSplitter; readonly check: StreamCheck } | null = null;
   #lastByteMs: number;
   #paused = false;
 
@@ -74,6 +75,7 @@ export class Attempt implements UpstreamReceiver {
     this.#input = input;
     this.#startedMs = deps.clock.monotonicMs();
     this.#lastByteMs = this.#startedMs;
+    this.#kept = new Collector(deps.limits.maxPlainAnswerBytes, deps.collected);
   }
 
   /** Sends the call. Resolves once, never rejects; afterwards nothing of it is open. */
@@ -126,83 +128,79 @@ export class Attempt implements UpstreamReceiver {
       this.#fail({ reason: 'invalid_answer', message: 'The model server answered a streaming call without a stream.' });
     } else {
       this.#mode = 'hold';
-      this.#splitter = new SseSplitter(this.#deps.limits.maxEventBytes);
+      this.#stream = { splitter: new SseSplitter(this.#deps.limits.maxEventBytes), check: new StreamCheck() };
     }
   }
 
   onData(chunk: Uint8Array): void {
     if (this.#isOver()) return;
     this.#lastByteMs = this.#deps.clock.monotonicMs();
-    if (this.#splitter) this.#streamed(this.#splitter, chunk);
+    if (this.#stream) this.#streamed(this.#stream, chunk);
     else this.#keep(chunk);
   }
 
   onEnd(): void {
     if (this.#isOver()) return;
-    if (this.#splitter) this.#streamEnded();
+    if (this.#stream) this.#streamEnded(this.#stream.check);
     else this.#collectEnded();
   }
 
   onFailure(failure: TransportFailure): void {
     if (this.#isOver()) return;
-    if (this.#splitter && !this.#check.endFailure()) {
-      // The answer was complete; only the connection's farewell is missing.
-      this.#streamEnded();
-      return;
-    }
+    if (this.#completeAnyway()) return;
     const reason: FailureReason = failure.kind === 'protocol' ? 'invalid_answer' : failure.kind;
     this.#fail({ reason, message: failure.message });
   }
 
-  #streamed(splitter: SseSplitter, chunk: Uint8Array): void {
-    const { forward, stopped, overflow } = splitter.push(chunk, (data) => this.#check.inspect(data));
+  #streamed({ splitter, check }: { splitter: SseSplitter; check: StreamCheck }, chunk: Uint8Array): void {
+    const { forward, stopped, overflow } = splitter.push(chunk, (data) => check.inspect(data));
     if (this.#mode === 'hold') {
       if (stopped) {
-        this.#refusedOrFailed();
+        this.#refusedOrFailed(check);
         return;
       }
       if (forward) this.#keep(forward);
-      if (!this.#isOver() && this.#check.hasContent) this.#openStream();
+      if (check.hasContent) this.#openStream();
     } else if (forward) {
       this.#write(forward);
     }
-    if (stopped) this.#refusedOrFailed();
+    if (stopped) this.#refusedOrFailed(check);
     else if (overflow) {
       const limit = this.#deps.limits.maxEventBytes;
       this.#fail({ reason: 'too_large', message: `The model server sent one event of more than ${limit} bytes.` });
     }
   }
 
-  #refusedOrFailed(): void {
-    const { refusal, failure } = this.#check;
+  #refusedOrFailed({ refusal, failure }: StreamCheck): void {
     if (refusal && this.#mode === 'hold') {
       const head = { status: refusal.status, headers: { 'content-type': 'application/json' } };
-      this.#deliver(head, new TextEncoder().encode(refusal.body), null);
+      this.#deliver(head, ENCODER.encode(refusal.body), null);
       return;
     }
     this.#fail(failure ?? { reason: 'error_event', message: 'The model server reported an error inside its stream.' });
   }
 
-  #streamEnded(): void {
-    const failure = this.#check.endFailure();
+  #streamEnded(check: StreamCheck): void {
+    const failure = check.endFailure();
     if (failure) {
       this.#fail(failure);
       return;
     }
     if (this.#mode === 'hold') this.#openStream();
     this.#guard(() => this.#input.sink.end());
-    this.#end({ kind: 'answered', status: this.#status, usage: this.#check.usage });
+    this.#end({ kind: 'answered', status: this.#status, usage: check.usage });
   }
 
   #openStream(): void {
-    const held = this.#takeKept();
+    if (this.#isOver()) return;
+    const held = this.#kept.take();
     this.#mode = 'stream';
     this.#begin({ status: this.#status, headers: passedHeaders(this.#headers, 'text/event-stream; charset=utf-8') });
     if (held.length > 0) this.#write(held);
   }
 
   #collectEnded(): void {
-    const body = this.#takeKept();
+    const body = this.#kept.take();
     if (this.#refusal) {
       this.#deliver(this.#plainHead(this.#status, body), body, null);
       return;
@@ -255,39 +253,21 @@ export class Attempt implements UpstreamReceiver {
   }
 
   #keep(chunk: Uint8Array): void {
-    const limit = this.#deps.limits.maxPlainAnswerBytes;
-    if (this.#chunksBytes + chunk.length > limit) {
-      this.#fail({ reason: 'too_large', message: `The answer of the model server is larger than ${limit} bytes.` });
-    } else if (!this.#deps.collected.take(chunk.length)) {
-      const total = this.#deps.collected.limitBytes;
-      this.#fail({
-        reason: 'too_large',
-        message: `All answers being collected are together larger than ${total} bytes.`,
-      });
-    } else {
-      this.#chunks.push(chunk);
-      this.#chunksBytes += chunk.length;
-    }
-  }
-
-  #takeKept(): Uint8Array {
-    const [only] = this.#chunks;
-    const whole = this.#chunks.length === 1 && only ? only : concatenated(this.#chunks, this.#chunksBytes);
-    this.#dropKept();
-    return whole;
-  }
-
-  #dropKept(): void {
-    this.#deps.collected.giveBack(this.#chunksBytes);
-    this.#chunks = [];
-    this.#chunksBytes = 0;
+    const failure = this.#kept.add(chunk);
+    if (failure) this.#fail(failure);
   }
 
   #timedOut(reason: 'overall_timeout' | 'idle_timeout', message: string): void {
     if (this.#isOver()) return;
-    // A complete answer whose connection does not close (vLLM with KV events hangs so on SIGTERM) is an answer.
-    if (this.#splitter && !this.#check.endFailure()) this.#streamEnded();
-    else this.#fail({ reason, message });
+    if (!this.#completeAnyway()) this.#fail({ reason, message });
+  }
+
+  /** A stream that is complete but for the connection's farewell is an answer: vLLM with KV events hangs so on SIGTERM. */
+  #completeAnyway(): boolean {
+    const check = this.#stream?.check;
+    if (!check || check.endFailure()) return false;
+    this.#streamEnded(check);
+    return true;
   }
 
   #fail(failure: Failure): void {
@@ -315,18 +295,8 @@ export class Attempt implements UpstreamReceiver {
   #end(end: AttemptEnd): void {
     if (this.#isOver()) return;
     this.#mode = 'over';
-    this.#dropKept();
+    this.#kept.drop();
     this.#upstream?.abort();
     this.#resolve(end);
   }
-}
-
-function concatenated(chunks: readonly Uint8Array[], totalBytes: number): Uint8Array {
-  const whole = new Uint8Array(totalBytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
 }

@@ -1,5 +1,5 @@
 import type { DispatchRequest, DispatchResult, DispatchTimes, ResponseSink, RunOptions } from '../core/dispatch.ts';
-import { asError, PilotlightError } from '../core/errors.ts';
+import { PilotlightError } from '../core/errors.ts';
 import type { Entry, Lease } from '../core/live-order.ts';
 import type { Outcome, OutcomeKind } from '../core/outcome.ts';
 import { Attempt, type AttemptEnd } from './attempt.ts';
@@ -9,6 +9,7 @@ import { cancelled, eviction, failedResult, leaseLost, rejection, type StopReaso
 import { planRetry } from './policy/retry-plan.ts';
 import type { PoolRuntime } from './ports.ts';
 import type { RunnerShared } from './runner-deps.ts';
+import { settle } from './settlement.ts';
 import type { Watched } from './watchdog.ts';
 
 type Answered = Extract<AttemptEnd, { kind: 'answered' }>;
@@ -158,19 +159,16 @@ export class CallRun implements Watched {
       const message = 'The model server was removed just before the call was sent.';
       return { kind: 'failed', failure: { reason: 'endpoint_gone', message }, begun: false };
     }
-    const attempt = new Attempt(
-      { ...this.#shared, limits: this.#shared.options },
-      {
-        call,
-        endpointUrl: endpoint.url,
-        timeouts,
-        sink: this.#sink,
-        signal: this.#abort.signal,
-        onBegin: () => {
-          this.#firstByteMs = this.#shared.clock.monotonicMs() - this.#enteredMs;
-        },
+    const attempt = new Attempt(this.#shared.attempt, {
+      call,
+      endpointUrl: endpoint.url,
+      timeouts,
+      sink: this.#sink,
+      signal: this.#abort.signal,
+      onBegin: () => {
+        this.#firstByteMs = this.#shared.clock.monotonicMs() - this.#enteredMs;
       },
-    );
+    });
     const onLost = (): void => this.#stopFor('lease_lost');
     lease.lost.addEventListener('abort', onLost, { once: true });
     this.#attempt = attempt;
@@ -253,40 +251,14 @@ export class CallRun implements Watched {
     return await this.#settleFailure(lease, cancelled(), begun, 'cancelled');
   }
 
-  /** Slot back, result durable (stored work only), outcome told to the ledger. Answers what came first, if not this. */
-  async #settle(lease: Lease, outcome: Outcome): Promise<DispatchResult | null> {
-    const { persist } = this.#options;
-    let recordRef: string | undefined;
-    if (this.#stored && persist) {
-      lease.release();
-      const stored = await this.#persisted(persist, outcome);
-      if (stored === null) return { kind: 'handed_back', reason: 'store_unavailable' };
-      recordRef = stored;
-    }
-    try {
-      const settled = await lease.settle(outcome, recordRef);
-      return settled.kind === 'already' && this.#stored ? { kind: 'superseded', outcome: settled.outcome } : null;
-    } catch (thrown) {
-      const fields = { pool: this.#request.call.pool, requestId: this.#request.call.id, err: asError(thrown) };
-      // A held call has its answer whatever the ledger knows; stored work is settled again from its record.
-      this.#shared.log.warn(fields, 'call.settle_failed');
-      return this.#stored ? { kind: 'handed_back', reason: 'queue_unavailable' } : null;
-    }
-  }
-
-  /** Tries until it works or the call is aborted (shutdown, cancel): the slot is free, only the result's bytes wait. */
-  async #persisted(persist: NonNullable<RunOptions['persist']>, outcome: Outcome): Promise<string | null> {
-    for (let failures = 0; ; failures += 1) {
-      try {
-        return await persist(outcome);
-      } catch (thrown) {
-        const { pool, id } = this.#request.call;
-        this.#shared.log.warn({ pool, requestId: id, failures, err: asError(thrown) }, 'result.persist_failed');
-      }
-      const backoffMs = this.#shared.options.persistBackoffMs * 2 ** Math.min(failures, 4);
-      await this.#shared.clock.sleep(backoffMs, this.#abort.signal).catch(() => undefined);
-      if (this.#abort.signal.aborted) return null;
-    }
+  #settle(lease: Lease, outcome: Outcome): Promise<DispatchResult | null> {
+    const settlement = {
+      shared: this.#shared,
+      request: this.#request,
+      persist: this.#options.persist,
+      signal: this.#abort.signal,
+    };
+    return settle(settlement, lease, outcome);
   }
 
   #notRun(entry: Exclude<Entry, { kind: 'run' }>): DispatchResult {

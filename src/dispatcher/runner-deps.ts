@@ -3,7 +3,7 @@ import type { WaitAdvisor } from '../core/dispatch.ts';
 import type { EndpointDirectory } from '../core/endpoint.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Random } from '../core/random.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import type { AttemptDeps } from './attempt.ts';
 import type { EndpointIndex } from './endpoint-index.ts';
 import type { DispatcherMetrics } from './metrics.ts';
 import type { ModelServer, PoolRuntimes } from './ports.ts';
@@ -49,9 +49,9 @@ export interface RunnerDeps {
 }
 
 /** What every call of one runner shares. */
-export interface RunnerShared extends Omit<RunnerDeps, 'options' | 'directory'> {
+export interface RunnerShared extends Omit<RunnerDeps, 'options' | 'directory' | 'modelServer'> {
   readonly options: RunnerOptions;
   readonly endpoints: EndpointIndex;
   readonly watchdog: Watchdog;
-  readonly collected: ByteBudget;
+  readonly attempt: AttemptDeps;
 }

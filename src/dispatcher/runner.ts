@@ -11,12 +11,13 @@ export class DispatchRunner implements CallRunner {
 
   constructor(deps: RunnerDeps) {
     const options = { ...DEFAULT_RUNNER_OPTIONS, ...deps.options };
+    const { modelServer, directory, clock } = deps;
     this.#shared = {
       ...deps,
       options,
-      endpoints: new EndpointIndex(deps.directory, (url) => deps.modelServer.forget(url)),
-      watchdog: new Watchdog(deps.clock),
-      collected: new ByteBudget(options.maxCollectedBytes),
+      endpoints: new EndpointIndex(directory, (url) => modelServer.forget(url)),
+      watchdog: new Watchdog(clock),
+      attempt: { modelServer, clock, limits: options, collected: new ByteBudget(options.maxCollectedBytes) },
     };
   }
 

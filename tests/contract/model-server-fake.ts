@@ -86,8 +86,10 @@ class FakeCall implements UpstreamCall {
 
   #play(step: Exclude<Step, { do: 'hang' }>): void {
     switch (step.do) {
-      case 'head':
-        return this.#receiver.onHead(step.status, step.headers ?? {});
+      case 'head': {
+        this.#receiver.onHead(step.status, step.headers ?? {});
+        return;
+      }
       case 'send': {
         const bytes = Buffer.from(step.bytes);
         if (bytes.length > 0) this.#receiver.onData(bytes);
@@ -95,11 +97,18 @@ class FakeCall implements UpstreamCall {
       }
       case 'end':
         this.abort();
-        return this.#receiver.onEnd();
-      case 'reset':
-        return this.#fail('reset');
-      case 'garbage':
-        return this.#fail('protocol');
+        {
+          this.#receiver.onEnd();
+          return;
+        }
+      case 'reset': {
+        this.#fail('reset');
+        return;
+      }
+      case 'garbage': {
+        this.#fail('protocol');
+        return;
+      }
     }
   }
 

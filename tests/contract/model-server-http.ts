@@ -71,7 +71,10 @@ function write(socket: Socket, step: Step, then: () => void): void {
     }
     case 'send': {
       const bytes = Buffer.from(step.bytes);
-      if (bytes.length === 0) return then();
+      if (bytes.length === 0) {
+        then();
+        return;
+      }
       socket.write(`${bytes.length.toString(16)}\r\n`);
       socket.write(bytes);
       // A turn apart, so that steps arrive as chunks of their own.
@@ -83,7 +86,10 @@ function write(socket: Socket, step: Step, then: () => void): void {
       return;
     case 'reset':
       socket.resetAndDestroy();
-      return then();
+      {
+        then();
+        return;
+      }
     case 'garbage':
       socket.write('zzz this is no chunk size\r\n\r\n', () => then());
       return;

@@ -57,7 +57,9 @@ function recorder(): { heard: string[]; receiver: UpstreamReceiver; over: Promis
     finish = resolve;
   });
   const receiver: UpstreamReceiver = {
-    onHead: (status, headers) => heard.push(`head ${status} ${headers['content-type'] ?? 'none'}`),
+    onHead: (status, headers) => {
+      heard.push(`head ${status} ${headers['content-type'] ?? 'none'}`);
+    },
     onData: (chunk) => {
       const text = Buffer.from(chunk).toString();
       if (heard.at(-1)?.startsWith('data ')) heard.push(`${heard.pop() ?? ''}${text}`);
@@ -144,14 +146,12 @@ describe.each(Object.entries(adapters))('ModelServer/%s', (_name, open) => {
     const { receiver, heard } = record;
     let paused = false;
     const call = server.open(request(url), {
-      onHead: receiver.onHead,
+      ...receiver,
       onData: (chunk) => {
         receiver.onData(chunk);
         if (!paused) call.pause();
         paused = true;
       },
-      onEnd: receiver.onEnd,
-      onFailure: receiver.onFailure,
     });
     await expect.poll(() => heard.length).toBe(2);
     const whilePaused = heard.join();

@@ -12,6 +12,8 @@ const FINISHED = new Set(['stop', 'length', 'tool_calls', 'function_call', 'cont
 const LARGE_EMBEDDINGS_BYTES = 65_536;
 const ENDS_BYTES = 512;
 
+const DECODER = new TextDecoder();
+
 export type PlainVerdict =
   | { readonly kind: 'ok'; readonly usage: Usage | null }
   /** An error of the caller's making inside a 200: passed on with this status. */
@@ -22,7 +24,7 @@ export type PlainVerdict =
 export function checkPlainAnswer(body: Uint8Array, path: ApiPath): PlainVerdict {
   if (body.length === 0) return failed('empty_answer', 'The model server answered 200 with an empty body.');
   if (path === '/v1/embeddings' && body.length > LARGE_EMBEDDINGS_BYTES) return checkLargeEmbeddings(body);
-  const answer = parseRecord(new TextDecoder().decode(body));
+  const answer = parseRecord(DECODER.decode(body));
   if (!answer) return failed('invalid_answer', 'The model server answered 200 with a body that is not a JSON object.');
   const error = errorOf(answer);
   if (error) return error;
@@ -156,9 +158,8 @@ function countOf(value: unknown): number {
 
 /** An embeddings answer has no finish_reason; an error would be short. So only its ends are looked at. */
 function checkLargeEmbeddings(body: Uint8Array): PlainVerdict {
-  const decoder = new TextDecoder();
-  const head = decoder.decode(body.subarray(0, ENDS_BYTES)).trimStart();
-  const tail = decoder.decode(body.subarray(-ENDS_BYTES)).trimEnd();
+  const head = DECODER.decode(body.subarray(0, ENDS_BYTES)).trimStart();
+  const tail = DECODER.decode(body.subarray(-ENDS_BYTES)).trimEnd();
   if (!head.startsWith('{') || !tail.endsWith('}')) {
     return failed('invalid_answer', 'The model server answered 200 with a body that is not a JSON object.');
   }

@@ -5,6 +5,7 @@
 
 const LF = 10;
 const CR = 13;
+const DECODER = new TextDecoder();
 
 export type Inspect = (data: string | null) => boolean;
 
@@ -20,7 +21,6 @@ export interface SplitResult {
 /** Holds at most one incomplete event of `maxEventBytes` plus one chunk. */
 export class SseSplitter {
   readonly #maxEventBytes: number;
-  readonly #decoder = new TextDecoder();
   #parts: Uint8Array[] = [];
   #partsBytes = 0;
   #lineBytes = 0;
@@ -46,7 +46,7 @@ export class SseSplitter {
     for (let end = this.#nextBoundary(chunk, 0); end >= 0; end = this.#nextBoundary(chunk, end)) {
       const event = chunk.subarray(from, end);
       const whole = passedTo === 0 && this.#partsBytes > 0 ? joined(this.#parts, this.#partsBytes, event) : event;
-      if (!inspect(dataOf(this.#decoder.decode(whole)))) {
+      if (!inspect(dataOf(DECODER.decode(whole)))) {
         return { forward: this.#take(chunk, passedTo), stopped: true, overflow: false };
       }
       passedTo = end;

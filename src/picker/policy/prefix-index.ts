@@ -21,6 +21,7 @@ type Hash = (text: string, seed: bigint) => bigint;
 export function blockHashes(hash: Hash, seedText: string, prompt: string): readonly bigint[] {
   const count = Math.min(MAX_BLOCKS, Math.floor(prompt.length / BLOCK_CHARS));
   const hashes: bigint[] = [];
+  if (count === 0) return hashes;
   let seed = hash(seedText, 0n);
   for (let block = 0; block < count; block += 1) {
     seed = hash(prompt.slice(block * BLOCK_CHARS, (block + 1) * BLOCK_CHARS), seed);

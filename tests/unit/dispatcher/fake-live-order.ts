@@ -75,7 +75,10 @@ export class FakeLiveOrder implements LiveOrder {
         if (place >= 0) this.#waiting.splice(place, 1);
         resolve({ kind: 'evicted', reason: 'withdrawn' });
       };
-      if (options.signal.aborted) return withdraw();
+      if (options.signal.aborted) {
+        withdraw();
+        return;
+      }
       options.signal.addEventListener('abort', withdraw, { once: true });
       this.#waiting.push(waiter);
       this.#assign();

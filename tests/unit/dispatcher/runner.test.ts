@@ -146,12 +146,11 @@ afterEach(async () => {
 
 /** Lets time pass until the result is there. */
 async function finish(running: Promise<DispatchResult>, withinMs = 120_000): Promise<DispatchResult> {
-  let result: DispatchResult | null = null;
-  void running.then((settled) => {
-    result = settled;
-  });
-  for (let passedMs = 0; result === null && passedMs <= withinMs; passedMs += 500) await bench.clock.advance(500);
-  if (result === null) throw new Error('the call did not end');
+  const results: DispatchResult[] = [];
+  void running.then((result) => results.push(result));
+  for (let passedMs = 0; results.length === 0 && passedMs <= withinMs; passedMs += 500) await bench.clock.advance(500);
+  const [result] = results;
+  if (!result) throw new Error('the call did not end');
   return result;
 }
 
