@@ -1,0 +1,318 @@
+import type { Gate, LedgerSnapshot, SlotLedger } from '../../../../src/core/live-order.ts';
+import type { PoolKey, ScaleTarget } from '../../../../src/core/objects.ts';
+import type { WarmUpPhase } from '../../../../src/core/replicas.ts';
+import type { TargetReplica } from '../../../../src/autoscaler/policy/target-replica.ts';
+import type { ScaleTargetPort, StartOrder } from '../../../../src/autoscaler/ports.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { demand } from './builders.ts';
+
+interface Request {
+  readonly objective: string;
+  readonly arrivedMs: number;
+  readonly workMs: number;
+}
+
+interface Pod {
+  readonly uid: string;
+  readonly target: ScaleTarget;
+  readonly templateHash: string;
+  readonly requestedMs: number;
+  phase: WarmUpPhase;
+  phaseSinceMs: number;
+  terminating: boolean;
+  goneAtMs: number;
+  message: string | null;
+  gate: Gate;
+  running: { readonly request: Request; readonly endsAtMs: number }[];
+}
+
+interface Totals {
+  arrived: number;
+  released: number;
+  slotMs: number;
+}
+
+const STEP_MS = 100;
+
+/**
+ * A pool that only exists in a fake clock: requests of known length, pods with a known boot time. It is the ledger and
+ * the scale target of a control loop, and moves in steps of 100 ms.
+ */
+export class World implements SlotLedger, ScaleTargetPort {
+  readonly clock = new FakeClock(1_700_000_000_000);
+  readonly pool: PoolKey;
+  /** Changed by tests. */
+  bootMs = 300_000;
+  terminateMs = 1_000;
+  bootFails = false;
+  /** The ledger does not answer. */
+  unreachable = false;
+  /** Runs just before a close is decided: an enqueue that races with it. */
+  beforeClose: () => void = () => undefined;
+  boots = 0;
+  peakPods = 0;
+  /** Requests that were running on a pod that was ended. */
+  cut = 0;
+  soonSlots = 0;
+  waits: number[] = [];
+  #pods: Pod[] = [];
+  #waiting: Request[] = [];
+  #totals = new Map<string, Totals>();
+  #activityEpoch = 0;
+  #demandListeners = new Set<() => void>();
+  #replicaListeners = new Set<(pool: PoolKey) => void>();
+
+  constructor(pool: PoolKey) {
+    this.pool = pool;
+  }
+
+  get nowMs(): number {
+    return this.clock.monotonicMs();
+  }
+
+  get livePods(): number {
+    return this.#pods.filter(({ terminating }) => !terminating).length;
+  }
+
+  get queued(): number {
+    return this.#waiting.length;
+  }
+
+  get running(): number {
+    return this.#pods.reduce((sum, pod) => sum + pod.running.length, 0);
+  }
+
+  podsIn(phase: WarmUpPhase): number {
+    return this.#pods.filter((pod) => pod.phase === phase).length;
+  }
+
+  enqueue(count: number, workMs: number, objective = 'chat'): void {
+    for (let index = 0; index < count; index += 1) {
+      this.#waiting.push({ objective, arrivedMs: this.nowMs, workMs });
+    }
+    this.#totalsOf(objective).arrived += count;
+    this.#activityEpoch += 1;
+    if (!this.#pods.some((pod) => freeSlots(pod) > 0)) for (const listener of this.#demandListeners) listener();
+  }
+
+  /** Lets time pass, in steps; `each` runs before every step. */
+  async pass(ms: number, each: (elapsedMs: number) => void = () => undefined): Promise<void> {
+    for (let elapsedMs = 0; elapsedMs < ms; elapsedMs += STEP_MS) {
+      each(elapsedMs);
+      this.#step();
+      await this.clock.advance(STEP_MS);
+    }
+  }
+
+  async passUntil(what: string, holds: () => boolean, limitMs: number): Promise<number> {
+    const startMs = this.nowMs;
+    while (!holds()) {
+      if (this.nowMs - startMs > limitMs) throw new Error(`not within ${limitMs / 1_000} s: ${what}`);
+      await this.pass(STEP_MS);
+    }
+    return this.nowMs - startMs;
+  }
+
+  // The scale target.
+
+  supports(): boolean {
+    return true;
+  }
+
+  templateHash(target: ScaleTarget): string {
+    return (target.process?.command ?? []).join(' ');
+  }
+
+  replicas(pool: PoolKey): readonly TargetReplica[] {
+    if (pool !== this.pool) return [];
+    return this.#pods.map((pod) => ({
+      uid: pod.uid,
+      pool,
+      target: pod.target.name,
+      phase: pod.phase,
+      requestedAtEpochMs: pod.requestedMs,
+      phaseSinceEpochMs: pod.phaseSinceMs,
+      readyAtEpochMs: pod.phase === 'Ready' ? pod.phaseSinceMs : null,
+      endpointIds: isServing(pod) ? [`${pod.uid}@10.0.0.1:80`] : [],
+      message: pod.message,
+      restarts: 0,
+      templateHash: pod.templateHash,
+      terminating: pod.terminating,
+    }));
+  }
+
+  start({ target, count }: StartOrder): Promise<void> {
+    for (let index = 0; index < count; index += 1) {
+      this.boots += 1;
+      const pod: Pod = {
+        uid: `pod-${this.boots}`,
+        target,
+        templateHash: this.templateHash(target),
+        requestedMs: this.nowMs,
+        phase: 'Requested',
+        phaseSinceMs: this.nowMs,
+        terminating: false,
+        goneAtMs: Number.POSITIVE_INFINITY,
+        message: null,
+        gate: 'open',
+        running: [],
+      };
+      this.#pods.push(pod);
+    }
+    this.peakPods = Math.max(this.peakPods, this.#pods.length);
+    this.#changed();
+    return Promise.resolve();
+  }
+
+  drain(uid: string): void {
+    const pod = this.#pod(uid);
+    if (pod?.phase === 'Ready') this.#enter(pod, 'Draining');
+  }
+
+  undrain(uid: string): void {
+    const pod = this.#pod(uid);
+    if (pod?.phase === 'Draining' && !pod.terminating) this.#enter(pod, 'Ready');
+  }
+
+  stop(uid: string): void {
+    const pod = this.#pod(uid);
+    if (pod === undefined || pod.terminating) return;
+    pod.terminating = true;
+    pod.goneAtMs = this.nowMs + this.terminateMs;
+    this.cut += pod.running.length;
+    this.#enter(pod, 'Draining');
+  }
+
+  onReplicaChange(listener: (pool: PoolKey) => void): () => void {
+    this.#replicaListeners.add(listener);
+    return () => this.#replicaListeners.delete(listener);
+  }
+
+  // The ledger.
+
+  setEndpoints(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  setGate(endpointId: string, gate: Gate): Promise<void> {
+    const pod = this.#pods.find(({ uid }) => endpointId.startsWith(`${uid}@`));
+    if (pod !== undefined) pod.gate = gate;
+    return Promise.resolve();
+  }
+
+  setSoonSlots(slots: number): Promise<void> {
+    this.soonSlots = slots;
+    return Promise.resolve();
+  }
+
+  closeIfIdle(activityEpoch: number): Promise<boolean> {
+    this.beforeClose();
+    if (activityEpoch !== this.#activityEpoch || this.#waiting.length + this.running > 0) return Promise.resolve(false);
+    for (const pod of this.#pods) pod.gate = 'closed';
+    return Promise.resolve(true);
+  }
+
+  onDemand(listener: () => void): () => void {
+    this.#demandListeners.add(listener);
+    return () => this.#demandListeners.delete(listener);
+  }
+
+  snapshot(): Promise<LedgerSnapshot> {
+    if (this.unreachable) return Promise.reject(new Error('connection refused'));
+    return Promise.resolve({
+      nowEpochMs: this.clock.epochMs(),
+      incarnation: 'one',
+      activityEpoch: this.#activityEpoch,
+      owners: 1,
+      objectives: [...this.#totals].map(([objective, totals]) => this.#demandOf(objective, totals)),
+      endpoints: this.#pods
+        .filter((pod) => isServing(pod))
+        .map((pod) => ({
+          id: `${pod.uid}@10.0.0.1:80`,
+          slots: slotsOf(pod),
+          used: pod.running.length,
+          quarantined: 0,
+          gate: pod.gate,
+        })),
+    });
+  }
+
+  #demandOf(objective: string, totals: Totals): ReturnType<typeof demand> {
+    const waiting = this.#waiting.filter((request) => request.objective === objective);
+    const running = this.#pods.flatMap((pod) => pod.running).filter(({ request }) => request.objective === objective);
+    return demand({
+      objective,
+      waitingHeld: waiting.length,
+      running: running.length,
+      oldestAtEpochMs: waiting[0]?.arrivedMs ?? null,
+      arrivedTotal: totals.arrived,
+      releasedTotal: totals.released,
+      slotMsTotal: totals.slotMs,
+    });
+  }
+
+  #step(): void {
+    for (const pod of this.#pods) this.#advancePod(pod);
+    const before = this.#pods.length;
+    this.#pods = this.#pods.filter(({ goneAtMs }) => goneAtMs > this.nowMs);
+    if (this.#pods.length !== before) this.#changed();
+    for (const pod of this.#pods) {
+      while (freeSlots(pod) > 0) {
+        const request = this.#waiting.shift();
+        if (request === undefined) return;
+        this.waits.push(this.nowMs - request.arrivedMs);
+        pod.running.push({ request, endsAtMs: this.nowMs + request.workMs });
+      }
+    }
+  }
+
+  #advancePod(pod: Pod): void {
+    const ended = pod.running.filter(({ endsAtMs }) => endsAtMs <= this.nowMs);
+    pod.running = pod.running.filter(({ endsAtMs }) => endsAtMs > this.nowMs);
+    for (const { request } of ended) {
+      const totals = this.#totalsOf(request.objective);
+      totals.released += 1;
+      totals.slotMs += request.workMs;
+    }
+    if (pod.terminating || isServing(pod) || pod.phase === 'Stuck') return;
+    const elapsedMs = this.nowMs - pod.requestedMs;
+    if (elapsedMs < this.bootMs) this.#enter(pod, elapsedMs < this.bootMs / 10 ? 'ContainerStarted' : 'ModelLoading');
+    else if (this.bootFails) {
+      pod.message = 'exit code 1 while it booted';
+      this.#enter(pod, 'Stuck');
+    } else this.#enter(pod, 'Ready');
+  }
+
+  #enter(pod: Pod, phase: WarmUpPhase): void {
+    if (pod.phase === phase) return;
+    pod.phase = phase;
+    pod.phaseSinceMs = this.nowMs;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of this.#replicaListeners) listener(this.pool);
+  }
+
+  #pod(uid: string): Pod | undefined {
+    return this.#pods.find((pod) => pod.uid === uid);
+  }
+
+  #totalsOf(objective: string): Totals {
+    const totals = this.#totals.get(objective) ?? { arrived: 0, released: 0, slotMs: 0 };
+    this.#totals.set(objective, totals);
+    return totals;
+  }
+}
+
+function isServing(pod: Pod): boolean {
+  return !pod.terminating && (pod.phase === 'Ready' || pod.phase === 'Draining');
+}
+
+function slotsOf(pod: Pod): number {
+  return pod.target.slotsPerEndpoint === 'Auto' ? 32 : pod.target.slotsPerEndpoint;
+}
+
+function freeSlots(pod: Pod): number {
+  return isServing(pod) && pod.phase === 'Ready' && pod.gate === 'open' ? slotsOf(pod) - pod.running.length : 0;
+}
