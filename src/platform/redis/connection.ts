@@ -8,7 +8,8 @@ import type { Logger } from '../../core/logger.ts';
  * | subscriber | (s)subscribe only                | subscriptions wait and are renewed                    | the caller's             |
  * | blocking   | BZPOPMIN and other blocking reads | the read waits and is sent again                     | BLOCKING_TIMEOUT_MS      |
  *
- * A `command` is therefore executed at most once; `redisFailure` says what its rejection means.
+ * A `command` is therefore executed at most once; `redisFailure` says what its rejection means. What a `blocking` read
+ * popped just as its connection broke is gone: pop hints, never work.
  */
 export type RedisPurpose = 'command' | 'subscriber' | 'blocking';
 

@@ -99,12 +99,28 @@ test('a subscription is renewed after the connection was cut', async () => {
   }, READY_WITHIN_MS);
 });
 
+/** Ids of the connections that the server knows to be inside this command. */
+async function connectionsIn(command: string): Promise<string[]> {
+  const list = (await redis.client.client('LIST')) as string;
+  const inside = list
+    .split('\n')
+    .filter((line) => line.includes(` cmd=${command} `) && line.includes(` db=${redisDatabase()} `));
+  return inside.map((line) => /^id=(\d+)/.exec(line)?.[1] ?? '');
+}
+
+const redisDatabase = () => new URL(redis.url).pathname.slice(1);
+
 test('a blocking read survives a cut connection', async () => {
   const { client, proxy } = await connectThroughProxy('blocking');
   const read = client.bzpopmin('marker', 20);
-  await vi.waitFor(async () => expect(await redis.client.client('LIST')).toContain('cmd=bzpopmin'));
+  await vi.waitFor(async () => expect(await connectionsIn('bzpopmin')).toHaveLength(1));
+  const before = await connectionsIn('bzpopmin');
   proxy.cut();
-  await whenReady(client, READY_WITHIN_MS);
+  await vi.waitFor(async () => {
+    const now = await connectionsIn('bzpopmin');
+    expect(now).toHaveLength(1);
+    expect(now).not.toEqual(before);
+  }, READY_WITHIN_MS);
   await redis.client.zadd('marker', 1, 'found');
   expect(await read).toEqual(['marker', 'found', '1']);
 });
