@@ -20,7 +20,7 @@ export interface HttpServer {
   readonly port: number;
   /** "http://127.0.0.1:8080" */
   readonly url: string;
-  /** Takes no new connections, lets requests finish for up to `graceMs`, then cuts the rest. Resolves when all are closed. */
+  /** Takes no new connections, lets requests finish for up to `graceMs`, then cuts the rest. Repeating it does nothing. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -70,15 +70,15 @@ function cannotListen(error: NodeJS.ErrnoException, address: string, portSetting
 }
 
 function close(server: Server, graceMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     // Connections become idle one by one as their last answers end.
     const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_EVERY_MS);
     const cut = setTimeout(() => server.closeAllConnections(), graceMs);
-    server.close((error) => {
+    // Its only error is that the server is closed already.
+    server.close(() => {
       clearInterval(sweep);
       clearTimeout(cut);
-      if (error) reject(error);
-      else resolve();
+      resolve();
     });
   });
 }

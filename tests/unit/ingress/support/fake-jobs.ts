@@ -8,6 +8,11 @@ export class FakeJobs implements JobService {
   readonly #results = new Map<string, JobResult>();
   #finished: (() => void)[] = [];
 
+  /** Callers in `wait` now. */
+  get waits(): number {
+    return this.#finished.length;
+  }
+
   get specs(): JobSpec[] {
     return [...this.#views.values()].map((view) => view.spec);
   }
