@@ -44,7 +44,7 @@ export interface Decision {
   /** One sentence for people: what, and why. */
   readonly sentence: string;
   /** Ready and booting replicas each target should have now. */
-  readonly desired: ReadonlyMap<string, number>;
+  readonly desired: Readonly<Record<string, number>>;
   /** Close the pool if nothing came in meanwhile, and end every replica. */
   readonly toZero: boolean;
   /** Booting replicas to give up. */
@@ -57,5 +57,5 @@ export interface Decision {
 }
 
 export function desiredTotal(decision: Decision): number {
-  return [...decision.desired.values()].reduce((sum, count) => sum + count, 0);
+  return Object.values(decision.desired).reduce((sum, count) => sum + count, 0);
 }
