@@ -6,7 +6,7 @@ import type { PoolKey } from '../../../core/objects.ts';
 import { redisFailure } from '../../../platform/redis/connection.ts';
 import type { AddAnswer, Backlog, BacklogItem, ClaimHandler, IntakeQueue } from '../../backlog/ports.ts';
 import type { RedisChannels } from '../job-index/channels.ts';
-import { IntakeWorker, type JobPointer, MAX_STALLED_COUNT, STALL_PASS_MS } from './intake-worker.ts';
+import { IntakeWorker, type JobPointer } from './intake-worker.ts';
 import { backendOver } from './shared-backend.ts';
 import { Wake } from './wake.ts';
 
@@ -19,8 +19,20 @@ export interface BullmqBacklogOptions {
   readonly connection: RedisConnection;
   readonly channels: RedisChannels;
   readonly log: Logger;
+  /** How long a claim of a silent process stands. Default 5 s; renewed at half of it. */
+  readonly lockMs?: number;
+  /** At most one stall pass in this time, over all processes. Default 2 s. */
+  readonly stallPassMs?: number;
 }
 
+/**
+ * Lock and stall pass bound the time until a dead process's jobs are back: lock + 2 × pass = 9 s. The lock is only the
+ * backlog's claim; the execution lease is the ticket in the live order, whose heartbeat is shorter.
+ */
+const LOCK_MS = 5_000;
+const STALL_PASS_MS = 2_000;
+/** Crashes are judged by us (policy/backlog/claim.ts): at a limit of its own BullMQ would fail a job unrun. */
+const MAX_STALLED_COUNT = 1_000_000_000;
 /** Events cannot be turned off; we read none of them. */
 const EVENTS_KEPT = 100;
 /** Only reached when a completion could not be told: the job is then claimed once more and found done. */
@@ -94,8 +106,8 @@ export class BullmqBacklog implements Backlog {
   }
 
   intake(objective: string, handler: ClaimHandler): IntakeQueue {
-    const { client, connection, log } = this.#options;
-    const intake = new IntakeWorker(objective, handler, { client, connection, prefix: this.#prefix, log });
+    const { client, connection, log, lockMs = LOCK_MS } = this.#options;
+    const intake = new IntakeWorker(objective, handler, { client, connection, prefix: this.#prefix, lockMs, log });
     this.#intakes.set(objective, intake);
     return intake;
   }
@@ -125,10 +137,10 @@ export class BullmqBacklog implements Backlog {
   #lane(objective: string): Lane {
     const known = this.#lanes.get(objective);
     if (known) return known;
-    const { client, connection, log } = this.#options;
+    const { client, connection, log, stallPassMs = STALL_PASS_MS } = this.#options;
     const neverFetches = { isOpen: false, wake: new Wake() };
     // BullMQ types these two as Worker options, but the stall pass reads them from its backend's options.
-    const stallPass = { stalledInterval: STALL_PASS_MS, maxStalledCount: MAX_STALLED_COUNT };
+    const stallPass = { stalledInterval: stallPassMs, maxStalledCount: MAX_STALLED_COUNT };
     const queue = new Queue<JobPointer>(
       objective,
       { connection: client, prefix: this.#prefix, streams: { events: { maxLen: EVENTS_KEPT } }, ...stallPass },

@@ -19,17 +19,10 @@ export interface IntakeWorkerOptions {
   readonly connection: RedisConnection;
   /** BullMQ's key prefix. */
   readonly prefix: string;
+  readonly lockMs: number;
   readonly log: Logger;
 }
 
-/**
- * Lock and stall pass together bound the time until a dead process's jobs are back: lock + 2 × pass = 9 s. The lock
- * is only the backlog's claim; the execution lease is the ticket in the live order, whose heartbeat is shorter.
- */
-export const LOCK_MS = 5_000;
-export const STALL_PASS_MS = 2_000;
-/** Crashes are counted by us (docs/stored-work.md): BullMQ's own limit would fail a job unrun. */
-export const MAX_STALLED_COUNT = 1_000_000_000;
 /** When a verdict could not be told to Redis the lock runs out and the job comes back by itself. */
 const RUN_RETRY_MS = 500;
 const UNHANDLED_DELAY_MS = 1_000;
@@ -95,7 +88,7 @@ export class IntakeWorker implements IntakeQueue {
   }
 
   #createWorker(): Worker<JobPointer> {
-    const { client, connection, prefix } = this.#options;
+    const { client, connection, prefix, lockMs } = this.#options;
     const worker = new Worker<JobPointer>(
       this.objective,
       (job, token) => this.#process(job, token ?? ''),
@@ -103,9 +96,8 @@ export class IntakeWorker implements IntakeQueue {
         connection: client,
         prefix,
         autorun: false,
-        lockDuration: LOCK_MS,
+        lockDuration: lockMs,
         skipStalledCheck: true,
-        maxStalledCount: MAX_STALLED_COUNT,
         runRetryDelay: RUN_RETRY_MS,
         removeOnComplete: { count: 0 },
       },
