@@ -186,7 +186,7 @@ export class ControlLoop {
   #hold(): number {
     const last = this.#decisions.last;
     if (last === undefined) return SHORT_TICK_MS;
-    const sentence = 'holds: the ledger cannot be reached, so replicas stay as they are';
+    const sentence = 'holds: the ledger does not know the demand now, so replicas stay as they are';
     const held: Decision = { ...last.decision, rule: 'hold', sentence, toZero: false, abandon: [] };
     const isNew = this.#decisions.add(held, last.snapshot, false, this.#deps.clock.epochMs());
     reportDecision(this.#deps, this.pool, held, last.snapshot, isNew);
@@ -226,7 +226,7 @@ export class ControlLoop {
     return { seen, ledger, snapshot };
   }
 
-  /** Null when the ledger cannot be reached: the replicas stay as they are. */
+  /** Null when the ledger cannot be reached or still counts its owners' tickets after a restart. */
   async #readLedger(): Promise<LedgerSnapshot | null> {
     const { clock, ledger, log } = this.#deps;
     const given = new AbortController();
@@ -237,7 +237,7 @@ export class ControlLoop {
     try {
       const snapshot = await Promise.race([ledger.snapshot(), late]);
       if (snapshot === null) log.warn({ pool: this.pool, timeoutMs: LEDGER_TIMEOUT_MS }, 'autoscaler.ledger_silent');
-      return snapshot;
+      return snapshot?.recovering === true ? null : snapshot;
     } catch (thrown) {
       log.warn({ pool: this.pool, error: asError(thrown).message }, 'autoscaler.ledger_unreachable');
       return null;

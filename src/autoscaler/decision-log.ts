@@ -41,6 +41,6 @@ export class DecisionLog {
 }
 
 function isSame(a: Decision, b: Decision): boolean {
-  const targets = new Set([...a.desired.keys(), ...b.desired.keys()]);
-  return a.rule === b.rule && [...targets].every((name) => a.desired.get(name) === b.desired.get(name));
+  const targets = Object.keys({ ...a.desired, ...b.desired });
+  return a.rule === b.rule && targets.every((name) => a.desired[name] === b.desired[name]);
 }

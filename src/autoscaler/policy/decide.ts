@@ -125,7 +125,7 @@ function whileUp(considered: Case): Verdict {
     return {
       rule: 'idle',
       sentence: `to zero: ${idle}`,
-      desired: new Map(),
+      desired: {},
       toZero: true,
       wouldChange: ['any request'],
     };
@@ -150,8 +150,8 @@ function up(considered: Pick<Case, 'snapshot' | 'order'>, wanted: number, rule: 
   const existing = [...order.live, ...order.undrainable].slice(0, Math.max(wanted, order.live.length));
   const orders = limitOrders(snapshot, order, wanted - existing.length);
   const desired = count(existing.map(({ target }) => target));
-  for (const [target, added] of orders.byTarget) desired.set(target, (desired.get(target) ?? 0) + added);
-  const total = [...desired.values()].reduce((sum, replicas) => sum + replicas, 0);
+  for (const [target, added] of orders.byTarget) desired[target] = (desired[target] ?? 0) + added;
+  const total = Object.values(desired).reduce((sum, replicas) => sum + replicas, 0);
   const limits = {
     probe: '; the first boot of this command is tried alone',
     'max-boots': '; maxBootsInFlight are booting',
@@ -225,8 +225,8 @@ function conclude({ snapshot, order, settings, components }: Case, verdict: Verd
   };
 }
 
-function count(names: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+function count(names: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
   return counts;
 }

@@ -22,7 +22,7 @@ export function plan(decision: Decision, snapshot: Snapshot): Plan {
   const victims: ReplicaView[] = [];
   for (const target of snapshot.targets) {
     const own = live.filter((replica) => replica.target === target.name && !decision.abandon.includes(replica.uid));
-    const desired = decision.toZero ? own.length : (decision.desired.get(target.name) ?? 0);
+    const desired = decision.toZero ? own.length : (decision.desired[target.name] ?? 0);
     victims.push(...own.slice(desired));
     const back = undrainable
       .filter((replica) => replica.target === target.name)

@@ -137,11 +137,12 @@ test('a boot that never becomes ready is Stuck after the boot timeout, and ends 
 test('"pilotlight" as the first word runs this program, and a replica sees nothing of our secrets', async () => {
   const environment = { ...process.env, PILOTLIGHT_REDIS_URL: 'redis://:secret@host', HF_TOKEN: 'secret' };
   const target = place.open({ environment });
-  const engine = place.engine([], { command: ['pilotlight', '{port}'], env: { VLLM_HOST_IP: '127.0.0.1' } });
+  const engine = place.engine([], { command: ['pilotlight', '{port}'], env: { ADDRESS: '{host}:{port}' } });
   await target.start({ pool, target: engine, count: 1 });
   await inPhase(target, 'Ready');
-  const env = (await (await fetch(`${target.list(pool.key)[0]?.url ?? ''}/env`)).json()) as Record<string, string>;
-  expect(env).toMatchObject({ PATH: process.env['PATH'], VLLM_HOST_IP: '127.0.0.1' });
+  const url = target.list(pool.key)[0]?.url ?? '';
+  const env = (await (await fetch(`${url}/env`)).json()) as Record<string, string>;
+  expect(env).toMatchObject({ PATH: process.env['PATH'], ADDRESS: url.replace('http://', '') });
   expect(JSON.stringify(env)).not.toContain('secret');
 });
 

@@ -15,9 +15,14 @@ export interface CommandContext {
   readonly self: readonly string[];
 }
 
+/** Replaces "{host}" and "{port}". */
+export function fillIn(text: string, { host, port }: Pick<CommandContext, 'host' | 'port'>): string {
+  return text.replaceAll('{port}', `${port}`).replaceAll('{host}', host);
+}
+
 /** The command with "{host}" and "{port}" filled in and its program as a path that can be executed. */
 export function commandLine(command: readonly string[], context: CommandContext): CommandLine {
-  const words = command.map((word) => word.replaceAll('{port}', `${context.port}`).replaceAll('{host}', context.host));
+  const words = command.map((word) => fillIn(word, context));
   const [name, ...args] = words[0] === 'pilotlight' ? [...context.self, ...words.slice(1)] : words;
   if (name === undefined || name === '') return { kind: 'missing', why: 'the command is empty' };
   if (context.workingDir !== undefined && !isDirectory(context.workingDir)) {

@@ -6,7 +6,7 @@ import type { WarmUpPhase } from '../../../core/replicas.ts';
 import { formatDuration } from '../../../core/units.ts';
 import type { TargetReplica } from '../../policy/target-replica.ts';
 import { childEnv } from './child-env.ts';
-import { commandLine } from './command-line.ts';
+import { commandLine, fillIn } from './command-line.ts';
 import { logTail } from './output-log.ts';
 import { probeDelayMs, probeReadiness } from './readiness.ts';
 import { restartDelayMs } from './restart-delay.ts';
@@ -160,10 +160,11 @@ export class ReplicaProcess {
     const { process: spec, uid, logPath } = this.settings;
     this.#port = await this.#world.takePort(HOST);
     if (this.#stop.signal.aborted) return;
-    const env = childEnv(this.#world.environment, spec.env, uid);
+    const address = { host: HOST, port: this.#port };
+    const own = Object.entries(spec.env).map(([name, value]) => [name, fillIn(value, address)]);
+    const env = childEnv(this.#world.environment, Object.fromEntries(own) as Record<string, string>, uid);
     const command = commandLine(spec.command, {
-      host: HOST,
-      port: this.#port,
+      ...address,
       workingDir: spec.workingDir,
       searchPath: env['PATH'] ?? '',
       self: this.#world.self,
