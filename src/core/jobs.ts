@@ -1,7 +1,7 @@
 import type { ApiPath } from './call.ts';
 import type { PilotlightError } from './errors.ts';
-import type { Outcome } from './outcome.ts';
 import type { PoolKey } from './objects.ts';
+import type { Outcome } from './outcome.ts';
 
 /** A stored request with an id. What was accepted is durable before its 202. */
 export interface JobSpec {

@@ -1,5 +1,5 @@
-import type { Outcome } from './outcome.ts';
 import type { PoolKey } from './objects.ts';
+import type { Outcome } from './outcome.ts';
 
 /**
  * The live order as its users see it: every request that could run now, in one order for all replicas of a pool.
@@ -68,7 +68,10 @@ export interface Lease {
    * '' excludes none: the pool has no other.
    */
   requeue(excludeEndpointId: string): Promise<Entry>;
-  /** Gives the slot back; the engine's last byte has come. The result may still have to be synced. Idempotent. */
+  /**
+   * Gives the slot back; the engine's last byte has come. The result may still have to be synced. Idempotent. If the
+   * signal given to `enter` has aborted, this ends the ticket (stored work goes back to the backlog).
+   */
   release(): void;
   /**
    * Ends the ticket (and releases, if not done yet). For stored work the first outcome wins: `settled` = this one,
@@ -139,6 +142,8 @@ export interface LedgerSnapshot {
   readonly objectives: readonly ObjectiveDemand[];
   readonly endpoints: readonly EndpointUse[];
   readonly owners: number;
+  /** True while owners still re-assert after a Redis restart: counts may be too low, so freeze. */
+  readonly recovering?: boolean;
 }
 
 /** What the dispatcher and the autoscaler do to the slots of a pool. */
@@ -155,6 +160,12 @@ export interface SlotLedger {
   onDemand(listener: () => void): () => void;
 }
 
+/** Scrapes of the engines, as far as the ledger needs them: they end the quarantine of a dead owner's slots. */
+export interface EngineWatch {
+  /** Requests running and waiting inside the engine, as a scrape sent at `startedAtEpochMs` saw them. */
+  observe(endpointId: string, activeRequests: number, startedAtEpochMs: number): void;
+}
+
 /** Accepting stored work: capacity is reserved before anything is written. */
 export type Reservation =
   | { readonly kind: 'reserved' }
@@ -168,6 +179,8 @@ export interface StoredTicket {
   readonly costTokens: number;
   readonly limits: AdmissionLimits;
   readonly deadlineEpochMs: number | null;
+  /** When it was accepted, for an entry that `confirm` has to make again; absent = now. */
+  readonly acceptedAtEpochMs?: number;
 }
 
 export interface StoredOutcome {

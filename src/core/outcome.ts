@@ -1,5 +1,5 @@
-import type { ErrorCode } from './errors.ts';
 import type { Usage } from './call.ts';
+import type { ErrorCode } from './errors.ts';
 
 /**
  * How an accepted request ended; exactly one each. `completed` = the engine answered (its own 4xx included: the

@@ -1,18 +1,15 @@
+import { admissionLimits, estimatedCostTokens } from '../../core/admission.ts';
 import type { ApiPath, InferenceCall } from '../../core/call.ts';
 import type { CallTimeouts, DispatchRequest } from '../../core/dispatch.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
-import type { AdmissionLimits } from '../../core/live-order.ts';
-import type { Catalog, ModelResolution, ObjectiveSpec, PoolSpec } from '../../core/objects.ts';
+import type { Catalog, ModelResolution, ObjectiveSpec } from '../../core/objects.ts';
 import type { CallFields } from './call-fields.ts';
 import { isJsonObject } from './json-body.ts';
 import { promptText } from './prompt-text.ts';
 
 /** A common rule of thumb for English text and BPE tokens. */
 const BYTES_PER_TOKEN = 4;
-
-/** Answer length assumed when the caller sets no limit: the mean of the Azure LLM inference trace 2023, conversations. */
-const ASSUMED_OUTPUT_TOKENS = 211;
 
 export interface TimeoutSettings {
   readonly maxHoldMs: number;
@@ -62,7 +59,7 @@ export function heldRequest(held: HeldCall, settings: TimeoutSettings): Dispatch
       objective: objective.name,
       priority: objective.priority,
       fairnessId: held.fairnessId,
-      costTokens: inputTokens + (fields.maxOutputTokens ?? ASSUMED_OUTPUT_TOKENS),
+      costTokens: estimatedCostTokens({ inputTokens, maxOutputTokens: fields.maxOutputTokens }),
       bytes: body.length,
       classKey: adapter ?? '',
       expiresAtEpochMs: objective.queueTtlMs === null ? null : held.nowEpochMs + objective.queueTtlMs,
@@ -94,7 +91,7 @@ export function callFromJob(
       objective: spec.objective,
       priority: objective.priority,
       fairnessId: spec.tenant,
-      costTokens: jobCostTokens(spec),
+      costTokens: estimatedCostTokens(spec),
       bytes: body.length,
       classKey: spec.adapter ?? '',
       expiresAtEpochMs: spec.deadlineEpochMs,
@@ -122,24 +119,8 @@ function jobCall(spec: JobSpec, body: Uint8Array): InferenceCall {
   };
 }
 
-/** Tokens a job is counted at, in the order and against budgets. */
-export function jobCostTokens(spec: JobSpec): number {
-  return spec.inputTokens + (spec.maxOutputTokens ?? ASSUMED_OUTPUT_TOKENS);
-}
-
 export function estimatedTokens(body: Uint8Array): number {
   return Math.ceil(body.length / BYTES_PER_TOKEN);
-}
-
-/** What one request of this objective is held to when it is admitted to this pool. */
-export function admissionLimits(pool: PoolSpec, objective: ObjectiveSpec): AdmissionLimits {
-  return {
-    poolMaxRequests: pool.limits.maxRequests,
-    poolMaxBytes: pool.limits.maxBytes,
-    shedAtPercent: objective.shedAtPercent,
-    objectiveMaxRequests: objective.maxStoredRequests,
-    objectiveMaxBytes: objective.maxStoredBytes,
-  };
 }
 
 /** A plain answer is silent until it is complete, so only the whole of it can be timed. */

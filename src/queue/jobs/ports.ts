@@ -1,6 +1,7 @@
-import type { InferenceCall } from '../../core/call.ts';
-import type { StoredLedger } from '../../core/live-order.ts';
+import type { DispatchRequest } from '../../core/dispatch.ts';
+import type { PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
+import type { StoredLedger } from '../../core/live-order.ts';
 import type { PoolKey } from '../../core/objects.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Backlog } from '../backlog/ports.ts';
@@ -133,8 +134,8 @@ export interface JobLane {
 /** The lane of a pool; undefined when the pool is not served here. */
 export type Lanes = (pool: PoolKey) => JobLane | undefined;
 
-/** Turns a stored body into the call to make; the ingress knows how. Throws when the body cannot be read any more. */
-export type ToCall = (spec: JobSpec, body: Uint8Array) => InferenceCall;
+/** The request that a stored body stands for; the ingress knows how to make it. An error when its pool is gone. */
+export type ToRequest = (spec: JobSpec, body: Uint8Array) => DispatchRequest | PilotlightError;
 
 /** One execution of a stored job. */
 export interface StoredRun {

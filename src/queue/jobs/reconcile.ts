@@ -11,8 +11,8 @@ import type {
   JobStore,
   Lanes,
   ResultRecord,
-  ScanProgress,
   ScannedRecord,
+  ScanProgress,
 } from './ports.ts';
 
 export interface ReconcileDeps {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import type { Logger } from '../../core/logger.ts';
 import { asError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
 import type { JobHints, JobIndex } from './ports.ts';
 
 export interface SettlementDeps {

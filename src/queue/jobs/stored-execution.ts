@@ -1,24 +1,19 @@
-import type { InferenceCall } from '../../core/call.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { CallRunner, CallTimeouts, DispatchRequest, DispatchResult } from '../../core/dispatch.ts';
+import type { CallRunner, DispatchResult } from '../../core/dispatch.ts';
 import { asError, errorEnvelope, PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { CatalogSource } from '../../core/objects.ts';
 import type { Outcome } from '../../core/outcome.ts';
-import { costTokensOf, limitsOf } from '../policy/backlog/stored-ticket.ts';
 import { CollectedResponse } from './collected-response.ts';
-import type { Execute, ExecutionVerdict, JobStore, Lanes, RecordRef, StoredRun, ToCall } from './ports.ts';
+import type { Execute, ExecutionVerdict, JobStore, Lanes, RecordRef, StoredRun, ToRequest } from './ports.ts';
 
 export interface StoredExecutionDeps {
   readonly runner: CallRunner;
-  readonly toCall: ToCall;
+  readonly toRequest: ToRequest;
   readonly store: JobStore;
   readonly lanes: Lanes;
-  readonly catalog: CatalogSource;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly timeouts: Pick<CallTimeouts, 'idleMs' | 'overallMs'>;
   /** A larger answer fails with `upstream_response_too_large`. */
   readonly maxResultBytes: number;
 }
@@ -43,13 +38,9 @@ export class StoredExecution {
   }
 
   readonly execute: Execute = async (run, signal) => {
-    let request: DispatchRequest;
-    try {
-      request = this.#requestOf(run);
-    } catch (error) {
-      this.#deps.log.error({ jobId: run.spec.id, problem: asError(error).message }, 'job.unreadable');
-      return this.#fail(run, 'internal_error', 'The stored request cannot be read any more.', signal);
-    }
+    const request = this.#deps.toRequest(run.spec, run.body);
+    // Its pool left the configuration meanwhile, and may come back.
+    if (request instanceof PilotlightError) return { kind: 'handed_back', reason: request.code };
     const tooLarge = new AbortController();
     const sink = new CollectedResponse(this.#deps.maxResultBytes, () => {
       // As a hand-back: the ticket leaves the live order without an outcome, which is then decided here.
@@ -71,31 +62,6 @@ export class StoredExecution {
     }
     return this.#conclude(run, result, persisted, signal);
   };
-
-  #requestOf({ spec, body }: StoredRun): DispatchRequest {
-    const catalog = this.#deps.catalog.current();
-    const pool = catalog.pools.get(spec.pool);
-    if (!pool) throw new PilotlightError('no_capacity', `Pool ${spec.pool} does not exist.`);
-    const objective = catalog.objective(spec.pool, spec.objective) ?? catalog.defaultObjective(spec.pool);
-    const call: InferenceCall = this.#deps.toCall(spec, body);
-    return {
-      call,
-      ticket: {
-        id: spec.id,
-        kind: 'stored',
-        objective: spec.objective,
-        priority: objective.priority,
-        fairnessId: spec.tenant,
-        costTokens: costTokensOf(spec),
-        bytes: body.byteLength,
-        classKey: spec.adapter ?? '',
-        expiresAtEpochMs: spec.deadlineEpochMs,
-        arrivedAtEpochMs: spec.acceptedAtEpochMs,
-        limits: limitsOf(pool, objective),
-      },
-      timeouts: { maxWaitMs: null, ...this.#deps.timeouts },
-    };
-  }
 
   async #conclude(
     run: StoredRun,

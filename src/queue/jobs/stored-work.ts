@@ -9,7 +9,7 @@ import { expireOverdue } from './deadline-sweep.ts';
 import { runPeriodically } from './periodic.ts';
 import type { Execute, JobHints, JobIndex, JobLane, JobStore } from './ports.ts';
 import { processClaim } from './process-claim.ts';
-import { reconcile, type ReconcileHooks, type ReconcileReport } from './reconcile.ts';
+import { type ReconcileHooks, type ReconcileReport, reconcile } from './reconcile.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { Settlements } from './settlements.ts';
 import { StoredJobs } from './stored-jobs.ts';

@@ -1,12 +1,12 @@
+import type { WaitAdvisor } from '../../core/dispatch.ts';
 import { asError, PilotlightError } from '../../core/errors.ts';
 import type { JobSpec, SubmitAnswer } from '../../core/jobs.ts';
 import type { Reservation, StoredTicket } from '../../core/live-order.ts';
-import type { CatalogSource } from '../../core/objects.ts';
-import type { WaitAdvisor } from '../../core/dispatch.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { CatalogSource } from '../../core/objects.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
-import { isJobId, storedTicketOf } from '../policy/backlog/stored-ticket.ts';
 import { unfinishedView } from '../policy/backlog/job-view.ts';
+import { isJobId, storedTicketOf } from '../policy/backlog/stored-ticket.ts';
 import type { JobIndex, JobLane, JobPlace, JobStore, Lanes, RecordRef } from './ports.ts';
 
 export interface SubmitDeps {
