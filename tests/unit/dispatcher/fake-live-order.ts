@@ -24,6 +24,7 @@ export class FakeLiveOrder implements LiveOrder {
   nextError: Error | null = null;
   nextSettle: 'settled' | Outcome | Error = 'settled';
   readonly #waiting: Waiter[] = [];
+  readonly #sizes = new Map<string, number>();
   readonly #lost = new Map<string, AbortController>();
 
   constructor(slots: Readonly<Record<string, number>> = {}) {
@@ -43,6 +44,13 @@ export class FakeLiveOrder implements LiveOrder {
   open(endpointId: string, slots: number): void {
     this.slots.set(endpointId, slots);
     this.#assign();
+  }
+
+  /** Sets the slots of an endpoint, counting those in use. */
+  resize(endpointId: string, slots: number): void {
+    const used = (this.#sizes.get(endpointId) ?? 0) - (this.slots.get(endpointId) ?? 0);
+    this.#sizes.set(endpointId, slots);
+    this.open(endpointId, slots - used);
   }
 
   evict(reason: EvictReason): void {
