@@ -26,7 +26,7 @@ import type { TemplateKnowledge } from './template-knowledge.ts';
 
 /** A ledger that does not answer in this time counts as unreachable. */
 const LEDGER_TIMEOUT_MS = 2_000;
-/** Wake-ups that come closer than this are taken together; a first one is never delayed. */
+/** Wake-ups that follow each other closer than this are taken together; the first of them is never delayed. */
 const WAKE_GAP_MS = 20;
 /** After an unreachable ledger, and while a drain is watched. */
 const SHORT_TICK_MS = 500;
@@ -108,12 +108,14 @@ export class ControlLoop {
     });
     const onAbort = (): void => this.wake();
     signal.addEventListener('abort', onAbort);
+    let wasWoken = false;
     while (!signal.aborted && !(this.#removed && target.replicas(this.pool).length === 0)) {
       const startedMs = clock.monotonicMs();
       const reviewInMs = await this.#step();
-      await this.#nap.take(reviewInMs);
-      const sinceMs = clock.monotonicMs() - startedMs;
-      if (sinceMs < WAKE_GAP_MS) await clock.sleep(WAKE_GAP_MS - sinceMs, signal).catch(() => undefined);
+      const isWoken = await this.#nap.take(reviewInMs);
+      const gapMs = isWoken && wasWoken ? WAKE_GAP_MS - (clock.monotonicMs() - startedMs) : 0;
+      if (gapMs > 0) await clock.sleep(gapMs, signal).catch(() => undefined);
+      wasWoken = isWoken;
     }
     signal.removeEventListener('abort', onAbort);
     stopDemand();

@@ -15,13 +15,15 @@ export class Nap {
     this.#current?.abort();
   }
 
-  /** Resolves after `delayMs` or at the next `wake`, whichever is first. Never rejects. */
-  async take(delayMs: number): Promise<void> {
+  /** Resolves after `delayMs` or at the next `wake`, whichever is first. True = woken. Never rejects. */
+  async take(delayMs: number): Promise<boolean> {
     if (!this.#woken && delayMs > 0) {
       this.#current = new AbortController();
       await this.#clock.sleep(delayMs, this.#current.signal).catch(() => undefined);
       this.#current = null;
     }
+    const woken = this.#woken;
     this.#woken = false;
+    return woken;
   }
 }

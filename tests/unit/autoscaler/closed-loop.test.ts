@@ -166,7 +166,7 @@ test('returning demand takes back a draining replica instead of ordering another
   world.bootMs = 2_000;
   world.enqueue(40, 30_000);
   await world.passUntil('several pods are ready', () => world.podsIn('Ready') >= 3, MINUTE_MS);
-  world.enqueue(2, 600_000);
+  world.enqueue(world.podsIn('Ready'), 600_000);
   await world.passUntil('one drains', () => world.podsIn('Draining') === 1, 10 * MINUTE_MS);
   const drained = world.replicas(KEY).find(({ phase }) => phase === 'Draining');
   world.enqueue(60, 30_000);

@@ -256,13 +256,14 @@ export class World implements SlotLedger, ScaleTargetPort {
     const before = this.#pods.length;
     this.#pods = this.#pods.filter(({ goneAtMs }) => goneAtMs > this.nowMs);
     if (this.#pods.length !== before) this.#changed();
-    for (const pod of this.#pods) {
-      while (freeSlots(pod) > 0) {
-        const request = this.#waiting.shift();
-        if (request === undefined) return;
-        this.waits.push(this.nowMs - request.arrivedMs);
-        pod.running.push({ request, endsAtMs: this.nowMs + request.workMs });
-      }
+    for (;;) {
+      const [pod] = this.#pods
+        .filter((candidate) => freeSlots(candidate) > 0)
+        .sort((a, b) => freeSlots(b) - freeSlots(a));
+      const request = pod === undefined ? undefined : this.#waiting.shift();
+      if (pod === undefined || request === undefined) return;
+      this.waits.push(this.nowMs - request.arrivedMs);
+      pod.running.push({ request, endsAtMs: this.nowMs + request.workMs });
     }
   }
 
