@@ -14,21 +14,30 @@ beforeAll(() => {
 });
 afterAll(() => subscriber.disconnect());
 
-test('the Redis ledger answers every turn of a random story as the specification does', { timeout: 120_000 }, async () => {
+test('the Redis ledger answers every turn of a random story as the specification does', {
+  timeout: 120_000,
+}, async () => {
   let stories = 0;
-  const property = fc.asyncProperty(fc.array(stepArbitrary, { minLength: 1, maxLength: 60 }), async (steps) => {
+  const property = fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 120, size: 'max' }), async (steps) => {
     stories += 1;
     const story: { nowUs: number } = { nowUs: 0 };
     const nowUs = () => story.nowUs;
     const memory = new MemoryLedgerStore(nowUs);
     const pool = `ns/pool-${stories}`;
-    const inRedis = new RedisLedgerStore({ command: redis.client, subscriber, keyPrefix: redis.prefix, installation: 'i', pool, nowUs });
+    const inRedis = new RedisLedgerStore({
+      command: redis.client,
+      subscriber,
+      keyPrefix: redis.prefix,
+      installation: 'i',
+      pool,
+      nowUs,
+    });
     await inRedis.runId();
     const played = new Story([memory, inRedis], (results, ops, step) => expectEqual(results, ops, step));
     Object.defineProperty(story, 'nowUs', { get: () => played.nowUs });
     await played.play(steps);
   });
-  await fc.assert(property, { numRuns: 300, endOnFailure: false });
+  await fc.assert(property, { numRuns: 400, endOnFailure: false });
 });
 
 function expectEqual(results: readonly TurnResult[], ops: readonly LedgerOp[], step: Step | null): void {

@@ -26,7 +26,7 @@ const ENDPOINTS = ['ep-1', 'ep-2', 'ep-3'];
 const IDS = Array.from({ length: 14 }, (_, index) => `t${index}`);
 const CLASSES = ['', '', '', 'lora'];
 const LIMITS = [
-  { poolMaxRequests: 8, poolMaxBytes: 800, shedAtPercent: 50, objectiveMaxRequests: 5, objectiveMaxBytes: 500 },
+  { poolMaxRequests: 8, poolMaxBytes: 400, shedAtPercent: 50, objectiveMaxRequests: 2, objectiveMaxBytes: 150 },
   { poolMaxRequests: 100, poolMaxBytes: 1e6, shedAtPercent: 99, objectiveMaxRequests: 100, objectiveMaxBytes: 1e6 },
 ];
 const START_US = 1_700_000_000_000_000;
@@ -46,28 +46,28 @@ export interface Step {
 
 const weighted: [number, string][] = [
   ...([
-    [14, 'admit'],
-    [10, 'take'],
-    [6, 'release'],
-    [6, 'finish'],
-    [3, 'requeue'],
-    [3, 'withdraw'],
-    [6, 'heartbeat'],
-    [3, 'poll'],
-    [2, 'reassert'],
+    [60, 'admit'],
+    [40, 'take'],
+    [20, 'release'],
+    [20, 'finish'],
+    [10, 'requeue'],
+    [8, 'withdraw'],
+    [10, 'heartbeat'],
+    [8, 'poll'],
+    [4, 'reassert'],
     [1, 'leave'],
-    [3, 'setEndpoints'],
-    [3, 'setGate'],
-    [1, 'setSoonSlots'],
-    [1, 'closeIfIdle'],
-    [3, 'observe'],
-    [5, 'reserve'],
-    [4, 'confirm'],
-    [1, 'forget'],
-    [5, 'settle'],
-    [1, 'outcomes'],
-    [1, 'overdue'],
-    [1, 'snapshot'],
+    [6, 'setEndpoints'],
+    [6, 'setGate'],
+    [2, 'setSoonSlots'],
+    [2, 'closeIfIdle'],
+    [8, 'observe'],
+    [15, 'reserve'],
+    [10, 'confirm'],
+    [3, 'forget'],
+    [15, 'settle'],
+    [2, 'outcomes'],
+    [2, 'overdue'],
+    [2, 'snapshot'],
     [1, 'restart'],
   ] as [number, string][]),
 ];
@@ -79,8 +79,8 @@ export const stepArbitrary: fc.Arbitrary<Step> = fc.record({
   pick: fc.nat(11),
   flag: fc.boolean(),
   afterMs: fc.oneof(
-    { weight: 8, arbitrary: fc.nat(20) },
-    { weight: 2, arbitrary: fc.nat(1_500) },
+    { weight: 80, arbitrary: fc.nat(20) },
+    { weight: 10, arbitrary: fc.nat(1_500) },
     { weight: 1, arbitrary: fc.nat(70_000) },
   ),
   ranking: fc.shuffledSubarray([0, 1, 2], { minLength: 0 }),
@@ -95,6 +95,9 @@ export class Story {
   #tokens = new Map<string, string>();
   #tags = new Map<string, string>();
   #epoch = 0;
+  /** Tickets by what the story last heard of them, for steps that want one in that state. */
+  readonly #heard = new Map<string, { owner: string; state: 'offered' | 'running' }>();
+  readonly #beats = new Map<string, number>();
   readonly #stores: readonly LedgerStore[];
   readonly #compare: (results: readonly TurnResult[], ops: readonly LedgerOp[], step: Step | null) => void;
 
@@ -118,8 +121,14 @@ export class Story {
         await this.#open(owner);
         continue;
       }
+      if (first.pick > 1) for (const each of OWNERS) await this.#beatIfDue(each);
       const ops = [this.#opOf(first, owner)];
-      while (steps[index]?.joined && steps[index]?.owner === first.owner && steps[index]?.what !== 'restart' && ops.length < 5) {
+      while (
+        steps[index]?.joined &&
+        steps[index]?.owner === first.owner &&
+        steps[index]?.what !== 'restart' &&
+        ops.length < 5
+      ) {
         ops.push(this.#opOf(steps[index++]!, owner));
       }
       await this.#turn(owner, ops, first);
@@ -127,6 +136,13 @@ export class Story {
     for (const owner of OWNERS) {
       await this.#turn(owner, [{ op: 'snapshot' }, { op: 'heartbeat', check: IDS }, { op: 'snapshot' }], null);
     }
+  }
+
+  /** Most owners live: a story in which time passes without heartbeats is soon over. */
+  async #beatIfDue(owner: string): Promise<void> {
+    if (this.nowUs - (this.#beats.get(owner) ?? 0) < 1_000_000) return;
+    this.#beats.set(owner, this.nowUs);
+    await this.#turn(owner, [{ op: 'heartbeat', check: [] }], null);
   }
 
   async #open(owner: string): Promise<void> {
@@ -145,10 +161,15 @@ export class Story {
       return;
     }
     result.replies.forEach((reply, index) => this.#remember(owner, ops[index]!, reply));
-    for (const offer of result.mail.offers) this.#tokens.set(offer.id, offer.token);
+    for (const offer of result.mail.offers) {
+      this.#tokens.set(offer.id, offer.token);
+      this.#heard.set(offer.id, { owner, state: 'offered' });
+    }
   }
 
   #remember(owner: string, op: LedgerOp, reply: object): void {
+    if ('id' in op && 'kind' in reply && reply.kind === 'run') this.#heard.set(op.id, { owner, state: 'running' });
+    if ('id' in op && ['finish', 'requeue', 'withdraw', 'settle'].includes(op.op)) this.#heard.delete(op.id);
     if ('incarnation' in reply) this.#incarnations.set(owner, String(reply.incarnation));
     if ('activityEpoch' in reply) this.#epoch = Number(reply.activityEpoch);
     if ('id' in op && 'token' in reply && typeof reply.token === 'string') this.#tokens.set(op.id, reply.token);
@@ -161,13 +182,13 @@ export class Story {
   }
 
   #opOf(step: Step, owner: string): LedgerOp {
-    const id = IDS[step.id]!;
+    const id = this.#idFor(step, owner);
     const nowMs = Math.floor(this.nowUs / 1_000);
     const token = this.#tokens.get(id) ?? '1';
     const ranking = step.ranking.map((index) => ENDPOINTS[index]!);
-    const objective = OBJECTIVES[step.id % OBJECTIVES.length]!;
+    const objective = OBJECTIVES[IDS.indexOf(id) % OBJECTIVES.length]!;
     // Half of the ids are stored work.
-    const kind = step.id % 2 === 0 ? ('held' as const) : ('stored' as const);
+    const kind = IDS.indexOf(id) % 2 === 0 ? ('held' as const) : ('stored' as const);
     const work = { id, ...objective, bytes: 10 * step.pick, costTokens: step.pick };
     const deadlineMs = step.flag ? nowMs + 100 * step.pick : 0;
     const limits = LIMITS[step.flag ? 0 : 1]!;
@@ -184,7 +205,7 @@ export class Story {
       case 'finish':
         return { op: step.what, id, token };
       case 'requeue':
-        return { op: 'requeue', id, token, exclude: ENDPOINTS[step.pick % 3]! };
+        return { op: 'requeue', id, token, exclude: ENDPOINTS[step.pick % 4] ?? '' };
       case 'withdraw':
         return { op: 'withdraw', id };
       case 'heartbeat':
@@ -194,13 +215,22 @@ export class Story {
       case 'setEndpoints':
         return this.#setEndpoints(step.pick, step.flag);
       case 'setGate':
-        return { op: 'setGate', endpointId: ENDPOINTS[step.pick % 3]!, gate: step.flag ? 'open' : step.pick > 5 ? 'draining' : 'closed' };
+        return {
+          op: 'setGate',
+          endpointId: ENDPOINTS[step.pick % 3]!,
+          gate: step.flag ? 'open' : step.pick > 5 ? 'draining' : 'closed',
+        };
       case 'setSoonSlots':
         return { op: 'setSoonSlots', slots: step.pick };
       case 'closeIfIdle':
         return { op: 'closeIfIdle', activityEpoch: this.#epoch };
       case 'observe':
-        return { op: 'observe', endpointId: ENDPOINTS[step.pick % 3]!, activeRequests: step.pick % 4, startedAtMs: nowMs - (step.flag ? 0 : 5) };
+        return {
+          op: 'observe',
+          endpointId: ENDPOINTS[step.pick % 3]!,
+          activeRequests: step.pick % 4,
+          startedAtMs: nowMs - (step.flag ? 0 : 5),
+        };
       case 'reserve':
         return { op: 'reserve', ...work, deadlineMs, limits, ttlMs: 200 };
       case 'confirm':
@@ -208,7 +238,14 @@ export class Story {
       case 'forget':
         return { op: 'forget', id };
       case 'settle':
-        return { op: 'settle', id, objective: objective.objective, token: step.flag ? token : '', outcome: `{"attempts":${step.pick}}`, recordRef: 'null' };
+        return {
+          op: 'settle',
+          id,
+          objective: objective.objective,
+          token: step.flag ? token : '',
+          outcome: `{"attempts":${step.pick}}`,
+          recordRef: 'null',
+        };
       case 'outcomes':
         return { op: 'outcomes', ids: IDS };
       case 'overdue':
@@ -220,6 +257,18 @@ export class Story {
       default:
         return { op: 'snapshot' };
     }
+  }
+
+  /** Three times in four a ticket that the operation fits, if there is one. */
+  #idFor(step: Step, owner: string): string {
+    const wanted =
+      step.what === 'take'
+        ? 'offered'
+        : ['release', 'finish', 'requeue', 'settle'].includes(step.what)
+          ? 'running'
+          : '';
+    const fitting = IDS.filter((id) => this.#heard.get(id)?.owner === owner && this.#heard.get(id)?.state === wanted);
+    return (step.pick % 4 === 0 ? undefined : fitting[step.id % (fitting.length || 1)]) ?? IDS[step.id]!;
   }
 
   #setEndpoints(pick: number, flag: boolean): LedgerOp {

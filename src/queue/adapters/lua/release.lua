@@ -23,7 +23,7 @@ function handlers.requeue(op)
   local ticket = granted_ticket(op.id, op.token)
   if not ticket or ticket.state ~= 'running' then return { kind = 'gone' } end
   unhold(ticket.endpointId, ticket.id)
-  if not contains(ticket.excluded, op.exclude) then
+  if op.exclude ~= '' and not contains(ticket.excluded, op.exclude) then
     table.insert(ticket.excluded, op.exclude)
     if #ticket.excluded > MAX_EXCLUDED then table.remove(ticket.excluded, 1) end
   end

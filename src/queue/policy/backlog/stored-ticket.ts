@@ -23,5 +23,6 @@ export function storedTicketOf(spec: JobSpec, bodyBytes: number, catalog: Catalo
     costTokens: estimatedCostTokens(spec),
     limits: admissionLimits(pool, objective),
     deadlineEpochMs: spec.deadlineEpochMs,
+    acceptedAtEpochMs: spec.acceptedAtEpochMs,
   };
 }

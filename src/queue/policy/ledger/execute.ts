@@ -39,7 +39,7 @@ export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: num
     mail: new Map(),
     hints: new Set(),
   };
-  if (!isAdmitted(state, request)) return { result: { kind: 'stale' }, mail: turn.mail, hints: turn.hints };
+  if (!isAdmitted(state, request)) return { result: { kind: 'stale' }, mail: turn.mail };
   endRecoveryIfDue(turn);
   const replies = request.ops.map((op) => handle(turn, op));
   const mail = takeMail(turn, request.owner);

@@ -98,7 +98,7 @@ export interface FinishOp {
   readonly id: string;
   readonly token: Stamp;
 }
-/** Failed before its first byte: waits again at its old place, not for `exclude`. */
+/** Failed before its first byte: waits again at its old place, not for `exclude` ('' = for any). */
 export interface RequeueOp {
   readonly op: 'requeue';
   readonly id: string;

@@ -33,7 +33,8 @@ export function requeue(turn: Turn, op: RequeueOp): RequeueReply {
   const ticket = grantedTicket(turn, op.id, op.token);
   if (ticket?.state !== 'running') return { kind: 'gone' };
   unhold(turn.state, ticket.endpointId, ticket.id);
-  if (!ticket.excluded.includes(op.exclude)) ticket.excluded = [...ticket.excluded, op.exclude].slice(-MAX_EXCLUDED);
+  const isNew = op.exclude !== '' && !ticket.excluded.includes(op.exclude);
+  if (isNew) ticket.excluded = [...ticket.excluded, op.exclude].slice(-MAX_EXCLUDED);
   enqueue(turn.state, ticket);
   const position = positionOf(turn.state, ticket);
   assign(turn);

@@ -1,0 +1,214 @@
+import type { Clock } from '../../core/clock.ts';
+import { asError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { PoolKey } from '../../core/objects.ts';
+import type { LedgerOp, ReassertOp, Timing, TurnResult } from '../policy/ledger/ops.ts';
+import type { LedgerStore } from './ports.ts';
+import type { TicketDesk } from './ticket-desk.ts';
+import type { TurnQueue } from './turn-queue.ts';
+
+/** Looks for lost offers while tickets wait, and for late answers. */
+const TICK_MS = 250;
+const TICKS_PER_HEARTBEAT = 4;
+/** Tickets in one step of a re-assertion. */
+const CLAIMS_PER_TURN = 200;
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 1_000;
+
+export interface LedgerLinkDeps {
+  readonly store: LedgerStore;
+  readonly pool: PoolKey;
+  readonly owner: string;
+  readonly executes: boolean;
+  readonly timing: Timing;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly desk: TicketDesk;
+  readonly queue: TurnQueue;
+  readonly onWindows: (windows: ReadonlyMap<string, number>) => void;
+  /** The ledger began anew after this process had known it. */
+  readonly onIncarnation: (incarnation: string) => void;
+}
+
+/**
+ * Keeps this process a living owner: joins the ledger, sends heartbeats, and after every doubt (a turn that failed or
+ * was stale, a ticket that nobody knows) holds all operations, joins again and re-asserts its whole set of tickets.
+ */
+export class LedgerLink {
+  readonly #deps: LedgerLinkDeps;
+  readonly #closing = new AbortController();
+  #incarnation = '';
+  #isJoining = false;
+  #isBeating = false;
+  #beatAgain = false;
+  #lastTickMs: number;
+  #offsetMs = 0;
+
+  constructor(deps: LedgerLinkDeps) {
+    this.#deps = deps;
+    this.#lastTickMs = deps.clock.monotonicMs();
+  }
+
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
+  /** The ledger's time, from the last answer and this process's clock. */
+  ledgerNowMs(): number {
+    return this.#deps.clock.epochMs() + this.#offsetMs;
+  }
+
+  start(): void {
+    this.doubt(null);
+    void this.#tick();
+  }
+
+  heard(nowMs: number): void {
+    this.#offsetMs = nowMs - this.#deps.clock.epochMs();
+  }
+
+  exec(ops: readonly LedgerOp[]): Promise<TurnResult> {
+    const { store, owner, timing } = this.#deps;
+    return store.exec({ owner, timing, incarnation: this.#incarnation, ops });
+  }
+
+  /** What the ledger has of this process may differ from what this process knows. */
+  doubt(error: Error | null): void {
+    if (error !== null && !this.#isJoining) this.#log('warn', { err: error }, 'ledger.unreachable');
+    if (this.#isJoining || this.#closing.signal.aborted) return;
+    this.#isJoining = true;
+    this.#deps.queue.hold();
+    void this.#join();
+  }
+
+  /** A heartbeat now; if one is on its way, another follows it. */
+  beat(): void {
+    if (this.#isBeating) {
+      this.#beatAgain = true;
+      return;
+    }
+    this.#isBeating = true;
+    this.#sendHeartbeat();
+  }
+
+  /** Leaves the ledger; the last operations are sent before. */
+  async close(): Promise<void> {
+    if (!this.#isJoining) {
+      await new Promise<void>((resolve) => {
+        const over = () => resolve();
+        this.#deps.desk.push({ make: () => ({ op: 'leave' }), onReply: over, onFailure: over, onDoubt: over });
+      });
+    }
+    this.#closing.abort();
+  }
+
+  async #tick(): Promise<void> {
+    const { clock, queue, desk } = this.#deps;
+    const { signal } = this.#closing;
+    for (let ticks = 1; ; ticks += 1) {
+      await clock.sleep(TICK_MS, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#noticeStall();
+      queue.expire(clock.monotonicMs());
+      if (this.#isJoining) continue;
+      if (ticks % TICKS_PER_HEARTBEAT === 0) this.beat();
+      else if (desk.hasWaiting) this.#poll();
+    }
+  }
+
+  /** Others have taken this process for dead: what it runs may be run again, so it stops before anything else. */
+  #noticeStall(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const gapMs = nowMs - this.#lastTickMs;
+    this.#lastTickMs = nowMs;
+    if (gapMs <= this.#deps.timing.deadOwnerMs) return;
+    const lost = this.#deps.desk.loseRunning();
+    this.#log('error', { gapMs: Math.round(gapMs), lost }, 'owner.stalled');
+    this.doubt(null);
+  }
+
+  #sendHeartbeat(): void {
+    const { desk } = this.#deps;
+    const check = desk.idsToCheck();
+    // Everything that left the table before this moment is ahead of the heartbeat, so the ledger cannot have more.
+    const knownTickets = desk.size;
+    desk.push<'heartbeat'>({
+      make: () => ({ op: 'heartbeat', check }),
+      onReply: (reply) => {
+        this.#beatOver();
+        this.#deps.onWindows(new Map(reply.windows.map(({ objective, requests }) => [objective, requests])));
+        desk.onPositions(check, reply.positions);
+        if (reply.tickets <= knownTickets) return;
+        this.#log('warn', { ledger: reply.tickets, known: knownTickets }, 'ledger.tickets_unknown');
+        this.doubt(null);
+      },
+      onFailure: () => this.#beatOver(),
+      onDoubt: () => this.#beatOver(),
+    });
+  }
+
+  #beatOver(): void {
+    this.#isBeating = false;
+    if (!this.#beatAgain) return;
+    this.#beatAgain = false;
+    this.beat();
+  }
+
+  #poll(): void {
+    const nothing = () => undefined;
+    this.#deps.desk.push({ make: () => ({ op: 'poll' }), onReply: nothing, onFailure: nothing, onDoubt: nothing });
+  }
+
+  async #join(): Promise<void> {
+    const { clock, queue, onIncarnation } = this.#deps;
+    const { signal } = this.#closing;
+    for (let retryMs = FIRST_RETRY_MS; !signal.aborted; retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)) {
+      try {
+        await queue.whenIdle();
+        const previous = this.#incarnation;
+        await this.#joinOnce();
+        this.#isJoining = false;
+        queue.resume();
+        this.beat();
+        if (previous !== '' && previous !== this.#incarnation) onIncarnation(this.#incarnation);
+        this.#log('info', { incarnation: this.#incarnation }, 'ledger.joined');
+        return;
+      } catch (thrown) {
+        this.#log('debug', { err: asError(thrown) }, 'ledger.join_failed');
+      }
+      await clock.sleep(retryMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #joinOnce(): Promise<void> {
+    const { store, executes, desk } = this.#deps;
+    const runId = await store.runId();
+    const [opened] = await this.#turn([{ op: 'open', runId, previous: this.#incarnation, executes }]);
+    if (opened?.kind !== 'opened') throw new Error('the ledger did not open');
+    this.#incarnation = opened.incarnation;
+    const claims = desk.claims();
+    for (let done = 0; done === 0 || done < claims.length; done += CLAIMS_PER_TURN) {
+      const tickets = claims.slice(done, done + CLAIMS_PER_TURN);
+      const last = done + CLAIMS_PER_TURN >= claims.length;
+      const op: ReassertOp = { op: 'reassert', tickets, first: done === 0, last };
+      const [reply] = await this.#turn([op]);
+      if (reply?.kind !== 'reasserted') throw new Error('the ledger did not take the re-assertion');
+      reply.tickets.forEach((answer, index) => {
+        const claim = tickets[index];
+        if (claim) desk.claimAnswered(claim, answer);
+      });
+    }
+  }
+
+  async #turn(ops: readonly LedgerOp[]) {
+    const result = await this.exec(ops);
+    if (result.kind === 'stale') throw new Error('the ledger began anew');
+    this.heard(result.nowMs);
+    this.#deps.desk.onMail(result.mail);
+    return result.replies;
+  }
+
+  #log(level: 'debug' | 'info' | 'warn' | 'error', fields: Record<string, unknown>, event: string): void {
+    this.#deps.log[level]({ pool: this.#deps.pool, ...fields }, event);
+  }
+}

@@ -1,0 +1,66 @@
+import type { EndpointSlots, Gate, LedgerSnapshot } from '../../core/live-order.ts';
+import type { Ask } from './stored-requests.ts';
+
+export interface SlotControlDeps {
+  readonly ask: Ask;
+  readonly incarnation: () => string;
+  readonly ledgerNowMs: () => number;
+}
+
+/** The part of the ledger that dispatcher and autoscaler set, remembered so that a ledger that lost it gets it back. */
+export class SlotControl {
+  readonly #deps: SlotControlDeps;
+  #endpoints: readonly EndpointSlots[] | null = null;
+  #gates = new Map<string, Gate>();
+  #soonSlots: number | null = null;
+
+  constructor(deps: SlotControlDeps) {
+    this.#deps = deps;
+  }
+
+  async setEndpoints(endpoints: readonly EndpointSlots[]): Promise<void> {
+    this.#endpoints = endpoints;
+    const ids = new Set(endpoints.map((endpoint) => endpoint.id));
+    for (const id of this.#gates.keys()) if (!ids.has(id)) this.#gates.delete(id);
+    await this.#deps.ask({
+      op: 'setEndpoints',
+      endpoints: endpoints.map(({ id, slots, adapters }) => ({ id, slots, ...(adapters && { adapters }) })),
+    });
+  }
+
+  async setGate(endpointId: string, gate: Gate): Promise<void> {
+    this.#gates.set(endpointId, gate);
+    await this.#deps.ask({ op: 'setGate', endpointId, gate });
+  }
+
+  async setSoonSlots(slots: number): Promise<void> {
+    this.#soonSlots = slots;
+    await this.#deps.ask({ op: 'setSoonSlots', slots });
+  }
+
+  async closeIfIdle(activityEpoch: number): Promise<boolean> {
+    const { closed } = await this.#deps.ask({ op: 'closeIfIdle', activityEpoch });
+    if (closed) for (const { id } of this.#endpoints ?? []) this.#gates.set(id, 'closed');
+    return closed;
+  }
+
+  async snapshot(): Promise<LedgerSnapshot> {
+    const { activityEpoch, recovering, owners, objectives, endpoints } = await this.#deps.ask({ op: 'snapshot' });
+    return {
+      nowEpochMs: this.#deps.ledgerNowMs(),
+      incarnation: this.#deps.incarnation(),
+      ...{ activityEpoch, recovering, owners, endpoints },
+      objectives: objectives.map((line) => ({ ...line, oldestAtEpochMs: line.oldestAtEpochMs || null })),
+    };
+  }
+
+  /** Tells a new incarnation what this process had set. */
+  async restore(): Promise<void> {
+    const gates = [...this.#gates];
+    const tasks: Promise<void>[] = [];
+    if (this.#endpoints) tasks.push(this.setEndpoints(this.#endpoints));
+    for (const [endpointId, gate] of gates) tasks.push(this.setGate(endpointId, gate));
+    if (this.#soonSlots !== null) tasks.push(this.setSoonSlots(this.#soonSlots));
+    await Promise.all(tasks);
+  }
+}

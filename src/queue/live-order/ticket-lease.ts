@@ -1,0 +1,145 @@
+import type { Entry, EvictReason, Lease } from '../../core/live-order.ts';
+import type { Outcome } from '../../core/outcome.ts';
+import type { OpName, SettleReply } from '../policy/ledger/ops.ts';
+import type { OwnedTicket } from './owned-ticket.ts';
+import { parseStoredOutcome } from './stored-outcome.ts';
+import type { LedgerRequest } from './turn-queue.ts';
+
+/** A result is synced when it is settled, so the ledger may take its time before the caller gives up. */
+export const SETTLE_MS = 15_000;
+
+/** What a lease needs of the desk. */
+export interface LeaseDesk {
+  push<N extends OpName>(request: Omit<LedgerRequest<N>, 'deadlineMs'>, withinMs?: number): void;
+  withdraw(id: string): void;
+  forget(ticket: OwnedTicket): void;
+  evict(ticket: OwnedTicket, reason: EvictReason): void;
+}
+
+type Settled = Awaited<ReturnType<Lease['settle']>>;
+
+export class TicketLease implements Lease {
+  readonly ticketId: string;
+  readonly endpointId: string;
+  readonly attempt: number;
+  readonly waitedMs: number;
+  readonly #ticket: OwnedTicket;
+  readonly #desk: LeaseDesk;
+
+  constructor(ticket: OwnedTicket, desk: LeaseDesk) {
+    this.ticketId = ticket.id;
+    this.endpointId = ticket.endpointId;
+    this.attempt = ticket.attempt;
+    this.waitedMs = ticket.waitedMs;
+    this.#ticket = ticket;
+    this.#desk = desk;
+  }
+
+  get lost(): AbortSignal {
+    return this.#ticket.lost;
+  }
+
+  requeue(excludeEndpointId: string): Promise<Entry> {
+    const ticket = this.#ticket;
+    if (!this.#isPresent()) return Promise.resolve({ kind: 'evicted', reason: 'lost' });
+    const entry = ticket.entry();
+    if (ticket.options.signal.aborted) {
+      this.#desk.withdraw(ticket.id);
+      this.#desk.evict(ticket, 'withdrawn');
+      return entry;
+    }
+    ticket.state = 'waiting';
+    const isNew = excludeEndpointId !== '' && !ticket.excluded.includes(excludeEndpointId);
+    if (isNew) ticket.excluded = [...ticket.excluded, excludeEndpointId];
+    this.#desk.push<'requeue'>({
+      make: () => {
+        const { id, token } = ticket;
+        return ticket.state === 'waiting' ? { op: 'requeue', id, token, exclude: excludeEndpointId } : null;
+      },
+      onReply: (reply) => {
+        if (ticket.state !== 'waiting') return;
+        if (reply.kind === 'queued') ticket.moved(reply.position);
+        else this.#desk.evict(ticket, 'lost');
+      },
+      // It stands in the table as waiting: the re-assertion that follows puts it there in the ledger too.
+      onDoubt: () => undefined,
+      onFailure: (error) => {
+        if (ticket.state !== 'waiting') return;
+        this.#desk.forget(ticket);
+        this.#desk.withdraw(ticket.id);
+        ticket.reject(error);
+      },
+    });
+    return entry;
+  }
+
+  release(): void {
+    const ticket = this.#ticket;
+    if (!this.#isPresent()) return;
+    if (ticket.options.signal.aborted) {
+      this.#desk.forget(ticket);
+      this.#desk.withdraw(ticket.id);
+      return;
+    }
+    ticket.state = 'recording';
+    this.#desk.push<'release'>({
+      make: () => (ticket.state === 'recording' ? { op: 'release', id: ticket.id, token: ticket.token } : null),
+      ...QUIET,
+    });
+  }
+
+  settle(outcome: Outcome, recordRef?: string): Promise<Settled> {
+    return this.#ticket.spec.kind === 'held' ? this.#finish() : this.#settleStored(outcome, recordRef ?? null);
+  }
+
+  /** The outcome of a held call is the answer itself: the ledger only needs to know that it is over. */
+  #finish(): Promise<Settled> {
+    const ticket = this.#ticket;
+    if (ticket.isActive) {
+      this.#desk.forget(ticket);
+      this.#desk.push<'finish'>({ make: () => ({ op: 'finish', id: ticket.id, token: ticket.token }), ...QUIET });
+    }
+    return Promise.resolve({ kind: 'settled' });
+  }
+
+  #settleStored(outcome: Outcome, recordRef: string | null): Promise<Settled> {
+    const ticket = this.#ticket;
+    if (ticket.state === 'running') ticket.state = 'recording';
+    const texts = { outcome: JSON.stringify(outcome), recordRef: JSON.stringify(recordRef) };
+    const { id, spec } = ticket;
+    return new Promise((resolve, reject) => {
+      const request: Omit<LedgerRequest<'settle'>, 'deadlineMs'> = {
+        make: () => {
+          const token = ticket.state === 'recording' ? ticket.token : '';
+          return { op: 'settle', id, objective: spec.objective, token, ...texts };
+        },
+        onReply: (reply) => {
+          this.#desk.forget(ticket);
+          resolve(readSettled(reply, texts));
+        },
+        onFailure: (error) => {
+          this.#desk.forget(ticket);
+          this.#desk.withdraw(id);
+          reject(error);
+        },
+        onDoubt: 'again',
+      };
+      this.#desk.push(request, SETTLE_MS);
+    });
+  }
+
+  /** A lease of an earlier run of the same ticket is void. */
+  #isPresent(): boolean {
+    return this.#ticket.state === 'running' && this.#ticket.attempt === this.attempt;
+  }
+}
+
+/** An outcome that is there already and equal is our own, written by a turn whose answer was lost. */
+export function readSettled(reply: SettleReply, own: { outcome: string; recordRef: string }): Settled {
+  if (reply.kind === 'settled') return reply;
+  const stored = parseStoredOutcome(reply.stored);
+  const isOwn = JSON.stringify(stored.outcome) === own.outcome && JSON.stringify(stored.recordRef) === own.recordRef;
+  return isOwn ? { kind: 'settled' } : { kind: 'already', outcome: stored.outcome };
+}
+
+const QUIET = { onReply: () => undefined, onFailure: () => undefined, onDoubt: () => undefined };
