@@ -14,8 +14,7 @@ export interface FieldMeta {
 }
 
 function textField(parse: (text: string) => Parsed<number>, unit: 'duration' | 'size', example: string) {
-  const hint = (input: unknown) =>
-    `${show(input)} has no unit; write ${typeof input === 'number' ? `"${input}${example}"` : `text like "1${example}"`}`;
+  const hint = (input: unknown) => `${show(input)} has no unit; write text like "${example}"`;
   return z
     .string({ error: (issue) => hint(issue.input) })
     .transform((text, context) => {
@@ -28,7 +27,7 @@ function textField(parse: (text: string) => Parsed<number>, unit: 'duration' | '
 }
 
 /** Milliseconds, written "30s" or "1h30m". */
-export const duration = textField(parseDuration, 'duration', 's');
+export const duration = textField(parseDuration, 'duration', '30s');
 
 /** Milliseconds, at least 1. */
 export const positiveDuration = duration.refine((durationMs) => durationMs > 0, {
@@ -36,7 +35,7 @@ export const positiveDuration = duration.refine((durationMs) => durationMs > 0, 
 });
 
 /** Bytes, written "256Mi", at least 1. */
-export const size = textField(parseBytes, 'size', 'Mi').refine((bytes) => bytes > 0, {
+export const size = textField(parseBytes, 'size', '10Mi').refine((bytes) => bytes > 0, {
   error: 'must be larger than 0; write for example "1Mi"',
 });
 

@@ -75,19 +75,23 @@ export function checkCallers(config: Pick<Config, 'auth' | 'tenants' | 'server'>
     checkServiceTiers(identity, ['tenants', index], report);
   }
   if (auth.anonymous !== null) checkServiceTiers(auth.anonymous, ['auth', 'anonymous'], report);
-  if (auth.anonymous === null && tenants.length === 0) {
-    report(
-      ['auth', 'anonymous', 'enabled'],
-      `nobody could call: server.host ${server.host} is not loopback, so callers need keys; ` +
-        'add tenants, or set auth.anonymous.enabled: true',
-    );
-  }
+  if (auth.anonymous === null && tenants.length === 0) reportNobody(server.host, report);
   if (auth.anonymous !== null && !isLoopback(server.host)) {
     report(
       ['auth', 'anonymous', 'enabled'],
       `whoever reaches ${server.host}:${server.port} can use the models without a key`,
       'warning',
     );
+  }
+}
+
+function reportNobody(host: string, report: Report): void {
+  if (isLoopback(host)) {
+    report(['auth', 'anonymous', 'enabled'], 'is false and there are no tenants, so nobody could call; add tenants');
+  } else {
+    const why =
+      'is not loopback, so callers need keys, and there are none; add tenants, or set auth.anonymous.enabled: true';
+    report(['server', 'host'], why);
   }
 }
 

@@ -1,4 +1,4 @@
-import { Document, isScalar } from 'yaml';
+import { Document, isCollection, isScalar } from 'yaml';
 import { configurationDocument, type EffectiveSetting } from './effective-settings.ts';
 
 /** YAML that `-f` reads again, each value followed by a comment that says where it comes from. */
@@ -8,7 +8,7 @@ export function printYaml(settings: readonly EffectiveSetting[]): string {
     const node = document.getIn(['spec', ...path], true);
     const comment = ` ${source}`;
     if (isScalar(node)) node.comment = comment;
-    else if (node !== null && typeof node === 'object') (node as { commentBefore?: string }).commentBefore = comment;
+    else if (isCollection(node)) node.commentBefore = comment;
   }
   return document.toString({ lineWidth: 0 });
 }

@@ -46,6 +46,7 @@ function explain(issue: Exclude<Issue, { code: 'unrecognized_keys' }>, wanted: s
       if (issue.input === undefined) return `is required; write ${wanted}`;
       return `${show(issue.input)} is not ${wanted}`;
     case 'invalid_value':
+      if (!issue.message.startsWith('Invalid')) return issue.message;
       return explainChoice(issue.input, issue.values.map(String));
     case 'invalid_union':
       return explainUnion(issue, wanted);

@@ -1,4 +1,5 @@
 import { type Document, isMap, isNode, isScalar, LineCounter, parseAllDocuments, type Pair } from 'yaml';
+import { asError } from '../core/errors.ts';
 import type { PathSegment, Problem } from './problem.ts';
 
 /** Larger files are refused before parsing: objects are small, and a wrong file should fail at once. */
@@ -33,8 +34,8 @@ export function parseYaml(file: string, text: string): ParsedYaml {
       const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
       documents.push({ file, value, locate: locator(file, lines, document) });
     } catch (thrown) {
-      const why = thrown instanceof Error ? thrown.message : String(thrown);
-      problems.push(syntaxProblem(position(file, lines, document.range[0]), `${why}; write the repeated parts out`));
+      // An alias to nothing, or more aliases than MAX_ALIASES.
+      problems.push(syntaxProblem(position(file, lines, document.range[0]), asError(thrown).message));
     }
   }
   return { documents, problems };

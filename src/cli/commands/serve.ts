@@ -1,24 +1,7 @@
-import type { Config } from '../../config/config.ts';
-import type { FileCatalogSource } from '../../config/objects/file-catalog-source.ts';
 import { CliError, type CommandHost } from '../context.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { addSettingOptions, configInputs, type SettingOptions } from '../setting-options.ts';
 import { version } from '../version.ts';
-
-/** What src/roles/serve.ts is started with. It resolves with the exit code once everything has stopped. */
-interface ServeOptions {
-  readonly config: Config;
-  readonly catalogSource: FileCatalogSource;
-  /** Aborts at the first Ctrl-C or SIGTERM: drain, then stop. A second one ends the process at once. */
-  readonly signal: AbortSignal;
-  readonly version: string;
-}
-
-interface ServeRole {
-  readonly runServe: (options: ServeOptions) => Promise<number>;
-}
-
-const SERVE_ROLE: string = '../../roles/serve.ts';
 
 const HELP = `
 Starts the API, the queue, the autoscaler and the picker in this process and stays until Ctrl-C or SIGTERM.
@@ -50,7 +33,7 @@ export function addServeCommand({ program, context, finish }: CommandHost): void
         finish(EXIT.USAGE);
         return;
       }
-      const { runServe } = (await import(SERVE_ROLE)) as ServeRole;
+      const { runServe } = await import('../../roles/serve.ts');
       const { config, catalogSource } = opened;
       finish(await runServe({ config, catalogSource, signal: context.interruption(), version: version() }));
     });

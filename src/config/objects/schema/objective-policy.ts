@@ -23,7 +23,10 @@ const spec = z.strictObject({
     .optional()
     .describe('Applies to every InferenceObjective labelled pilotlight.dev/objective-class with this value.'),
   activation: z
-    .enum(['Immediate', 'Batched'])
+    .enum(['Immediate', 'Batched'], {
+      error: ({ input }) =>
+        input === 'Scheduled' ? 'Scheduled is not supported by this version; use Batched with maxWait' : undefined,
+    })
     .default('Immediate')
     .describe('Immediate: one request wakes the pool. Batched: when enough work has gathered, or at maxWait.'),
   maxWait: positiveDuration

@@ -112,7 +112,13 @@ const spec = z.strictObject({
     .describe('A pool of its own, named like the policy, where InferencePool is not installed.'),
   models: z.array(model).max(1_024).default([]).describe('Names that lead to this pool, also while it sleeps.'),
   targets: z.array(target).max(32).prefault([]).describe('What can be started; tried in the order of preference.'),
-  mode: z.enum(['Observe', 'Native']).default('Native').describe('Observe decides and reports, and changes nothing.'),
+  mode: z
+    .enum(['Observe', 'Native'], {
+      error: ({ input }) =>
+        input === 'KEDA' ? 'KEDA is not supported by this version; use Native or Observe' : undefined,
+    })
+    .default('Native')
+    .describe('Observe decides and reports, and changes nothing.'),
   paused: z.boolean().default(false).describe('Replicas stay as they are; queued work waits.'),
   className: labelName.optional().describe('Installation that is to act on this policy. Absent: whichever reads it.'),
   ...scaling,

@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { configOf } from '../../../src/config/load-config.ts';
+import { compileObjects } from '../../../src/config/objects/compile.ts';
+import { documents, probe, texts } from './support.ts';
+
+const examples = readdirSync('examples').filter((file) => file.endsWith('.yaml'));
+
+function read(...files: readonly string[]) {
+  const found = documents(Object.fromEntries(files.map((file) => [file, readFileSync(`examples/${file}`, 'utf8')])));
+  const loaded = configOf(found, { environment: {}, flags: [] });
+  if (!loaded.ok) throw new Error(texts(loaded.problems).join('\n'));
+  const { catalog, problems } = compileObjects({
+    documents: found.objects,
+    settings: loaded.config,
+    probe: probe(['python']),
+    previous: null,
+    modifiedEpochMs: () => 0,
+  });
+  if (!catalog) throw new Error(texts(problems).join('\n'));
+  return { config: loaded.config, catalog, problems: [...found.problems, ...loaded.problems, ...problems] };
+}
+
+test.each(examples)('%s is accepted without a problem', (file) => {
+  expect(texts(read(file).problems)).toEqual([]);
+});
+
+test('local.yaml: interactive before nightly, one pool at zero, a simulated model server', () => {
+  const { catalog, config } = read('local.yaml');
+  const pool = catalog.pools.get('default/tickets')!;
+  expect(pool.targets).toMatchObject([{ minReplicas: 0, process: { command: expect.arrayContaining(['model-sim']) } }]);
+  expect(catalog.resolveModel('tickets')?.pool).toBe(pool);
+  expect(catalog.objectivesOf(pool.key).map(({ name, priority, activation }) => [name, priority, activation])).toEqual([
+    ['interactive', 100, 'Immediate'],
+    ['nightly', -10, 'Batched'],
+  ]);
+  expect(config.auth.anonymous).toMatchObject({ trusted: true, defaultObjective: 'interactive' });
+});
+
+test('tenants.yaml goes on top of local.yaml', () => {
+  const { config, catalog } = read('local.yaml', 'tenants.yaml');
+  expect(config.tenants.map(({ identity }) => identity.tenant)).toEqual(['web', 'data-team']);
+  expect(config.auth.anonymous).toBeNull();
+  for (const { identity } of config.tenants) {
+    for (const objective of [identity.defaultObjective, ...(identity.allowedObjectives ?? [])]) {
+      expect(catalog.objective('default/tickets', objective ?? ''), `${objective}`).toBeDefined();
+    }
+  }
+});
