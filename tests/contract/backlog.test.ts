@@ -57,7 +57,7 @@ function item(id: string, objective = 'nightly'): Parameters<BullmqBacklog['add'
 interface Holding {
   claims: Claim[];
   handler: (claim: Claim) => Promise<ClaimVerdict>;
-  end(id: string, verdict: ClaimVerdict): void;
+  end: (id: string, verdict: ClaimVerdict) => void;
 }
 
 /** A handler that keeps what it gets until told what becomes of it; at the end of the test everything is finished. */

@@ -79,8 +79,14 @@ function result(id: string, acceptRef: string, attempt = 1): RecordHeader {
 
 const bytes = (text: string): Buffer => Buffer.from(text);
 
-async function scanAll(store: FileJobStore): Promise<ScannedRecord[]> {
-  return Array.fromAsync(store.scan());
+function scanAll(store: FileJobStore): Promise<ScannedRecord[]> {
+  return allOf(store.scan());
+}
+
+async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
 }
 
 async function scannedIds(store: FileJobStore): Promise<string[]> {
@@ -305,12 +311,12 @@ describe('JobStore/file: segments', () => {
     const store = openStore({ segmentBytes: 1_024, gatherMs: 0 });
     for (let index = 0; index < 6; index += 1) await store.append(accept(`job-${index}`), Buffer.alloc(600));
     const seen: number[] = [];
-    await Array.fromAsync(store.scan(({ readBytes }) => seen.push(readBytes)));
+    await allOf(store.scan(({ readBytes }) => seen.push(readBytes)));
     expect(seen.length).toBeGreaterThan(2);
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     const stop = new AbortController();
     stop.abort(new Error('stopped'));
-    await expect(Array.fromAsync(store.scan(undefined, stop.signal))).rejects.toThrow('stopped');
+    await expect(allOf(store.scan(undefined, stop.signal))).rejects.toThrow('stopped');
   });
 });
 
