@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PilotlightError } from '../../../src/core/errors.ts';
-import { MAX_JSON_DEPTH, parseJsonBody } from '../../../src/ingress/policy/json-body.ts';
+import { MAX_JSON_DEPTH, MAX_JSON_PARTS, parseJsonBody } from '../../../src/ingress/policy/json-body.ts';
 
 const bytes = (text: string) => Buffer.from(text);
 const nested = (levels: number) => bytes(`{"a":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`);
@@ -38,6 +38,18 @@ describe('parseJsonBody', () => {
       says: 'deeper than 128',
     },
     {
+      name: 'too many objects',
+      body: bytes(`{"a":[${'{},'.repeat(MAX_JSON_PARTS)}0]}`),
+      code: 'invalid_json',
+      says: 'more than 250000',
+    },
+    {
+      name: 'too many members',
+      body: bytes(`{${'"a":0,'.repeat(MAX_JSON_PARTS)}"a":0}`),
+      code: 'invalid_json',
+      says: 'more than 250000',
+    },
+    {
       name: 'a million open brackets',
       body: bytes('['.repeat(1_000_000)),
       code: 'invalid_json',
@@ -51,7 +63,9 @@ describe('parseJsonBody', () => {
 
   test('the deepest allowed nesting and brackets inside strings are accepted', () => {
     expect(parseJsonBody(nested(MAX_JSON_DEPTH))).not.toBeInstanceOf(PilotlightError);
-    expect(parseJsonBody(bytes(JSON.stringify({ a: '[{\\"'.repeat(500) })))).not.toBeInstanceOf(PilotlightError);
+    expect(parseJsonBody(bytes(JSON.stringify({ a: '[{\\"'.repeat(MAX_JSON_PARTS) })))).not.toBeInstanceOf(
+      PilotlightError,
+    );
   });
 
   test('an error never quotes the body', () => {
