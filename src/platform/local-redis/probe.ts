@@ -23,7 +23,10 @@ export async function probeRedis(url: string, timeoutMs: number): Promise<Probe>
   });
   try {
     await client.connect();
-    return { kind: 'answered', server: parseRedisInfo(await client.info()) };
+    const server = parseRedisInfo(await client.info());
+    // A database that does not exist is only an error event: the client would go on in database 0.
+    if (connectionError) throw connectionError;
+    return { kind: 'answered', server };
   } catch (error) {
     return { kind: 'silent', problem: `${maskRedisUrl(url)}: ${(connectionError ?? asError(error)).message}` };
   } finally {

@@ -55,38 +55,51 @@ export function createRedis(options: RedisClientOptions): Redis {
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, MAX_RECONNECT_DELAY_MS) * (0.75 + Math.random() / 2),
     // After a managed fail-over the old primary stays reachable, read-only: a new connection finds the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    reconnectOnError: (error) => error.message.includes('READONLY'),
   });
+  if (options.purpose === 'subscriber') outliveLostRenewals(client);
   logConnection(client, options);
   return client;
 }
 
-/** Resolves when commands can be sent. Rejects with the signal's reason, or with the last connection error after `timeoutMs`. */
+/**
+ * ioredis 6 renews subscriptions after a reconnect and never looks at the outcome: a connection that closes meanwhile
+ * would end the process with an unhandled rejection. Who subscribes himself still gets his rejection.
+ */
+function outliveLostRenewals(client: Redis): void {
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = (command, stream) => {
+    const reply = send(command, stream);
+    Promise.resolve(reply).catch(() => undefined);
+    return reply;
+  };
+}
+
+/**
+ * Resolves when commands can be sent. Rejects with the signal's reason, with the last connection error after
+ * `timeoutMs`, or when the client is closed.
+ */
 export async function whenReady(client: Redis, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  if (client.status === 'ready') return;
   const deadline = AbortSignal.timeout(timeoutMs);
-  const either = signal ? AbortSignal.any([signal, deadline]) : deadline;
-  let lastError: Error | undefined;
-  const remember = (error: Error) => {
+  let lastError = new Error(`Redis did not answer within ${timeoutMs} ms`);
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const onReady = () => resolve(undefined);
+  const onEnd = () => reject(new Error('the Redis client was closed'));
+  const onError = (error: Error) => {
     lastError = error;
   };
-  client.on('error', remember);
+  client.on('ready', onReady).on('end', onEnd).on('error', onError);
+  deadline.addEventListener('abort', () => reject(lastError));
+  const onAbort = () => reject(signal?.reason as Error);
+  signal?.addEventListener('abort', onAbort);
   try {
-    await new Promise<void>((resolve, reject) => {
-      if (client.status === 'ready') resolve();
-      if (client.status === 'end') reject(new Error('the Redis client was closed'));
-      if (either.aborted) reject(either.reason as Error);
-      client.once('ready', resolve);
-      either.addEventListener(
-        'abort',
-        () =>
-          reject(signal?.aborted ? (signal.reason as Error) : (lastError ?? new Error('Redis did not answer in time'))),
-        {
-          once: true,
-        },
-      );
-    });
+    if (client.status === 'end') onEnd();
+    await promise;
   } finally {
-    client.off('error', remember);
+    client.off('ready', onReady).off('end', onEnd).off('error', onError);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 

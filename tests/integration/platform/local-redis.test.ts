@@ -187,6 +187,13 @@ test('the given Redis is used as it is, shown without its password, and not stop
   expect(await isRunning(dedicated.pid)).toBe(true);
 });
 
+test('a given Redis without the database of the URL is refused', async () => {
+  const dedicated = await startDedicatedRedis({ persistence: 'none' });
+  const url = dedicated.url.replace(/\/0$/, '/99');
+  const options = { url, dataDir: tmpdir(), persistence: 'aof', lifetime: 'detached' } as const;
+  await expect(resolveRedis(options, never())).rejects.toThrow('DB index is out of range');
+});
+
 test.each([
   { name: 'cannot be read', url: 'not a url s3cret', problem: 'the Redis URL cannot be read' },
   { name: 'does not answer', url: 'redis://:s3cret@127.0.0.1:1', problem: 'ECONNREFUSED' },

@@ -99,6 +99,23 @@ test('a subscription is renewed after the connection was cut', async () => {
   }, READY_WITHIN_MS);
 });
 
+test('a client that is closed while its subscriptions are being renewed ends in peace', async () => {
+  const { client, proxy } = await connectThroughProxy('subscriber');
+  await client.subscribe(`${redis.prefix}-closing`);
+  const renewing = new Promise<void>((resolve) => {
+    client.once('ready', () => {
+      proxy.swallowReplies();
+      resolve();
+    });
+  });
+  proxy.cut();
+  await renewing;
+  const ended = new Promise((resolve) => client.once('end', resolve));
+  client.disconnect();
+  await ended;
+  await expect(client.subscribe('too late')).rejects.toThrow('closed');
+});
+
 /** Ids of the connections that the server knows to be inside this command. */
 async function connectionsIn(command: string): Promise<string[]> {
   const list = (await redis.client.client('LIST')) as string;
