@@ -100,7 +100,7 @@ async function runToError(
     if (result.kind === 'completed' && !answer.isClosed) throw new Error('completed without an end');
     return errorOf(result);
   } catch (thrown) {
-    return reportable(thrown, log, requestId);
+    return signal.aborted ? null : reportable(thrown, log, requestId);
   }
 }
 

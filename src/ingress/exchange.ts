@@ -90,7 +90,12 @@ function sendText(
   body: string,
   headers: Record<string, string>,
 ): void {
-  if (writer.destroyed || writer.headersSent) return;
+  if (writer.destroyed) return;
+  if (writer.headersSent) {
+    // Something broke in mid-answer; the client must not take what it has for the whole.
+    if (!writer.writableEnded) writer.destroy();
+    return;
+  }
   const bytes = Buffer.from(body);
   writer.writeHead(status, { ...headers, 'x-request-id': requestId, 'content-length': String(bytes.length) });
   writer.end(bytes);

@@ -1,8 +1,9 @@
 import type { Clock } from '../core/clock.ts';
 import type { ResponseHead, ResponseSink, WaitStatus } from '../core/dispatch.ts';
-import { PilotlightError } from '../core/errors.ts';
+import type { PilotlightError } from '../core/errors.ts';
+import { clientDrained } from './client-drain.ts';
 import { forwardedAnswerHeaders } from './policy/answer-headers.ts';
-import { errorAnswer, errorEvent } from './policy/error-answer.ts';
+import { errorAnswer, errorEvent, refusedInStream } from './policy/error-answer.ts';
 import { ANNOUNCE_AFTER_MS, COMMENT_EVERY_MS, lastEventEnd, waitComment } from './policy/stream-events.ts';
 import type { AnswerWriter } from './ports.ts';
 
@@ -21,7 +22,7 @@ export interface HeldAnswerOptions {
 const MAX_REFUSAL_BYTES = 65_536;
 
 /** No event of a chat stream is longer; what seems so is passed on in pieces. */
-const MAX_PARTIAL_EVENT_BYTES = 1_048_576;
+const MAX_PARTIAL_EVENT_BYTES = 262_144;
 
 const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -96,26 +97,14 @@ export class HeldAnswer implements ResponseSink {
   }
 
   /** Rejects when the client is gone, and cuts off one that reads nothing for `clientStallTimeoutMs`. */
-  async drained(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    if (this.#writer.destroyed) throw clientGone();
-    if (!this.#writer.writableNeedDrain) return;
-    const settled = new AbortController();
-    const stalled = this.#options.clock
-      .sleep(this.#options.clientStallTimeoutMs, AbortSignal.any([signal, settled.signal]))
-      .then(() => this.#writer.destroy());
-    // Ends by the abort below in all but one case; the rejection says nothing new.
-    stalled.catch(() => undefined);
-    try {
-      await nextDrain(this.#writer, signal);
-    } finally {
-      settled.abort();
-    }
+  drained(signal: AbortSignal): Promise<void> {
+    const { writer, clock, clientStallTimeoutMs } = this.#options;
+    return clientDrained(writer, { clock, stallTimeoutMs: clientStallTimeoutMs, signal });
   }
 
   end(): void {
     if (this.#state === 'refused') {
-      this.fail(refusalError(Buffer.concat(this.#refusal)));
+      this.fail(refusedInStream(Buffer.concat(this.#refusal)));
     } else if (this.#state === 'relaying' && this.#bytesLeft !== null && this.#bytesLeft !== 0) {
       this.#cut();
     } else if (this.#state === 'relaying') {
@@ -223,44 +212,4 @@ function isEventStream(head: ResponseHead): boolean {
     if (name.toLowerCase() === 'content-type') return head.headers[name]?.startsWith('text/event-stream') ?? false;
   }
   return false;
-}
-
-function nextDrain(writer: AnswerWriter, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (act: () => void) => () => {
-      writer.off('drain', onDrain);
-      writer.off('close', onClose);
-      signal.removeEventListener('abort', onAbort);
-      act();
-    };
-    const onDrain = settle(resolve);
-    const onClose = settle(() => reject(clientGone()));
-    const onAbort = settle(() => reject(signal.reason as Error));
-    writer.once('drain', onDrain);
-    writer.once('close', onClose);
-    signal.addEventListener('abort', onAbort);
-  });
-}
-
-function clientGone(): PilotlightError {
-  return new PilotlightError('request_cancelled', 'The client closed the connection.');
-}
-
-/** A model server's own refusal, after the client was already promised a stream. */
-function refusalError(body: Uint8Array): PilotlightError {
-  const message = messageOf(body) ?? 'no reason given';
-  return new PilotlightError('upstream_error', `The model server refused the call: ${message}`);
-}
-
-function messageOf(body: Uint8Array): string | undefined {
-  try {
-    const parsed = JSON.parse(new TextDecoder().decode(body)) as {
-      error?: { message?: unknown };
-      message?: unknown;
-    } | null;
-    const message = parsed?.error?.message ?? parsed?.message;
-    return typeof message === 'string' ? message : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -5,13 +5,15 @@ import { visibleModels } from './policy/route-call.ts';
 
 /** GET /v1/models: every model the caller may use, those of sleeping pools included. */
 export function listModels({ catalog }: HandlerDeps, exchange: Exchange): void {
-  const data = visibleModels(catalog.current(), exchange.identity).map(modelObject);
+  const data = visibleModels({ catalog: catalog.current(), identity: exchange.identity }).map(modelObject);
   sendJson(exchange, 200, { object: 'list', data });
 }
 
 /** GET /v1/models/{id} */
 export function showModel({ catalog, metrics }: HandlerDeps, exchange: Exchange, id: string): void {
-  const model = visibleModels(catalog.current(), exchange.identity).find((entry) => entry.name === id);
+  const model = visibleModels({ catalog: catalog.current(), identity: exchange.identity }).find(
+    (entry) => entry.name === id,
+  );
   if (model) {
     sendJson(exchange, 200, modelObject(model));
   } else {

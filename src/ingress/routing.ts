@@ -29,11 +29,11 @@ export function routeCall(
   const wishes = callerWishes(headers, identity.trusted);
   if (wishes instanceof PilotlightError) return wishes;
   for (const header of wishes.ignored) metrics.ignoredHeaders.inc({ header });
-  const objects = catalog.current();
-  const resolution = routeModel(objects, identity, fields.model, `${at}model`);
+  const caller = { catalog: catalog.current(), identity };
+  const resolution = routeModel(caller, fields.model, `${at}model`);
   if (resolution instanceof PilotlightError) return resolution;
   const wish = objectiveWish(identity, { field: objective, header: wishes.objective, serviceTier: fields.serviceTier });
-  const routed = routeObjective(objects, resolution.pool, identity, wish);
+  const routed = routeObjective(caller, resolution.pool, wish);
   if (routed instanceof PilotlightError) return routed;
   return { resolution, objective: routed, fairnessId: wishes.fairnessId ?? identity.tenant };
 }

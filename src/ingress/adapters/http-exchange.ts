@@ -20,6 +20,13 @@ const MAX_DISCARDED_BYTES = 65_536;
 /** How long a refused client may go on sending before its connection is cut, so that it can still read the refusal. */
 const LINGER_MS = 2_000;
 
+export interface Incoming {
+  /** As metrics name it. */
+  readonly route: string;
+  readonly req: Request;
+  readonly res: Response;
+}
+
 interface OpenRequest {
   readonly requestId: string;
   readonly callId: string;
@@ -28,21 +35,19 @@ interface OpenRequest {
   readonly signal: AbortSignal;
 }
 
-/** Runs a handler that needs no body, for an authenticated caller. `route` is the metrics label. */
+/** Runs a handler that needs no body, for an authenticated caller. */
 export async function withCaller(
   deps: ExchangeDeps,
-  route: string,
-  req: Request,
-  res: Response,
+  incoming: Incoming,
   handle: (exchange: Exchange) => void | Promise<void>,
 ): Promise<void> {
-  const opened = openRequest(deps, route, req, res);
+  const opened = openRequest(deps, incoming);
   try {
-    const identity = deps.authenticator.authenticate(req.headers);
+    const identity = deps.authenticator.authenticate(incoming.req.headers);
     if (identity instanceof PilotlightError) sendError(opened, deps.metrics, identity);
     else await handle(exchangeOf(opened, identity));
   } catch (thrown) {
-    sendError(opened, deps.metrics, reportable(thrown, deps.log, opened.requestId));
+    if (!opened.signal.aborted) sendError(opened, deps.metrics, reportable(thrown, deps.log, opened.requestId));
   }
 }
 
@@ -52,18 +57,18 @@ export async function withCaller(
  */
 export function withBody(
   deps: ExchangeDeps,
-  route: string,
-  req: Request,
-  res: Response,
+  incoming: Incoming,
   handle: (exchange: Exchange, body: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  const opened = openRequest(deps, route, req, res);
+  const { req, res } = incoming;
+  const opened = openRequest(deps, incoming);
   const caller = admit(deps, req);
   if (caller instanceof PilotlightError) return refuseUnread(deps, opened, caller);
   const { identity, hold } = caller;
   res.once('close', () => hold.release());
   const fail = (thrown: unknown) => {
     hold.release();
+    if (opened.signal.aborted) return Promise.resolve();
     return refuseUnread(deps, opened, reportable(thrown, deps.log, opened.requestId));
   };
   const reading = readBody(req, res, hold, deps.settings.maxBodyBytes);
@@ -71,13 +76,16 @@ export function withBody(
   return reading.then((body) => handle(exchangeOf(opened, identity), body)).catch(fail);
 }
 
-function openRequest({ ids, metrics }: ExchangeDeps, path: string, req: Request, res: Response): OpenRequest {
+function openRequest({ ids, metrics }: ExchangeDeps, { route, req, res }: Incoming): OpenRequest {
   const gone = new AbortController();
   res.once('close', () => {
     if (!res.writableFinished) {
       gone.abort(new PilotlightError('request_cancelled', 'The client closed the connection.'));
     }
-    metrics.requests.inc({ path, status_class: res.headersSent ? `${Math.floor(res.statusCode / 100)}xx` : 'left' });
+    metrics.requests.inc({
+      path: route,
+      status_class: res.headersSent ? `${Math.floor(res.statusCode / 100)}xx` : 'left',
+    });
   });
   const callId = ids.requestId();
   const requestId = saneRequestId(req.headers['x-request-id']) ?? callId;

@@ -27,16 +27,18 @@ export function createPublicApp(publicDeps: PublicAppDeps): Express {
   // First, because express tries routes in order and these carry the load.
   for (const path of API_PATHS) {
     app.post(path, (req, res) =>
-      withBody(deps, path, req, res, (exchange, body) => answerCall(deps, path, exchange, body)),
+      withBody(deps, { route: path, req, res }, (exchange, body) => answerCall(deps, path, exchange, body)),
     );
   }
   addJobRoutes(app, deps);
   app.get('/v1/models', (req, res) =>
-    withCaller(deps, '/v1/models', req, res, (exchange) => listModels(deps, exchange)),
+    withCaller(deps, { route: '/v1/models', req, res }, (exchange) => listModels(deps, exchange)),
   );
   // Model names may contain slashes.
   app.get('/v1/models/*id', (req, res) =>
-    withCaller(deps, '/v1/models/{id}', req, res, (exchange) => showModel(deps, exchange, req.params.id.join('/'))),
+    withCaller(deps, { route: '/v1/models/{id}', req, res }, (exchange) =>
+      showModel(deps, exchange, req.params.id.join('/')),
+    ),
   );
   addHealthRoutes(app, deps.readiness);
   addRefusals(app, deps);
@@ -45,7 +47,7 @@ export function createPublicApp(publicDeps: PublicAppDeps): Express {
 
 function addJobRoutes(app: Express, deps: ExchangeDeps): void {
   app.post('/v1/jobs', (req, res) =>
-    withBody(deps, '/v1/jobs', req, res, (exchange, body) => {
+    withBody(deps, { route: '/v1/jobs', req, res }, (exchange, body) => {
       const submission = parseJobSubmission(body);
       if (!(submission instanceof PilotlightError)) {
         return submitJob(deps, exchange, submission, parsePrefer(exchange.headers.prefer));
@@ -56,7 +58,7 @@ function addJobRoutes(app: Express, deps: ExchangeDeps): void {
   );
   type JobHandler = (handlerDeps: ExchangeDeps, exchange: Exchange, id: string) => Promise<void>;
   const job = (route: string, handle: JobHandler) => (req: Request<{ id: string }>, res: Response) =>
-    withCaller(deps, route, req, res, (exchange) => handle(deps, exchange, req.params.id));
+    withCaller(deps, { route, req, res }, (exchange) => handle(deps, exchange, req.params.id));
   app.get('/v1/jobs/:id', job('/v1/jobs/{id}', showJob));
   app.delete('/v1/jobs/:id', job('/v1/jobs/{id}', cancelJob));
   app.get('/v1/jobs/:id/result', job('/v1/jobs/{id}/result', showJobResult));

@@ -1,4 +1,5 @@
-import { type ErrorCode, errorEnvelope, type PilotlightError } from '../../core/errors.ts';
+import { type ErrorCode, errorEnvelope, PilotlightError } from '../../core/errors.ts';
+import { isJsonObject } from './json-body.ts';
 
 export interface HttpAnswer {
   readonly status: number;
@@ -44,6 +45,25 @@ export function errorAnswer(error: PilotlightError): HttpAnswer {
 /** An error inside a stream whose head is already sent. The official clients raise an APIError for it. */
 export function errorEvent(error: PilotlightError): string {
   return `data: ${JSON.stringify(errorEnvelope(error))}\n\n`;
+}
+
+/** A model server's refusal, once the client was promised a stream and its status can no longer be passed on. */
+export function refusedInStream(body: Uint8Array): PilotlightError {
+  const message = messageOf(body) ?? 'no reason given';
+  return new PilotlightError('upstream_error', `The model server refused the call: ${message}`);
+}
+
+/** The message of an OpenAI error envelope, or of the flat one that older engines send. */
+function messageOf(body: Uint8Array): string | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
+  }
+  if (!isJsonObject(value)) return undefined;
+  const message = isJsonObject(value.error) ? value.error.message : value.message;
+  return typeof message === 'string' ? message : undefined;
 }
 
 /** Statuses the OpenAI SDKs send again unless `x-should-retry` says no. */

@@ -6,6 +6,12 @@ import { shown } from './fields.ts';
 /** Names listed in an error, so that a large installation does not answer a typo with pages. */
 const MAX_LISTED = 20;
 
+/** Who asks, among which objects. */
+export interface Caller {
+  readonly catalog: Catalog;
+  readonly identity: Identity;
+}
+
 export interface ObjectiveWish {
   readonly name: string;
   /** The field or header it came from, for errors. */
@@ -13,15 +19,11 @@ export interface ObjectiveWish {
 }
 
 /** The model's pool and served name, or why this caller does not get it. */
-export function routeModel(
-  catalog: Catalog,
-  identity: Identity,
-  model: string,
-  param = 'model',
-): ModelResolution | PilotlightError {
+export function routeModel(caller: Caller, model: string, param = 'model'): ModelResolution | PilotlightError {
+  const { catalog, identity } = caller;
   const resolution = catalog.resolveModel(model);
   if (!resolution) {
-    const known = listed(visibleModels(catalog, identity).map((entry) => entry.name));
+    const known = listed(visibleModels(caller).map((entry) => entry.name));
     return new PilotlightError(
       'model_not_found',
       `The model '${shown(model)}' does not exist. You can use: ${known}.`,
@@ -36,7 +38,7 @@ export function routeModel(
 }
 
 /** The models a caller sees, those of sleeping pools included. */
-export function visibleModels(catalog: Catalog, identity: Identity): ReturnType<Catalog['models']> {
+export function visibleModels({ catalog, identity }: Caller): ReturnType<Catalog['models']> {
   if (identity.allowedModels === null) return catalog.models();
   return catalog.models().filter((entry) => {
     const resolution = catalog.resolveModel(entry.name);
@@ -56,22 +58,22 @@ function mayUseModel(identity: Identity, model: string, { route }: ModelResoluti
  * and be allowed; a default of the tenant's own needs no allowance.
  */
 export function routeObjective(
-  catalog: Catalog,
+  caller: Caller,
   pool: PoolSpec,
-  identity: Identity,
   wish: ObjectiveWish | null,
 ): ObjectiveSpec | PilotlightError {
+  const { catalog, identity } = caller;
   if (wish) {
     const named = catalog.objective(pool.key, wish.name);
-    if (!named) return unknownObjective(catalog, pool, identity, wish);
-    return mayUseObjective(identity, named.name) ? named : forbidden(catalog, pool, identity, named.name, wish.param);
+    if (!named) return unknownObjective(caller, pool, wish);
+    return mayUseObjective(identity, named.name) ? named : forbidden(caller, pool, wish);
   }
-  const ownDefault =
-    identity.defaultObjective === null ? undefined : catalog.objective(pool.key, identity.defaultObjective);
+  const { defaultObjective } = identity;
+  const ownDefault = defaultObjective === null ? undefined : catalog.objective(pool.key, defaultObjective);
   if (ownDefault) return ownDefault;
   const poolDefault = catalog.defaultObjective(pool.key);
   if (mayUseObjective(identity, poolDefault.name)) return poolDefault;
-  return forbidden(catalog, pool, identity, poolDefault.name, 'objective');
+  return forbidden(caller, pool, { name: poolDefault.name, param: 'objective' });
 }
 
 /** The wish that counts, of those a call may carry; null = it names none. */
@@ -90,26 +92,20 @@ function mayUseObjective(identity: Identity, objective: string): boolean {
   return identity.allowedObjectives === null || identity.allowedObjectives.includes(objective);
 }
 
-function usableObjectives(catalog: Catalog, pool: PoolSpec, identity: Identity): string {
+function usableObjectives({ catalog, identity }: Caller, pool: PoolSpec): string {
   const names = catalog.objectivesOf(pool.key).map((objective) => objective.name);
   return listed(names.filter((name) => mayUseObjective(identity, name)));
 }
 
-function unknownObjective(catalog: Catalog, pool: PoolSpec, identity: Identity, wish: ObjectiveWish): PilotlightError {
-  const usable = usableObjectives(catalog, pool, identity);
-  const message = `The objective '${shown(wish.name)}' does not exist in pool '${pool.name}'. You can use: ${usable}.`;
-  return new PilotlightError('unknown_objective', message, { param: wish.param });
+function unknownObjective(caller: Caller, pool: PoolSpec, { name, param }: ObjectiveWish): PilotlightError {
+  const usable = usableObjectives(caller, pool);
+  const message = `The objective '${shown(name)}' does not exist in pool '${pool.name}'. You can use: ${usable}.`;
+  return new PilotlightError('unknown_objective', message, { param });
 }
 
-function forbidden(
-  catalog: Catalog,
-  pool: PoolSpec,
-  identity: Identity,
-  objective: string,
-  param: string,
-): PilotlightError {
-  const usable = usableObjectives(catalog, pool, identity);
-  const message = `Tenant '${identity.tenant}' may not use the objective '${objective}'. It can use: ${usable}.`;
+function forbidden(caller: Caller, pool: PoolSpec, { name, param }: ObjectiveWish): PilotlightError {
+  const usable = usableObjectives(caller, pool);
+  const message = `Tenant '${caller.identity.tenant}' may not use the objective '${name}'. It can use: ${usable}.`;
   return new PilotlightError('objective_forbidden', message, { param });
 }
 

@@ -10,7 +10,7 @@ const NOW = 1_700_000_000_000;
 const settings = DEFAULT_INGRESS_SETTINGS;
 
 function heldCall(model: string, changes: Partial<HeldCall> = {}): HeldCall {
-  const resolution = routeModel(catalog, identity(), model);
+  const resolution = routeModel({ catalog, identity: identity() }, model);
   if (resolution instanceof Error) throw resolution;
   return {
     id: 'req_1',

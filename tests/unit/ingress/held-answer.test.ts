@@ -163,8 +163,8 @@ describe('a stream that runs', () => {
   test('passes on an event that never ends instead of keeping it', () => {
     const { answer, writer } = start({ stream: true });
     answer.begin(EVENTS);
-    answer.write(new Uint8Array(1_048_577).fill(0x61));
-    expect(writer.text.length).toBe(1_048_577);
+    answer.write(new Uint8Array(262_145).fill(0x61));
+    expect(writer.text.length).toBe(262_145);
   });
 });
 

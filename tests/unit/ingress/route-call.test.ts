@@ -10,15 +10,15 @@ const nothing = { field: null, header: null, serviceTier: null };
 
 describe('routeModel', () => {
   test('an alias leads to the served model', () => {
-    expect(routeModel(catalog, identity(), 'gpt-4o-mini')).toMatchObject({ servedModel: 'tiny' });
+    expect(routeModel({ catalog, identity: identity() }, 'gpt-4o-mini')).toMatchObject({ servedModel: 'tiny' });
   });
 
   test('an adapter is the served model', () => {
-    expect(routeModel(catalog, identity(), 'tiny-sql')).toMatchObject({ servedModel: 'sql-lora' });
+    expect(routeModel({ catalog, identity: identity() }, 'tiny-sql')).toMatchObject({ servedModel: 'sql-lora' });
   });
 
   test('an unknown model is told which there are, of those the caller may use', () => {
-    const error = routeModel(catalog, identity({ allowedModels: ['tiny'] }), 'nope', 'body.model');
+    const error = routeModel({ catalog, identity: identity({ allowedModels: ['tiny'] }) }, 'nope', 'body.model');
     expect(error).toMatchObject({
       code: 'model_not_found',
       param: 'body.model',
@@ -27,20 +27,20 @@ describe('routeModel', () => {
   });
 
   test('a caller without any model is told so', () => {
-    expect(routeModel(catalog, identity({ allowedModels: [] }), 'nope')).toMatchObject({
+    expect(routeModel({ catalog, identity: identity({ allowedModels: [] }) }, 'nope')).toMatchObject({
       message: expect.stringContaining('(none)') as string,
     });
   });
 
   test('a model that is not allowed is forbidden', () => {
-    expect(routeModel(catalog, identity({ allowedModels: ['tiny'] }), 'tiny-sql')).toMatchObject({
+    expect(routeModel({ catalog, identity: identity({ allowedModels: ['tiny'] }) }, 'tiny-sql')).toMatchObject({
       code: 'model_forbidden',
       param: 'model',
     });
   });
 
   test('a very long name is cut in the error', () => {
-    const error = routeModel(catalog, identity(), 'x'.repeat(5_000_000));
+    const error = routeModel({ catalog, identity: identity() }, 'x'.repeat(5_000_000));
     expect(error).toBeInstanceOf(PilotlightError);
     expect((error as PilotlightError).message.length).toBeLessThan(500);
   });
@@ -51,7 +51,7 @@ describe('routeModel', () => {
     { name: 'an alias alone', allowedModels: ['gpt-4o-mini'], want: ['gpt-4o-mini'] },
     { name: 'none', allowedModels: [], want: [] },
   ])('visibleModels: $name', ({ allowedModels, want }) => {
-    expect(visibleModels(catalog, identity({ allowedModels })).map((model) => model.name)).toEqual(want);
+    expect(visibleModels({ catalog, identity: identity({ allowedModels }) }).map((model) => model.name)).toEqual(want);
   });
 });
 
@@ -115,7 +115,9 @@ describe('the objective', () => {
     },
   ])('is $name', ({ caller, sources, want }) => {
     const who = identity(caller);
-    expect(routeObjective(catalog, pool, who, objectiveWish(who, { ...nothing, ...sources }))).toMatchObject({
+    expect(
+      routeObjective({ catalog, identity: who }, pool, objectiveWish(who, { ...nothing, ...sources })),
+    ).toMatchObject({
       name: want,
     });
   });
@@ -161,7 +163,9 @@ describe('the objective', () => {
     },
   ])('is $name', ({ caller, sources, want }) => {
     const who = identity(caller);
-    expect(routeObjective(catalog, pool, who, objectiveWish(who, { ...nothing, ...sources }))).toMatchObject(want);
+    expect(
+      routeObjective({ catalog, identity: who }, pool, objectiveWish(who, { ...nothing, ...sources })),
+    ).toMatchObject(want);
   });
 });
 
