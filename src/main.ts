@@ -1,5 +1,5 @@
-import { CliError, type CliContext } from './cli/context.ts';
-import { EXIT } from './cli/exit-codes.ts';
+import type { CliContext } from './cli/context.ts';
+import { EXIT, stoppedBy } from './cli/exit-codes.ts';
 import { runCli } from './cli/program.ts';
 
 /** The first signal asks the command to stop in good order, the second ends the process. */
@@ -23,7 +23,7 @@ function interruption(): AbortSignal {
   for (const signal of SIGNALS) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(EXIT.INTERRUPTED);
-      controller.abort(new CliError(EXIT.INTERRUPTED, `stopped by ${signal}`));
+      controller.abort(stoppedBy(signal));
     });
   }
   return controller.signal;

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { CliError, type CliContext } from './context.ts';
-import { createClient, type Client } from './client.ts';
-import { EXIT } from './exit-codes.ts';
+import { type Client, createClient } from './client.ts';
+import type { CliContext } from './context.ts';
+import { CliError, EXIT } from './exit-codes.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8080';
 const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';

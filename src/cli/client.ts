@@ -1,8 +1,7 @@
 import type { ErrorEnvelope } from '../core/errors.ts';
-import { CliError } from './context.ts';
-import { EXIT } from './exit-codes.ts';
+import { CliError, EXIT } from './exit-codes.ts';
 
-/** No answer of Pilotlight's own takes longer; calls that wait say so with `timeoutMs`. */
+/** Far above any answer of Pilotlight that is not a wait. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
 export interface ClientRequest {

@@ -10,7 +10,7 @@ export interface CliContext {
   readonly stderr: (text: string) => void;
   /** Someone looks at stderr: progress bars and colours make sense. */
   readonly isTerminal: boolean;
-  /** Aborts at the first Ctrl-C or SIGTERM. Asking for it takes over these signals. */
+  /** Aborts at the first Ctrl-C or SIGTERM, with `stoppedBy` as reason. Asking for it takes over these signals. */
   readonly interruption: () => AbortSignal;
   readonly fetch: typeof globalThis.fetch;
 }
@@ -21,15 +21,4 @@ export interface CommandHost {
   readonly context: CliContext;
   /** Says how the process should end; without it, it ends with 0. */
   readonly finish: (exitCode: number) => void;
-}
-
-/** Ends a command with one sentence that says what is wrong and what to do. */
-export class CliError extends Error {
-  override readonly name = 'CliError';
-  readonly exitCode: number;
-
-  constructor(exitCode: number, message: string, options?: { cause?: unknown }) {
-    super(message, options);
-    this.exitCode = exitCode;
-  }
 }

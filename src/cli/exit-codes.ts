@@ -17,3 +17,19 @@ export const EXIT_CODES_HELP = `Exit codes:
   2    wrong arguments, settings or objects; nothing was started
   3    nothing answers at the address
   130  interrupted`;
+
+/** Ends a command with one sentence that says what is wrong and what to do. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Why an interrupted command ends; the reason of its signal. */
+export function stoppedBy(signal: NodeJS.Signals): CliError {
+  return new CliError(EXIT.INTERRUPTED, `stopped by ${signal}`);
+}

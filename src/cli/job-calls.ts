@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, type ClientAnswer, explainRefusal, expectJson } from './client.ts';
-import { CliError, type CliContext } from './context.ts';
-import { EXIT } from './exit-codes.ts';
+import { type Client, type ClientAnswer, expectJson, explainRefusal } from './client.ts';
+import type { CliContext } from './context.ts';
+import { CliError, EXIT } from './exit-codes.ts';
 import { sendPatiently } from './patience.ts';
 
 /** Pauses between two looks at an unfinished job. */

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientAnswer, ClientRequest } from './client.ts';
-import { CliError } from './context.ts';
-import { EXIT } from './exit-codes.ts';
+import { CliError, EXIT } from './exit-codes.ts';
 
 /** A server that is away (restarting) or full is tried again for this long. */
 const PATIENCE_MS = 5 * 60_000;

@@ -7,8 +7,8 @@ import { addModelSimCommand } from './commands/model-sim.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addSubmitCommand } from './commands/submit.ts';
-import { CliError, type CliContext } from './context.ts';
-import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
+import type { CliContext } from './context.ts';
+import { CliError, EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
 import { version } from './version.ts';
 
 const OVERVIEW = `

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Environment } from '../config/environment.ts';
-import type { ConfigInputs } from '../config/load-config.ts';
 import type { FlagSetting } from '../config/flags.ts';
+import type { ConfigInputs } from '../config/load-config.ts';
 
 /** Flags that are short for a setting of their own. */
 const SHORTHANDS = [

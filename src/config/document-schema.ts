@@ -1,5 +1,5 @@
-import { API_VERSION, CONFIGURATION_KIND, SETTINGS } from './schema/configuration.ts';
 import { OBJECT_KINDS, OBJECT_SCHEMAS } from './objects/parse-objects.ts';
+import { API_VERSION, CONFIGURATION_KIND, SETTINGS } from './schema/configuration.ts';
 
 /** Kinds that a file may contain. */
 export const DOCUMENT_KINDS: readonly string[] = [CONFIGURATION_KIND, ...OBJECT_KINDS];

@@ -1,7 +1,6 @@
-import { suggestion } from './did-you-mean.ts';
-import { closest } from './did-you-mean.ts';
-import { readLeafValue } from './leaf-value.ts';
+import { closest, suggestion } from './did-you-mean.ts';
 import type { Layer, Written } from './layers.ts';
+import { readLeafValue } from './leaf-value.ts';
 import type { Problem } from './problem.ts';
 import { LEAVES } from './schema/configuration.ts';
 

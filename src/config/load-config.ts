@@ -2,8 +2,10 @@ import { z } from 'zod';
 import type { Config } from './config.ts';
 import { type Documents, readDocuments } from './documents.ts';
 import { type Environment, environmentLayer } from './environment.ts';
+import { show } from './fields.ts';
 import { type FlagSetting, flagLayer } from './flags.ts';
 import { anonymousIdentity, checkCallers, readTenants } from './identities.ts';
+import { writtenFormOf } from './json-schema.ts';
 import { type Layer, layerOf, mergeLayers, sourceOf, treeOf } from './layers.ts';
 import { formatPath, hasErrors, type Problem } from './problem.ts';
 import {
@@ -15,8 +17,6 @@ import {
 } from './schema/configuration.ts';
 import { explainIssues } from './schema-problems.ts';
 import type { YamlDocument } from './yaml-documents.ts';
-import { writtenFormOf } from './json-schema.ts';
-import { show } from './fields.ts';
 
 export interface ConfigInputs {
   /** Files and folders; later files win over earlier ones, setting by setting. */

@@ -1,4 +1,4 @@
-import { type Document, isMap, isNode, isScalar, LineCounter, parseAllDocuments, type Pair } from 'yaml';
+import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseAllDocuments } from 'yaml';
 import { asError } from '../core/errors.ts';
 import type { PathSegment, Problem } from './problem.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Argument, type Command, Option } from 'commander';
-import { CliError, type CommandHost } from '../context.ts';
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
+import type { CommandHost } from '../context.ts';
+import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { addSettingOptions, configInputs, type SettingOptions } from '../setting-options.ts';
 
 const HELP = `

@@ -1,6 +1,6 @@
 import { MODEL_SIM_FLAGS, parseModelSimOptions } from '../../model-sim/options.ts';
-import { CliError, type CommandHost } from '../context.ts';
-import { EXIT } from '../exit-codes.ts';
+import type { CommandHost } from '../context.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
 
 const HELP = `
 Durations have a unit ("1500ms", "30s"), and so have sizes ("32Mi"). Faults can be changed while it runs:

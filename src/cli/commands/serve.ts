@@ -1,5 +1,5 @@
-import { CliError, type CommandHost } from '../context.ts';
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
+import type { CommandHost } from '../context.ts';
+import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { addSettingOptions, configInputs, type SettingOptions } from '../setting-options.ts';
 import { version } from '../version.ts';
 

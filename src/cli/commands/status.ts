@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Option } from 'commander';
 import type { StatusReport } from '../../core/status.ts';
-import { addAdminOptions, adminClient, type AdminOptions } from '../client-options.ts';
 import { type Client, expectJson } from '../client.ts';
+import { type AdminOptions, addAdminOptions, adminClient } from '../client-options.ts';
 import type { CliContext, CommandHost } from '../context.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { durationMs } from '../option-values.ts';

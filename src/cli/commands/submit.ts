@@ -1,6 +1,6 @@
 import { addClientOptions, apiClient, type ClientOptions } from '../client-options.ts';
-import { CliError, type CliContext, type CommandHost } from '../context.ts';
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
+import type { CliContext, CommandHost } from '../context.ts';
+import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import type { Bodies } from '../submit/bodies.ts';
 
 interface SubmitOptions extends ClientOptions {

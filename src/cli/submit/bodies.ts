@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { CliError } from '../context.ts';
-import { EXIT } from '../exit-codes.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
 
 /** Shown of a file with mistakes; the rest is counted. */
 const MAX_MISTAKES_SHOWN = 10;

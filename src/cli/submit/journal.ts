@@ -1,5 +1,4 @@
-import { CliError } from '../context.ts';
-import { EXIT } from '../exit-codes.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
 import { JsonlFile } from './jsonl-file.ts';
 
 /** What is being submitted, and to whom; the first line of a journal. */

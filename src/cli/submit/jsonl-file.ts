@@ -1,7 +1,6 @@
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { asError } from '../../core/errors.ts';
-import { CliError } from '../context.ts';
-import { EXIT } from '../exit-codes.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
 
 /** A file of one JSON record a line that grows while a command runs and is picked up by the next run of it. */
 export class JsonlFile<T> {

@@ -1,6 +1,5 @@
 import { type Client, errorOf, explainRefusal } from '../client.ts';
-import { CliError } from '../context.ts';
-import { EXIT } from '../exit-codes.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
 import { sendPatiently } from '../patience.ts';
 import type { Body } from './bodies.ts';
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Catalog, CatalogSource } from '../../core/objects.ts';
 import { type Documents, readDocuments } from '../documents.ts';
-import type { Problem } from '../problem.ts';
+import { hasErrors, type Problem } from '../problem.ts';
 import { compileObjects, type ObjectSettings } from './compile.ts';
 import { createFileProbe, type FileProbe } from './file-probe.ts';
 import { type FileWatch, watchFiles } from './watch-files.ts';
@@ -91,9 +91,9 @@ export class FileCatalogSource implements CatalogSource {
     if (isDeepStrictEqual(texts, this.#texts)) return null;
     this.#texts = texts;
     const read = compileDocuments(documents, this.#options, this.#catalog);
-    this.#problems = [...read.problems, ...this.#configurationProblems(documents)];
-    const problems = this.#problems;
-    if (read.catalog === null) return { kind: 'refused', problems };
+    const problems = [...read.problems, ...this.#emptied(documents), ...this.#configurationProblems(documents)];
+    this.#problems = problems;
+    if (read.catalog === null || hasErrors(problems)) return { kind: 'refused', problems };
     if (sameObjects(read.catalog, this.#catalog)) return { kind: 'same', problems };
     this.#catalog = read.catalog;
     for (const listener of this.#listeners) listener(read.catalog);
@@ -104,6 +104,14 @@ export class FileCatalogSource implements CatalogSource {
   async close(): Promise<void> {
     await this.#watch?.close();
     this.#watch = undefined;
+  }
+
+  /** An editor truncates a file before it writes it; that must not put every pool to sleep. */
+  #emptied({ objects }: Documents): Problem[] {
+    if (objects.length > 0 || this.#catalog.pools.size === 0) return [];
+    const source = this.#options.files.join(', ');
+    const message = 'holds no object any more; the old ones stay in force: put them back, or stop Pilotlight';
+    return [{ severity: 'error', source, object: null, path: '', message }];
   }
 
   #configurationProblems(documents: Documents): Problem[] {
@@ -125,7 +133,7 @@ function compileDocuments(documents: Documents, options: Required<FileCatalogOpt
     modifiedEpochMs: (file) => modified.get(file) ?? 0,
   });
   const problems = [...documents.problems, ...compiled.problems];
-  return { catalog: documents.problems.length > 0 ? null : compiled.catalog, problems };
+  return { catalog: hasErrors(problems) ? null : compiled.catalog, problems };
 }
 
 function textsOf(documents: Documents): string[] {

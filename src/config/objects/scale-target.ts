@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import type { ProcessTarget, ScaleTarget } from '../../core/objects.ts';
+import type { FileProbe } from './file-probe.ts';
 import type { SourceObject } from './parse-objects.ts';
 import type { Reporter } from './report.ts';
-import type { FileProbe } from './file-probe.ts';
 
 type Policy = SourceObject<'ScalePolicy'>;
 type WrittenTarget = Policy['spec']['targets'][number];
