@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, inject, onTestFinished } from 'vitest';
-import { type ResolveRedisOptions, resolveRedis } from '../../src/platform/local-redis/resolve.ts';
 import { processIdentity, signalAndWait } from '../../src/platform/local-redis/process-identity.ts';
+import { type ResolveRedisOptions, resolveRedis } from '../../src/platform/local-redis/resolve.ts';
 
 const SERVER_DEADLINE_MS = 60_000;
 
