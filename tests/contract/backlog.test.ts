@@ -10,7 +10,7 @@ import { silentLogger } from '../support/silent-logger.ts';
 import { until } from '../support/until.ts';
 
 const redis = useRedis();
-const LOCK_MS = 400;
+const LOCK_MS = 1_000;
 const FINISHED: ClaimVerdict = { kind: 'finished' };
 
 let round = 0;
