@@ -24,7 +24,13 @@ const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 15_000
 function openOrder(owner: string, url = redis.url): PoolLiveOrder {
   const command = createRedis({ url, purpose: 'command', log: silentLogger });
   const subscriber = createRedis({ url, purpose: 'subscriber', log: silentLogger });
-  const store = new RedisLedgerStore({ command, subscriber, keyPrefix: redis.prefix, installation: 'test', pool: `ns/p${pool}` });
+  const store = new RedisLedgerStore({
+    command,
+    subscriber,
+    keyPrefix: redis.prefix,
+    installation: 'test',
+    pool: `ns/p${pool}`,
+  });
   const order = new PoolLiveOrder({ store, pool: `ns/p${pool}`, owner, clock: systemClock, log: silentLogger });
   cleanUps.push(async () => {
     await order.close();

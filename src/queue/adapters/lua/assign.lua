@@ -1,31 +1,29 @@
 -- Gives every free slot to the ticket that it is owed to. O(queues x endpoints) for each offer made.
 
-local MAX_OFFERS_PER_ASSIGN = 256
-local MAX_LOOKS_PER_QUEUE = 32
-local MAX_MISSED_OFFERS = 2
+L.MAX_OFFERS_PER_ASSIGN = 256
+L.MAX_LOOKS_PER_QUEUE = 32
+L.MAX_MISSED_OFFERS = 2
 
-local offerable = {}
-
-local function is_offerable(to)
-  local known = offerable[to]
+function L.is_offerable(to)
+  local known = T.offerable[to]
   if known == nil then
     local beat_ms = tonumber(call('ZSCORE', P .. 'owners', to) or 0)
     known = beat_ms > now_ms - timing.deadOwnerMs
-      and tonumber(call('HGET', P .. 'missed', to) or 0) < MAX_MISSED_OFFERS
-    offerable[to] = known
+      and tonumber(call('HGET', P .. 'missed', to) or 0) < L.MAX_MISSED_OFFERS
+    T.offerable[to] = known
   end
   return known
 end
 
-local function first_offerable(queue)
+function L.first_offerable(queue)
   local index = 0
-  for _ = 1, MAX_LOOKS_PER_QUEUE do
+  for _ = 1, L.MAX_LOOKS_PER_QUEUE do
     local id = call('ZRANGE', P .. queue.wait, index, index)[1]
-    local ticket = id and load_ticket(id)
+    local ticket = id and L.load_ticket(id)
     if not ticket then return nil end
     if ticket.expiresAtMs > 0 and ticket.expiresAtMs <= now_ms then
-      evict(ticket, 'expired')
-    elseif is_offerable(ticket.owner) then
+      L.evict(ticket, 'expired')
+    elseif L.is_offerable(ticket.owner) then
       return ticket
     else
       index = index + 1
@@ -35,11 +33,11 @@ local function first_offerable(queue)
 end
 
 -- The one place where shares, aging, fair tags and reserved slots belong: queues[first..last] are one band.
-local function next_ticket_of_band(list, first, last)
+function L.next_ticket_of_band(list, first, last)
   local best, best_endpoint
   for i = first, last do
-    local endpoint_id = freest(list[i])
-    local ticket = endpoint_id and first_offerable(list[i])
+    local endpoint_id = L.freest(list[i])
+    local ticket = endpoint_id and L.first_offerable(list[i])
     if ticket and (not best or ticket.tag < best.tag) then
       best, best_endpoint = ticket, endpoint_id
     end
@@ -47,28 +45,28 @@ local function next_ticket_of_band(list, first, last)
   return best, best_endpoint
 end
 
-local function next_ticket()
-  local list = queues_in_order()
+function L.next_ticket()
+  local list = L.queues_in_order()
   local first = 1
   while first <= #list do
     local last = first
     while list[last + 1] and list[last + 1].priority == list[first].priority do last = last + 1 end
-    local ticket, endpoint_id = next_ticket_of_band(list, first, last)
+    local ticket, endpoint_id = L.next_ticket_of_band(list, first, last)
     if ticket then return ticket, endpoint_id end
     first = last + 1
   end
   return nil
 end
 
-local function assign()
-  if is_recovering() then return end
-  for _ = 1, MAX_OFFERS_PER_ASSIGN do
-    local ticket, endpoint_id = next_ticket()
+function L.assign()
+  if L.is_recovering() then return end
+  for _ = 1, L.MAX_OFFERS_PER_ASSIGN do
+    local ticket, endpoint_id = L.next_ticket()
     if not ticket then
-      set_meta('isAssignOwed', false)
+      L.set_meta('isAssignOwed', false)
       return
     end
-    offer(ticket, endpoint_id)
+    L.offer(ticket, endpoint_id)
   end
-  set_meta('isAssignOwed', true)
+  L.set_meta('isAssignOwed', true)
 end

@@ -1,25 +1,25 @@
 -- Why more may not be queued or stored; nil = it may.
 
-local function usage_of(objective)
-  local book = book_of(objective)
-  local requests = size_of('ZCARD', 'held:' .. objective) + size_of('ZCARD', 'stored:' .. objective)
+function L.usage_of(objective)
+  local book = L.book_of(objective)
+  local requests = L.size_of('ZCARD', 'held:' .. objective) + L.size_of('ZCARD', 'stored:' .. objective)
   return requests, book.heldBytes + book.storedBytes
 end
 
-local function percent(used, limit)
+function L.percent(used, limit)
   return limit > 0 and math.floor(used * 100 / limit) or 100
 end
 
-local function refusal(objective, bytes, limits)
-  local own_requests, own_bytes = usage_of(objective)
+function L.refusal(objective, bytes, limits)
+  local own_requests, own_bytes = L.usage_of(objective)
   local pool_requests, pool_bytes = 0, 0
-  for _, name in ipairs(objective_names()) do
-    local requests, used_bytes = usage_of(name)
+  for _, name in ipairs(L.objective_names()) do
+    local requests, used_bytes = L.usage_of(name)
     pool_requests = pool_requests + requests
     pool_bytes = pool_bytes + used_bytes
   end
   local used_percent =
-    math.max(percent(pool_requests, limits.poolMaxRequests), percent(pool_bytes, limits.poolMaxBytes))
+    math.max(L.percent(pool_requests, limits.poolMaxRequests), L.percent(pool_bytes, limits.poolMaxBytes))
   local limit, reason = nil, 'queue_full'
   if own_requests + 1 > limits.objectiveMaxRequests then limit = 'objectiveMaxRequests'
   elseif own_bytes + bytes > limits.objectiveMaxBytes then limit = 'objectiveMaxBytes'

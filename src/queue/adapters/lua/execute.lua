@@ -1,12 +1,13 @@
 -- Runs the turn. An operation that fails is answered with `error`; the others are not affected.
 
-local function is_admitted()
-  if ops[1] and ops[1].op == 'open' then return true end
-  if request.incarnation == '' or request.incarnation ~= meta.incarnation then return false end
+function L.is_admitted()
+  local first = request.ops[1]
+  if first and first.op == 'open' then return true end
+  if request.incarnation == '' or request.incarnation ~= T.meta.incarnation then return false end
   return call('ZSCORE', P .. 'owners', owner) ~= false
 end
 
-local function reply_to(op)
+function L.reply_to(op)
   local handler = handlers[op.op]
   if not handler then return { kind = 'error', message = 'unknown operation ' .. tostring(op.op) } end
   local is_done, reply = pcall(handler, op)
@@ -14,22 +15,25 @@ local function reply_to(op)
   return { kind = 'error', message = tostring(type(reply) == 'table' and reply.err or reply) }
 end
 
-local function announce()
-  for to, box in pairs(mail) do
+function L.announce()
+  for to, box in pairs(T.mail) do
     if to ~= owner then call('PUBLISH', P .. 'to:' .. to, cjson.encode(box)) end
   end
-  for hint in pairs(hints) do
+  for hint in pairs(T.hints) do
     call('PUBLISH', P .. 'all', cjson.encode({ from = owner, hint = hint }))
   end
 end
 
-if not is_admitted() then return '{"kind":"stale"}' end
-end_recovery_if_due()
+L.load_meta()
+if not L.is_admitted() then return '{"kind":"stale"}' end
+L.end_recovery_if_due()
 local replies = {}
-for i, op in ipairs(ops) do replies[i] = reply_to(op) end
-save_tickets()
-save_books()
-save_endpoints()
-save_meta()
-announce()
-return cjson.encode({ kind = 'turned', nowMs = now_ms, replies = replies, mail = mail_of(owner), hints = hints })
+for i, op in ipairs(request.ops) do replies[i] = L.reply_to(op) end
+L.save_tickets()
+L.save_books()
+L.save_endpoints()
+L.save_meta()
+L.announce()
+return cjson.encode({
+  kind = 'turned', nowMs = now_ms, replies = replies, mail = L.mail_of(owner), hints = T.hints,
+})

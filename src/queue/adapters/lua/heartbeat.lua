@@ -1,21 +1,21 @@
 -- Proof of life, the safety tick, positions and intake windows.
 
-local IN_SERVICE = -1
-local NOT_HERE = -2
+L.IN_SERVICE = -1
+L.NOT_HERE = -2
 
-local function place_of(id)
-  local ticket = own_ticket(id)
-  if not ticket then return NOT_HERE end
-  return ticket.state == 'waiting' and position_of(ticket) or IN_SERVICE
+function L.place_of(id)
+  local ticket = L.own_ticket(id)
+  if not ticket then return L.NOT_HERE end
+  return ticket.state == 'waiting' and L.position_of(ticket) or L.IN_SERVICE
 end
 
-local function windows()
-  local slots = open_slots() + meta.soonSlots
-  if slots == 0 or is_recovering() or call('SISMEMBER', P .. 'executors', owner) == 0 then return {} end
+function L.windows()
+  local slots = L.open_slots() + T.meta.soonSlots
+  if slots == 0 or L.is_recovering() or call('SISMEMBER', P .. 'executors', owner) == 0 then return {} end
   local requests = math.max(1, math.ceil(2 * slots / call('SCARD', P .. 'executors')))
   local list = {}
-  for _, objective in ipairs(objective_names()) do
-    if size_of('ZCARD', 'stored:' .. objective) > 0 then
+  for _, objective in ipairs(L.objective_names()) do
+    if L.size_of('ZCARD', 'stored:' .. objective) > 0 then
       list[#list + 1] = { objective = objective, requests = requests }
     end
   end
@@ -23,12 +23,12 @@ local function windows()
 end
 
 function handlers.poll()
-  sweep()
-  local box = mail_of(owner)
+  L.sweep()
+  local box = L.mail_of(owner)
   box.offers = {}
   for i, id in ipairs(call('ZRANGE', P .. 'offers:' .. owner, 0, -1)) do
-    local ticket = load_ticket(id)
-    box.offers[i] = { id = id, endpointId = ticket.endpointId, token = stamp_text(ticket.token) }
+    local ticket = L.load_ticket(id)
+    box.offers[i] = { id = id, endpointId = ticket.endpointId, token = ticket.token }
   end
   return { kind = 'ok' }
 end
@@ -36,12 +36,12 @@ end
 function handlers.heartbeat(op)
   call('ZADD', P .. 'owners', now_ms, owner)
   call('HDEL', P .. 'missed', owner)
-  offerable[owner] = nil
+  T.offerable[owner] = nil
   handlers.poll()
   local positions = {}
-  for i, id in ipairs(op.check) do positions[i] = place_of(id) end
+  for i, id in ipairs(op.check) do positions[i] = L.place_of(id) end
   return {
-    kind = 'beat', tickets = call('SCARD', P .. 'owner:' .. owner), recovering = is_recovering(),
-    positions = positions, windows = windows(),
+    kind = 'beat', tickets = call('SCARD', P .. 'owner:' .. owner), recovering = L.is_recovering(),
+    positions = positions, windows = L.windows(),
   }
 end

@@ -1,3 +1,3 @@
 -- Outcomes: `outcome:<id>`, kept for the retention time by Redis itself.
 
-local function outcome_of(id) return call('GET', P .. 'outcome:' .. id) end
+function L.outcome_of(id) return call('GET', P .. 'outcome:' .. id) end

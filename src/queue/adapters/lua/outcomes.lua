@@ -1,33 +1,33 @@
 -- The one outcome of stored work. An outbox for webhooks would be written here, in the same step as the outcome.
 
-local function settle_ticket(op)
-  local ticket = load_ticket(op.id)
+function L.settle_ticket(op)
+  local ticket = L.load_ticket(op.id)
   if not ticket then return end
   local is_active = ticket.state == 'running' or ticket.state == 'recording'
   if not is_active then
-    evict(ticket, 'withdrawn')
-  elseif ticket.owner == owner and stamp_text(ticket.token) == op.token then
-    end_ticket(ticket)
+    L.evict(ticket, 'withdrawn')
+  elseif ticket.owner == owner and ticket.token == op.token then
+    L.end_ticket(ticket)
   else
-    tell_eviction(ticket.owner, op.id, 'settled')
+    L.tell_eviction(ticket.owner, op.id, 'settled')
   end
-  assign()
+  L.assign()
 end
 
 function handlers.settle(op)
-  local already = outcome_of(op.id)
+  local already = L.outcome_of(op.id)
   if not already then
     local text = '{"atEpochMs":' .. now_ms .. ',"recordRef":' .. op.recordRef .. ',"outcome":' .. op.outcome .. '}'
     call('SET', P .. 'outcome:' .. op.id, text, 'PX', timing.outcomeRetentionMs)
-    add_book(op.objective, 'settledTotal', 1)
+    L.add_book(op.objective, 'settledTotal', 1)
   end
-  remove_demand(op.id)
-  settle_ticket(op)
+  L.remove_demand(op.id)
+  L.settle_ticket(op)
   return already and { kind = 'already', stored = already } or { kind = 'settled' }
 end
 
 function handlers.outcomes(op)
   local stored = {}
-  for i, id in ipairs(op.ids) do stored[i] = outcome_of(id) or '' end
+  for i, id in ipairs(op.ids) do stored[i] = L.outcome_of(id) or '' end
   return { kind = 'outcomes', stored = stored }
 end

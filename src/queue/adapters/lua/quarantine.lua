@@ -1,16 +1,16 @@
 -- Slots of dead owners: `quarantine` holds '<endpoint>\n<ticket>' by the time of the reap, `clean` the start of the
 -- last scrape that saw no stranger on an endpoint with such slots.
 
-local function quarantine_slot(ticket)
-  unhold(ticket.endpointId, ticket.id)
+function L.quarantine_slot(ticket)
+  L.unhold(ticket.endpointId, ticket.id)
   ticket.state = 'recording'
-  touch(ticket)
-  hold(ticket.endpointId, '!' .. ticket.id)
+  L.touch(ticket)
+  L.hold(ticket.endpointId, '!' .. ticket.id)
   call('ZADD', P .. 'quarantine', now_ms, ticket.endpointId .. '\n' .. ticket.id)
 end
 
 -- { endpoint id -> { count, ids -> reaped at } }
-local function quarantined()
+function L.quarantined()
   local by_endpoint = {}
   local flat = call('ZRANGE', P .. 'quarantine', 0, -1, 'WITHSCORES')
   for i = 1, #flat, 2 do
@@ -23,34 +23,34 @@ local function quarantined()
   return by_endpoint
 end
 
-local function drop_entries(endpoint_id, entries, is_over)
+function L.drop_entries(endpoint_id, entries, is_over)
   for ticket_id, reaped_at_ms in pairs(entries.reaped_at) do
     if is_over(ticket_id, reaped_at_ms) then
       call('ZREM', P .. 'quarantine', endpoint_id .. '\n' .. ticket_id)
-      unhold(endpoint_id, '!' .. ticket_id)
+      L.unhold(endpoint_id, '!' .. ticket_id)
       entries.count = entries.count - 1
     end
   end
   if entries.count == 0 then call('HDEL', P .. 'clean', endpoint_id) end
 end
 
-local function unquarantine(endpoint_id, ticket_id)
-  local entries = quarantined()[endpoint_id]
-  if entries then drop_entries(endpoint_id, entries, function(id) return id == ticket_id end) end
+function L.unquarantine(endpoint_id, ticket_id)
+  local entries = L.quarantined()[endpoint_id]
+  if entries then L.drop_entries(endpoint_id, entries, function(id) return id == ticket_id end) end
 end
 
-local function expire_quarantine()
-  for endpoint_id, entries in pairs(quarantined()) do
-    drop_entries(endpoint_id, entries, function(_, reaped_at_ms)
+function L.expire_quarantine()
+  for endpoint_id, entries in pairs(L.quarantined()) do
+    L.drop_entries(endpoint_id, entries, function(_, reaped_at_ms)
       return reaped_at_ms + timing.quarantineCapMs <= now_ms
     end)
   end
 end
 
 function handlers.observe(op)
-  local entries = quarantined()[op.endpointId]
+  local entries = L.quarantined()[op.endpointId]
   if not entries then return { kind = 'ok' } end
-  local living_requests = used_slots(op.endpointId) - entries.count
+  local living_requests = L.size_of('SCARD', 'used:' .. op.endpointId) - entries.count
   if op.activeRequests > living_requests then
     call('HDEL', P .. 'clean', op.endpointId)
     return { kind = 'ok' }
@@ -58,7 +58,7 @@ function handlers.observe(op)
   local first_clean_ms = tonumber(call('HGET', P .. 'clean', op.endpointId) or nil)
   call('HSET', P .. 'clean', op.endpointId, op.startedAtMs)
   if not first_clean_ms or first_clean_ms >= op.startedAtMs then return { kind = 'ok' } end
-  drop_entries(op.endpointId, entries, function(_, reaped_at_ms) return reaped_at_ms < first_clean_ms end)
-  assign()
+  L.drop_entries(op.endpointId, entries, function(_, reaped_at_ms) return reaped_at_ms < first_clean_ms end)
+  L.assign()
   return { kind = 'ok' }
 end

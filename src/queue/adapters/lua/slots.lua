@@ -1,68 +1,80 @@
 -- Slots: `used:<endpoint>` is the set of ticket ids that hold one, and of '!<ticket>' for a quarantined one, so that
 -- its size is the number in use. Endpoints are one packed list, read once a turn.
 
-local endpoints
-local are_endpoints_dirty = false
-
-local function endpoint_list()
-  if not endpoints then
+function L.endpoint_list()
+  if not T.endpoints then
     local packed = call('GET', P .. 'endpoints')
-    endpoints = {}
+    local list = {}
     for i, e in ipairs(packed and cmsgpack.unpack(packed) or {}) do
-      endpoints[i] = { id = e[1], slots = e[2], gate = e[3], is_listed = e[4], adapters = e[5] or false }
+      list[i] = { id = e[1], slots = e[2], gate = e[3], is_listed = e[4], adapters = e[5] or false }
     end
+    L.cache_endpoints(list)
   end
-  return endpoints
+  return T.endpoints
 end
 
-local function save_endpoints()
-  if not are_endpoints_dirty then return end
+function L.cache_endpoints(list)
+  T.endpoints, T.endpoint_by_id, T.is_full = list, {}, false
+  for _, endpoint in ipairs(list) do
+    endpoint.used_key = 'used:' .. endpoint.id
+    T.endpoint_by_id[endpoint.id] = endpoint
+  end
+end
+
+function L.set_endpoints(list)
+  L.cache_endpoints(list)
+  T.are_endpoints_dirty = true
+end
+
+function L.save_endpoints()
+  if not T.are_endpoints_dirty then return end
   local packed = {}
-  for i, e in ipairs(endpoints) do packed[i] = { e.id, e.slots, e.gate, e.is_listed, e.adapters } end
+  for i, e in ipairs(T.endpoints) do packed[i] = { e.id, e.slots, e.gate, e.is_listed, e.adapters } end
   call('SET', P .. 'endpoints', cmsgpack.pack(packed))
-  are_endpoints_dirty = false
+  T.are_endpoints_dirty = false
 end
 
-local function endpoint_of(id)
-  for _, endpoint in ipairs(endpoint_list()) do
-    if endpoint.id == id then return endpoint end
-  end
-  return nil
+function L.endpoint_of(id)
+  L.endpoint_list()
+  return T.endpoint_by_id[id]
 end
 
-local function contains(list, value)
+function L.contains(list, value)
   for _, item in ipairs(list) do
     if item == value then return true end
   end
   return false
 end
 
-local function used_slots(endpoint_id) return size_of('SCARD', 'used:' .. endpoint_id) end
-local function hold(endpoint_id, ticket_id) set_add('used:' .. endpoint_id, ticket_id) end
-local function unhold(endpoint_id, ticket_id) set_remove('used:' .. endpoint_id, ticket_id) end
-
-local function free_slots(endpoint)
-  if endpoint.gate ~= 'open' then return 0 end
-  return math.max(0, endpoint.slots - used_slots(endpoint.id))
+function L.used_slots(endpoint) return L.size_of('SCARD', endpoint.used_key) end
+function L.hold(endpoint_id, ticket_id) L.set_add('used:' .. endpoint_id, ticket_id) end
+function L.unhold(endpoint_id, ticket_id)
+  L.set_remove('used:' .. endpoint_id, ticket_id)
+  T.is_full = false
 end
 
-local function open_slots()
+function L.free_slots(endpoint)
+  if endpoint.gate ~= 'open' then return 0 end
+  return math.max(0, endpoint.slots - L.used_slots(endpoint))
+end
+
+function L.open_slots()
   local sum = 0
-  for _, endpoint in ipairs(endpoint_list()) do
+  for _, endpoint in ipairs(L.endpoint_list()) do
     if endpoint.gate == 'open' then sum = sum + endpoint.slots end
   end
   return sum
 end
 
-local function serves(endpoint, class_key)
-  return class_key == '' or not endpoint.adapters or contains(endpoint.adapters, class_key)
+function L.serves(endpoint, class_key)
+  return class_key == '' or not endpoint.adapters or L.contains(endpoint.adapters, class_key)
 end
 
-local function may_use(slot_class, endpoint)
-  if endpoint.gate ~= 'open' or not serves(endpoint, slot_class.classKey) then return false end
-  if not contains(slot_class.excluded, endpoint.id) then return true end
-  for _, other in ipairs(endpoint_list()) do
-    if other.gate == 'open' and serves(other, slot_class.classKey) and not contains(slot_class.excluded, other.id) then
+function L.may_use(slot_class, endpoint)
+  if endpoint.gate ~= 'open' or not L.serves(endpoint, slot_class.classKey) then return false end
+  if not L.contains(slot_class.excluded, endpoint.id) then return true end
+  for _, other in ipairs(L.endpoint_list()) do
+    if other.gate == 'open' and L.serves(other, slot_class.classKey) and not L.contains(slot_class.excluded, other.id) then
       return false
     end
   end
@@ -70,21 +82,25 @@ local function may_use(slot_class, endpoint)
 end
 
 -- The first endpoint of ranking[1..last] with a free slot for the class.
-local function best_ranked(slot_class, ranking, last)
+function L.best_ranked(slot_class, ranking, last)
+  if T.is_full then return nil end
   for i = 1, last do
-    local endpoint = endpoint_of(ranking[i])
-    if endpoint and free_slots(endpoint) > 0 and may_use(slot_class, endpoint) then return endpoint.id end
+    local endpoint = L.endpoint_of(ranking[i])
+    if endpoint and L.free_slots(endpoint) > 0 and L.may_use(slot_class, endpoint) then return endpoint.id end
   end
   return nil
 end
 
-local function freest(slot_class)
-  local best, most_free = nil, 0
-  for _, endpoint in ipairs(endpoint_list()) do
-    local free = free_slots(endpoint)
-    if free > most_free and may_use(slot_class, endpoint) then
+function L.freest(slot_class)
+  if T.is_full then return nil end
+  local best, most_free, is_full = nil, 0, true
+  for _, endpoint in ipairs(L.endpoint_list()) do
+    local free = L.free_slots(endpoint)
+    is_full = is_full and free == 0
+    if free > most_free and L.may_use(slot_class, endpoint) then
       best, most_free = endpoint.id, free
     end
   end
+  T.is_full = is_full
   return best
 end

@@ -1,35 +1,35 @@
 -- Everything that scaling needs to know. O(slots in use + objectives x queues), and one page of stored ids for every
 -- 256 that are in service.
 
-local PAGE = 256
+L.PAGE = 256
 
-local function running_by_objective()
+function L.running_by_objective()
   local running = {}
-  for _, endpoint in ipairs(endpoint_list()) do
+  for _, endpoint in ipairs(L.endpoint_list()) do
     for _, id in ipairs(call('SMEMBERS', P .. 'used:' .. endpoint.id)) do
-      local ticket = load_ticket(id)
+      local ticket = L.load_ticket(id)
       if ticket then running[ticket.objective] = (running[ticket.objective] or 0) + 1 end
     end
   end
   return running
 end
 
-local function oldest_stored_ms(objective)
+function L.oldest_stored_ms(objective)
   local start = 0
   while true do
-    local page = call('ZRANGE', P .. 'stored:' .. objective, start, start + PAGE - 1, 'WITHSCORES')
+    local page = call('ZRANGE', P .. 'stored:' .. objective, start, start + L.PAGE - 1, 'WITHSCORES')
     for i = 1, #page, 2 do
-      local ticket = load_ticket(page[i])
+      local ticket = L.load_ticket(page[i])
       if not ticket or ticket.state == 'waiting' then return tonumber(page[i + 1]) end
     end
-    if #page < 2 * PAGE then return nil end
-    start = start + PAGE
+    if #page < 2 * L.PAGE then return nil end
+    start = start + L.PAGE
   end
 end
 
-local function oldest_waiting_at_ms(objective)
-  local oldest = oldest_stored_ms(objective)
-  for _, queue in ipairs(queues_in_order()) do
+function L.oldest_waiting_at_ms(objective)
+  local oldest = L.oldest_stored_ms(objective)
+  for _, queue in ipairs(L.queues_in_order()) do
     local head = queue.objective == objective and call('ZRANGE', P .. queue.wait, 0, 0, 'WITHSCORES')[2]
     if head then
       local arrived = math.floor(tonumber(head) / 1000)
@@ -39,29 +39,30 @@ local function oldest_waiting_at_ms(objective)
   return oldest or 0
 end
 
-local function line_of(objective, running)
-  local book = book_of(objective)
+function L.line_of(objective, running)
+  local book = L.book_of(objective)
   return {
     objective = objective, priority = book.priority, running = running or 0,
-    waitingHeld = size_of('ZCARD', 'held:' .. objective), waitingStored = size_of('ZCARD', 'intake:' .. objective),
-    stored = size_of('ZCARD', 'stored:' .. objective), bytes = book.heldBytes + book.storedBytes,
-    costTokens = book.heldCostTokens + book.storedCostTokens, oldestAtEpochMs = oldest_waiting_at_ms(objective),
+    waitingHeld = L.size_of('ZCARD', 'held:' .. objective), waitingStored = L.size_of('ZCARD', 'intake:' .. objective),
+    stored = L.size_of('ZCARD', 'stored:' .. objective), bytes = book.heldBytes + book.storedBytes,
+    costTokens = book.heldCostTokens + book.storedCostTokens, oldestAtEpochMs = L.oldest_waiting_at_ms(objective),
     arrivedTotal = book.arrivedTotal, releasedTotal = book.releasedTotal, slotMsTotal = book.slotMsTotal,
     settledTotal = book.settledTotal,
   }
 end
 
 function handlers.snapshot()
-  local running = running_by_objective()
+  local running = L.running_by_objective()
   local lines, uses = {}, {}
-  for i, objective in ipairs(objective_names()) do lines[i] = line_of(objective, running[objective]) end
-  local in_quarantine = quarantined()
-  for i, e in ipairs(endpoint_list()) do
+  for i, objective in ipairs(L.objective_names()) do lines[i] = L.line_of(objective, running[objective]) end
+  local in_quarantine = L.quarantined()
+  for i, e in ipairs(L.endpoint_list()) do
     local entries = in_quarantine[e.id]
-    uses[i] = { id = e.id, slots = e.slots, gate = e.gate, used = used_slots(e.id), quarantined = entries and entries.count or 0 }
+    uses[i] = { id = e.id, slots = e.slots, gate = e.gate, used = L.used_slots(e),
+      quarantined = entries and entries.count or 0 }
   end
   return {
-    kind = 'snapshot', activityEpoch = meta.activityEpoch, recovering = is_recovering(),
+    kind = 'snapshot', activityEpoch = T.meta.activityEpoch, recovering = L.is_recovering(),
     owners = call('ZCOUNT', P .. 'owners', '(' .. (now_ms - timing.deadOwnerMs), '+inf'),
     objectives = lines, endpoints = uses,
   }
