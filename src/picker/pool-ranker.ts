@@ -16,6 +16,9 @@ const STALE_AFTER_MS = 5_000;
 const FAILURES_TO_SHUN = 2;
 const SHUN_FOR_MS = 2_000;
 
+/** Calls whose prompt hashes are kept between rank and start. */
+const MAX_REMEMBERED_CALLS = 256;
+
 export interface PoolRankerDeps {
   readonly pool: PoolKey;
   readonly directory: EndpointDirectory;
@@ -47,7 +50,7 @@ export class PoolRanker implements EndpointRanker {
   #entries: readonly Entry[] = [];
   #byId: ReadonlyMap<string, Entry> = new Map();
   #onlyId: readonly string[] | null = null;
-  readonly #hashes = new WeakMap<InferenceCall, readonly bigint[]>();
+  readonly #hashes = new Map<InferenceCall, readonly bigint[]>();
   readonly #unsubscribe: () => void;
 
   constructor(deps: PoolRankerDeps) {
@@ -72,8 +75,9 @@ export class PoolRanker implements EndpointRanker {
     const entry = this.#byId.get(endpointId);
     if (!entry) return;
     entry.inFlight += 1;
-    const hashes = this.#hashes.get(call);
-    if (hashes) entry.prefixes.add(hashes);
+    if (this.#onlyId || !this.#profile.usesPrefix) return;
+    entry.prefixes.add(this.#hashesOf(call));
+    this.#hashes.delete(call);
   }
 
   finished(call: InferenceCall, endpointId: string, result: 'ok' | 'failed'): void {
@@ -86,7 +90,7 @@ export class PoolRanker implements EndpointRanker {
       return;
     }
     entry.failures = 0;
-    if (!this.#hashes.has(call) && this.#profile.usesPrefix) entry.prefixes.add(this.#hashesOf(call));
+    if (this.#onlyId && this.#profile.usesPrefix) entry.prefixes.add(this.#hash(call));
   }
 
   /** Takes a scrape in. One that is older than the last is ignored. */
@@ -149,13 +153,24 @@ export class PoolRanker implements EndpointRanker {
     return { adapter: call.adapter, promptBlocks: hashes.length, matchedBlocks };
   }
 
-  /** Kept with the call: it is ranked at least twice, when it enters and when it takes its slot. */
+  /**
+   * Kept for the few calls that were ranked last: one that runs at once is ranked, taken and started in a row; one that
+   * waits is hashed again, which is cheaper than to keep the hashes of ten thousand held prompts.
+   */
   #hashesOf(call: InferenceCall): readonly bigint[] {
     const known = this.#hashes.get(call);
     if (known) return known;
-    const hashes = blockHashes(this.#deps.hash, `${call.servedModel}\n${call.adapter ?? ''}`, call.promptText());
+    const hashes = this.#hash(call);
     this.#hashes.set(call, hashes);
+    for (const oldest of this.#hashes.keys()) {
+      if (this.#hashes.size <= MAX_REMEMBERED_CALLS) break;
+      this.#hashes.delete(oldest);
+    }
     return hashes;
+  }
+
+  #hash(call: InferenceCall): readonly bigint[] {
+    return blockHashes(this.#deps.hash, `${call.servedModel}\n${call.adapter ?? ''}`, call.promptText());
   }
 }
 
