@@ -8,8 +8,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = 'PILOTLIGHT_';
 
-/** Read elsewhere: by the client commands, for debugging, and by the project's own scripts and tests. */
-const NOT_SETTINGS = /^PILOTLIGHT_(URL|ADMIN_URL|API_KEY|DEBUG|REPLICA_UID|(TEST|BENCH|DEMO|CACHE|BUILD)_.*)$/;
+/** Read elsewhere: by the client commands, for debugging, by supervisors, and by the project's own scripts and tests. */
+const NOT_SETTINGS =
+  /^PILOTLIGHT_(URL|ADMIN_URL|API_KEY|DEBUG|EXIT_WITH_PARENT|REPLICA_UID|(TEST|BENCH|DEMO|CACHE|BUILD)_.*)$/;
 /** What Kubernetes adds to every pod for a Service whose name starts with "pilotlight". */
 const SERVICE_LINK = /_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/;
 const SERVICE_LINK_VALUE = /^(tcp|udp|sctp):\/\//;

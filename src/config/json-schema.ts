@@ -76,6 +76,9 @@ export function describeType(schema: JsonSchema): string {
   if (schema.unit === 'duration') return 'a duration like "30s"';
   if (schema.unit === 'size') return 'a size like "10Mi"';
   const types = [schema.type ?? []].flat().filter((type) => type !== 'null');
+  if (types.includes('array') && schema.items && !schema.items.properties) {
+    return `a list of ${describeType(schema.items)}`;
+  }
   if (types.includes('integer')) return `a whole number${describeRange(schema)}`;
   return types.map((type) => TYPE_NAMES[type] ?? type).join(' or ') || 'a value';
 }

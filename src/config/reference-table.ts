@@ -76,8 +76,7 @@ function defaultOf(schema: JsonSchema): string {
 
 function writtenAs(schema: JsonSchema): string {
   const kind = describeType(schema);
-  const item = schema.items && !schema.items.properties ? ` of ${describeType(schema.items)}` : '';
-  return `*${kind.charAt(0).toUpperCase()}${kind.slice(1)}${item}.*`;
+  return `*${kind.charAt(0).toUpperCase()}${kind.slice(1)}.*`;
 }
 
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {

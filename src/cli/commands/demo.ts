@@ -1,44 +1,19 @@
-import type { Environment } from '../../config/environment.ts';
-import type { FlagSetting } from '../../config/flags.ts';
 import type { CommandHost } from '../context.ts';
 import { EXIT_CODES_HELP } from '../exit-codes.ts';
-import { wholeNumber } from '../option-values.ts';
+import { durationMs, wholeNumber } from '../option-values.ts';
 import { addSettingOptions, flagSettings, type SettingOptions } from '../setting-options.ts';
 import { version } from '../version.ts';
 
-/** What src/simulate/demo.ts is started with. It resolves with the exit code once every process it started is gone. */
-interface DemoOptions {
-  readonly jobs: number;
-  readonly chats: number;
-  readonly seed: number;
-  /** A trace to take arrivals and token counts from; null = the generator that ships with Pilotlight. */
-  readonly trace: string | null;
-  /** Stay up after the summary. */
-  readonly keep: boolean;
-  readonly out: string | null;
-  /** On top of the demo's own settings. */
-  readonly environment: Environment;
-  readonly flags: readonly FlagSetting[];
-  /** Files with further settings and objects; empty = the demo's own. */
-  readonly files: readonly string[];
-  readonly signal: AbortSignal;
-  readonly version: string;
-}
-
-interface WrittenOptions extends SettingOptions {
+interface DemoFlags extends SettingOptions {
   readonly jobs: number;
   readonly chats: number;
   readonly seed: number;
   readonly trace?: string;
-  readonly keep?: true;
   readonly out?: string;
+  readonly keep?: true;
+  readonly killServerAfter?: number;
+  readonly progress: boolean;
 }
-
-interface DemoRole {
-  readonly runDemo: (options: DemoOptions) => Promise<number>;
-}
-
-const DEMO_ROLE: string = '../../simulate/demo.ts';
 
 const HELP = `
 Brings up Redis, a pool of simulated model servers and Pilotlight itself on this machine, submits support-ticket
@@ -49,6 +24,7 @@ Examples:
   pilotlight demo
   pilotlight demo --jobs 200 --keep
   pilotlight demo --trace AzureLLMInferenceTrace_conv.csv
+  pilotlight demo --kill-server-after 10s        nothing that was accepted is lost
 
 Afterwards:
   pilotlight serve -f examples/local.yaml        the same pool, for as long as you like
@@ -64,16 +40,31 @@ export function addDemoCommand({ program, context, finish }: CommandHost): void 
     .option('--chats <number>', 'chats that stream meanwhile', wholeNumber(0, 10_000), 20)
     .option('--seed <number>', 'the same seed makes the same requests', wholeNumber(0, 4_294_967_295), 1)
     .option('--trace <file>', 'CSV with arrivals and token counts, as the Azure LLM traces have them')
-    .option('--out <file>', 'where the results go (default: into the data folder)')
-    .option('--keep', 'stay up after the summary, until Ctrl-C');
+    .option('--out <file>', 'where the results go (default: into the folder of the run)')
+    .option('--keep', 'stay up after the summary, until Ctrl-C')
+    .option('--kill-server-after <duration>', 'kill -9 the serving process so long after the first request', durationMs)
+    .option('--no-progress', 'plain lines instead of progress bars');
   addSettingOptions(command)
     .addHelpText('after', HELP)
-    .action(async (options: WrittenOptions) => {
-      const { runDemo } = (await import(DEMO_ROLE)) as DemoRole;
-      const { jobs, chats, seed, trace = null, keep = false, out = null, file: files = [] } = options;
-      const { environment } = context;
-      const flags = await flagSettings(options);
-      const settings = { environment, flags, files, signal: context.interruption(), version: version() };
-      finish(await runDemo({ jobs, chats, seed, trace, keep, out, ...settings }));
+    .action(async (options: DemoFlags) => {
+      const { runDemo } = await import('../../simulate/demo.ts');
+      const { jobs, chats, seed, trace = null, out = null, keep = false, killServerAfter = null } = options;
+      finish(
+        await runDemo({
+          jobs,
+          chats,
+          seed,
+          trace,
+          out,
+          keep,
+          killServerAfterMs: killServerAfter,
+          progress: options.progress && context.isTerminal,
+          environment: context.environment,
+          flags: await flagSettings(options),
+          files: options.file ?? [],
+          signal: context.interruption(),
+          version: version(),
+        }),
+      );
     });
 }

@@ -28,7 +28,8 @@ test.each(examples)('%s is accepted without a problem', (file) => {
 test('local.yaml: interactive before nightly, one pool at zero, a simulated model server', () => {
   const { catalog, config } = read('local.yaml');
   const pool = catalog.pools.get('default/tickets')!;
-  expect(pool.targets).toMatchObject([{ minReplicas: 0, process: { command: expect.arrayContaining(['model-sim']) } }]);
+  expect(pool.targets[0]).toMatchObject({ minReplicas: 0 });
+  expect(pool.targets[0]!.process!.command.slice(0, 2)).toEqual(['pilotlight', 'model-sim']);
   expect(catalog.resolveModel('tickets')?.pool).toBe(pool);
   expect(catalog.objectivesOf(pool.key).map(({ name, priority, activation }) => [name, priority, activation])).toEqual([
     ['interactive', 100, 'Immediate'],

@@ -264,7 +264,7 @@ describe('bad settings', () => {
     const spec = '  tenants:\n    - {name: a, keys: ["sk-hunter2"]}\n    - {name: b, keys: sk-hunter2}\n';
     expect(loadProblems({ spec })).toEqual([
       'app.yaml:5:24: tenants[0].keys[0]: is not a key hash; write "sha256:" and the 64 hex digits of the SHA-256 of the key',
-      'app.yaml:6:23: tenants[1].keys: "(not shown)" is not a list',
+      'app.yaml:6:23: tenants[1].keys: "(not shown)" is not a list of text',
     ]);
   });
 
@@ -305,7 +305,7 @@ describe('environment', () => {
     },
     { name: 'broken YAML', env: { PILOTLIGHT_TENANTS: '[a' }, want: 'PILOTLIGHT_TENANTS: tenants: not valid YAML: ' },
   ])('$name', ({ env, want }) => {
-    expect(loadProblems({ env: env as Record<string, string> })[0]).toContain(want);
+    expect(loadProblems({ env })[0]).toContain(want);
   });
 
   test('what Kubernetes and the client commands put there is no setting', () => {

@@ -4,17 +4,22 @@ import { objectSchema } from './metadata.ts';
 
 export const POOL_GROUP = 'inference.networking.k8s.io';
 
+const portNumber = z.int().min(1).max(65_535);
+
 /** Which pods belong to a pool and where they listen; limits as in the InferencePool CRD. */
 export const selector = z.strictObject({
   matchLabels: z
     .record(text(317), z.string().max(63))
     .refine((labels) => Object.keys(labels).length >= 1 && Object.keys(labels).length <= 64, {
       error: 'must have 1 to 64 labels',
-    }),
+    })
+    .describe('Labels that all pods of the pool carry.'),
 });
 
 export const targetPorts = z
-  .array(z.strictObject({ number: z.int().min(1).max(65_535) }))
+  .array(
+    z.strictObject({ number: portNumber.describe('A port that each pod listens on; each is an endpoint of its own.') }),
+  )
   .min(1)
   .max(8)
   .superRefine((ports, context) => {
@@ -34,17 +39,17 @@ export const inferencePool = objectSchema(
   z.strictObject({
     selector,
     targetPorts,
-    appProtocol: z.enum(['http', 'kubernetes.io/h2c']).default('http'),
-    // Read by the gateway in Kubernetes; here for the sake of using the same file.
+    appProtocol: z.enum(['http', 'kubernetes.io/h2c']).default('http').describe('What is spoken on those ports.'),
     endpointPickerRef: z
       .strictObject({
         group: z.string().max(253).default(''),
         kind: text(63).default('Service'),
         name: objectName,
-        port: z.strictObject({ number: z.int().min(1).max(65_535) }).optional(),
+        port: z.strictObject({ number: portNumber }).optional(),
         failureMode: z.enum(['FailClose', 'FailOpen']).default('FailClose'),
       })
-      .optional(),
+      .optional()
+      .describe('For the gateway in front, in Kubernetes; not read by Pilotlight.'),
   }),
 );
 
@@ -52,5 +57,5 @@ export const inferencePool = objectSchema(
 export const poolRef = z.strictObject({
   group: z.literal(POOL_GROUP).default(POOL_GROUP),
   kind: z.literal('InferencePool').default('InferencePool'),
-  name: objectName,
+  name: objectName.describe('Name of the pool, in the same namespace.'),
 });
