@@ -202,7 +202,6 @@ export class HeldAnswer implements ResponseSink {
   #close(last?: Uint8Array | string): void {
     this.#timers?.abort();
     this.#state = 'closed';
-    this.#partialEvent = null;
     this.#writer.end(last);
   }
 }

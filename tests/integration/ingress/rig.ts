@@ -8,7 +8,7 @@ import type { Readiness } from '../../../src/ingress/ports.ts';
 import { DEFAULT_INGRESS_SETTINGS, type IngressSettings } from '../../../src/ingress/settings.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { type HttpServer, startServer } from '../../../src/platform/http/server.ts';
-import { createLogger } from '../../../src/platform/logger.ts';
+import { createLogger, type LogLevel } from '../../../src/platform/logger.ts';
 import { fakeCatalog, identity } from '../../unit/ingress/support/fake-catalog.ts';
 import { FakeJobs } from '../../unit/ingress/support/fake-jobs.ts';
 import { FakeRunner } from '../../unit/ingress/support/fake-runner.ts';
@@ -35,6 +35,7 @@ interface RigOptions {
   readonly anonymous?: Identity | null;
   readonly clock?: Clock;
   readonly requestTimeoutMs?: number;
+  readonly logLevel?: LogLevel;
 }
 
 const TENANTS: readonly TenantKeys[] = [
@@ -64,7 +65,10 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     },
     clock,
     ids: uniqueIds(clock),
-    log: createLogger({ level: 'debug', destination: { write: (line) => void logLines.push(line) } }),
+    log: createLogger({
+      level: options.logLevel ?? 'debug',
+      destination: { write: (line) => void logLines.push(line) },
+    }),
     settings: { ...DEFAULT_INGRESS_SETTINGS, ...options.settings },
     registry,
   });
