@@ -32,7 +32,7 @@ export const DEFAULT_RUNNER_OPTIONS: RunnerOptions = {
   maxPlainAnswerBytes: 33_554_432,
   maxCollectedBytes: 536_870_912,
   maxEventBytes: 1_048_576,
-  reportWaitingEveryMs: 5_000,
+  reportWaitingEveryMs: 500,
   persistBackoffMs: 250,
 };
 

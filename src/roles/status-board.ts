@@ -92,7 +92,7 @@ export class StatusBoard implements StatusSource, ReadinessSource {
       replicasByPhase: countByPhase(replicas),
       slots: {
         open: sum(endpoints.filter(({ gate }) => gate === 'open').map(({ slots }) => slots)),
-        used: sum(endpoints.map(({ used }) => used)),
+        used: sum(endpoints.map(({ used, quarantined }) => used - quarantined)),
       },
       nextReadyMs: status?.nextReadyMs ?? null,
       lastDecision: status?.lastDecision ?? null,

@@ -1,0 +1,62 @@
+import { MODEL } from '../../src/simulate/demo/names.ts';
+import { expectedText } from '../../src/simulate/demo/requests.ts';
+export interface SubmittedJob {
+  readonly id: string;
+  /** What the simulator must answer to its prompt and to no other. */
+  readonly expected: string;
+}
+
+export interface JobLoad {
+  readonly count: number;
+  readonly objective: string;
+}
+
+const OUTPUT_TOKENS = 40;
+const CONCURRENCY = 16;
+
+/** Submits distinct jobs and returns those that were accepted; anything but 202 fails the test. */
+export async function submitJobs(apiUrl: string, { count, objective }: JobLoad): Promise<SubmittedJob[]> {
+  return mapConcurrently(
+    Array.from({ length: count }, (_, index) => index),
+    async (index) => {
+      const body = {
+        model: MODEL,
+        max_tokens: OUTPUT_TOKENS,
+        ignore_eos: true as const,
+        messages: [{ role: 'user', content: `Summarise ticket ${index}.` }],
+      };
+      const answer = await fetch(`${apiUrl}/v1/jobs`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ objective, body }),
+      });
+      if (answer.status !== 202) throw new Error(`job ${index} got ${answer.status}: ${await answer.text()}`);
+      return { id: ((await answer.json()) as { id: string }).id, expected: expectedText(body) };
+    },
+  );
+}
+
+export interface JobOutcome extends SubmittedJob {
+  readonly status: string;
+  readonly text: string | undefined;
+}
+
+export async function fetchResults(apiUrl: string, jobs: readonly SubmittedJob[]): Promise<JobOutcome[]> {
+  return mapConcurrently(jobs, async (job) => {
+    const { status } = (await (await fetch(`${apiUrl}/v1/jobs/${job.id}`)).json()) as { status: string };
+    const result = (await (await fetch(`${apiUrl}/v1/jobs/${job.id}/result`)).json()) as {
+      choices?: { message: { content: string } }[];
+    };
+    return { ...job, status, text: result.choices?.[0]?.message.content };
+  });
+}
+
+async function mapConcurrently<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const queue = [...items.entries()];
+  const run = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) results[next[0]] = await work(next[1]);
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, run));
+  return results;
+}
