@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type Client, createClient } from './client.ts';
 import type { CliContext } from './context.ts';
 import { CliError, EXIT } from './exit-codes.ts';
+import { PatientClient } from './patience.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8080';
 const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
@@ -46,6 +47,11 @@ export function apiClient(options: ClientOptions, context: CliContext): Client {
     howToStart: 'pilotlight serve -f …',
     flag: '--url',
   });
+}
+
+/** For commands that wait: it outlives a restart of the server. */
+export function patientClient(options: ClientOptions, context: CliContext): PatientClient {
+  return new PatientClient(apiClient(options, context), (sentence) => context.stderr(`${sentence}\n`));
 }
 
 export function adminClient(options: AdminOptions, context: CliContext): Client {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, type ClientAnswer, expectJson, explainRefusal } from './client.ts';
+import { type ClientAnswer, expectJson, explainRefusal } from './client.ts';
 import type { CliContext } from './context.ts';
 import { CliError, EXIT } from './exit-codes.ts';
-import { sendPatiently } from './patience.ts';
+import type { PatientClient } from './patience.ts';
 
 /** Pauses between two looks at an unfinished job. */
 const FIRST_PAUSE_MS = 200;
@@ -18,12 +18,12 @@ export function jobPath(id: string): string {
   return `/v1/jobs/${encodeURIComponent(id)}`;
 }
 
-export async function getJob(client: Client, id: string, signal: AbortSignal): Promise<JobState> {
-  return expectJson(await sendPatiently(client, { path: jobPath(id), signal })) as JobState;
+export async function getJob(client: PatientClient, id: string, signal: AbortSignal): Promise<JobState> {
+  return expectJson(await client.send({ path: jobPath(id), signal })) as JobState;
 }
 
 /** Looks at a job until it has finished. Rejects with the signal's reason when that aborts. */
-export async function waitForJob(client: Client, id: string, signal: AbortSignal): Promise<JobState> {
+export async function waitForJob(client: PatientClient, id: string, signal: AbortSignal): Promise<JobState> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
     const job = await getJob(client, id, signal);
     if (job.status !== 'queued' && job.status !== 'running') return job;
@@ -33,17 +33,17 @@ export async function waitForJob(client: Client, id: string, signal: AbortSignal
 
 /** The model server's answer to a finished job, its own refusals included, or why there is none. */
 export async function jobAnswer(
-  client: Client,
+  client: PatientClient,
   job: JobState,
   signal: AbortSignal,
 ): Promise<ClientAnswer | { readonly failure: string }> {
-  const answer = await sendPatiently(client, { path: `${jobPath(job.id)}/result`, signal });
+  const answer = await client.send({ path: `${jobPath(job.id)}/result`, signal });
   return job.status === 'completed' ? answer : { failure: `${job.status}: ${explainRefusal(answer)}` };
 }
 
 /** Prints the answer to a finished job and returns the exit code that it means. Throws a CliError when there is none. */
 export async function printJobAnswer(
-  client: Client,
+  client: PatientClient,
   job: JobState,
   { stdout }: Pick<CliContext, 'stdout'>,
   signal: AbortSignal,

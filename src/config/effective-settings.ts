@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import type { Layer, Written } from './layers.ts';
+import { type Layer, layerKey, type Written } from './layers.ts';
 import { API_VERSION, CONFIGURATION_KIND, LEAVES } from './schema/configuration.ts';
 import { PASSWORD_MASK } from './schema/storage.ts';
 
@@ -15,7 +15,7 @@ export interface EffectiveSetting {
 /** Every setting with its value and where that comes from, in the order of the schema. */
 export function effectiveSettings(written: Layer): EffectiveSetting[] {
   return LEAVES.map(({ path, schema }) => {
-    const given = written.get(path.join('.'));
+    const given = written.get(layerKey(path));
     const value = given ? portable(path, given) : (schema.default ?? null);
     const source = given?.locate([], false) ?? 'default';
     const meaning = value === null && schema.whenAbsent !== undefined ? `: ${schema.whenAbsent}` : '';

@@ -1,5 +1,5 @@
 import { closest, suggestion } from './did-you-mean.ts';
-import type { Layer, Written } from './layers.ts';
+import { type Layer, layerKey, type Written } from './layers.ts';
 import { readLeafValue } from './leaf-value.ts';
 import type { Problem } from './problem.ts';
 import { LEAVES } from './schema/configuration.ts';
@@ -38,7 +38,8 @@ export function environmentLayer(environment: Environment): { layer: Layer; prob
     }
     const path = leaf.path.join('.');
     const read = readLeafValue(leaf, text);
-    if (read.ok) layer.set(path, { value: read.value, locate: () => name, layer: 'environment', file: null });
+    if (read.ok)
+      layer.set(layerKey(leaf.path), { value: read.value, locate: () => name, layer: 'environment', file: null });
     else problem(path, read.problem);
   }
   return { layer, problems };

@@ -1,5 +1,5 @@
 import { suggestion } from './did-you-mean.ts';
-import type { Layer, Written } from './layers.ts';
+import { type Layer, layerKey, type Written } from './layers.ts';
 import { readLeafValue } from './leaf-value.ts';
 import type { Problem } from './problem.ts';
 import { LEAVES } from './schema/configuration.ts';
@@ -38,7 +38,7 @@ export function flagLayer(flags: readonly FlagSetting[]): { layer: Layer; proble
       problem('the process list shows flags to everybody; give it in a file or in the environment');
     } else {
       const read = readLeafValue(leaf, text);
-      if (read.ok) layer.set(path, { value: read.value, locate: () => flag, layer: 'flag', file: null });
+      if (read.ok) layer.set(layerKey(leaf.path), { value: read.value, locate: () => flag, layer: 'flag', file: null });
       else problem(read.problem);
     }
   }

@@ -59,6 +59,12 @@ export function checkCallers(config: Pick<Config, 'auth' | 'tenants' | 'server'>
   const { auth, tenants, server } = config;
   const names = new Map<string, number>();
   const owners = new Map<string, string>();
+  const anonymousAt = tenants.findIndex(({ identity }) => identity.tenant === auth.anonymous?.tenant);
+  if (anonymousAt >= 0) {
+    const why =
+      'is the tenant of callers without a key too (auth.anonymous.tenant), who would see its jobs; rename one';
+    report(['tenants', anonymousAt, 'name'], why);
+  }
   for (const [index, { identity, keys }] of tenants.entries()) {
     const first = names.get(identity.tenant);
     if (first !== undefined) {

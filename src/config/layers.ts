@@ -11,17 +11,24 @@ export interface Written {
   readonly file: string | null;
 }
 
-/** Written values by dotted path of their leaf (or of the key that has no meaning). Later entries replace earlier ones. */
+/** Written values by `layerKey` of their leaf (or of the key that has no meaning). Later entries replace earlier ones. */
 export type Layer = ReadonlyMap<string, Written>;
 
-const leafPaths = new Set(LEAVES.map((leaf) => leaf.path.join('.')));
-const branchPaths = new Set(LEAVES.flatMap((leaf) => leaf.path.map((_, depth) => leaf.path.slice(0, depth).join('.'))));
+/** Between the parts of a key: keys of a file may hold dots, and nobody's holds this. */
+const SEPARATOR = '\u0000';
+
+export function layerKey(path: readonly PropertyKey[]): string {
+  return path.map(String).join(SEPARATOR);
+}
+
+const leafPaths = new Set(LEAVES.map((leaf) => layerKey(leaf.path)));
+const branchPaths = new Set(LEAVES.flatMap((leaf) => leaf.path.map((_, depth) => layerKey(leaf.path.slice(0, depth)))));
 
 /** Cuts one `spec` into its leaves. A section that is not a mapping, and unknown keys, stay whole: the schema refuses them. */
 export function layerOf(spec: unknown, written: (path: readonly string[]) => Omit<Written, 'value'>): Layer {
   const layer = new Map<string, Written>();
   const cut = (value: unknown, path: readonly string[]) => {
-    const key = path.join('.');
+    const key = layerKey(path);
     const isBranch = branchPaths.has(key) && !leafPaths.has(key);
     if (isBranch && value === null) return;
     if (isBranch && isMapping(value)) {
@@ -40,15 +47,15 @@ export function mergeLayers(layers: readonly Layer[]): Layer {
 
 /** The written values as one tree, for the schema. A section written as something else keeps that, so that it is refused. */
 export function treeOf(layer: Layer): Record<string, unknown> {
-  const tree: Record<string, unknown> = {};
-  const shortestFirst = [...layer].sort(([a], [b]) => a.split('.').length - b.split('.').length);
+  const tree = emptyMapping();
+  const shortestFirst = [...layer].sort(([a], [b]) => a.split(SEPARATOR).length - b.split(SEPARATOR).length);
   for (const [key, { value }] of shortestFirst) {
-    const path = key.split('.');
+    const path = key.split(SEPARATOR);
     const last = path.pop() ?? '';
     let here: unknown = tree;
     for (const segment of path) {
       if (!isMapping(here)) break;
-      here = here[segment] ??= {};
+      here = here[segment] ??= emptyMapping();
     }
     if (isMapping(here)) here[last] = value;
   }
@@ -58,10 +65,15 @@ export function treeOf(layer: Layer): Record<string, unknown> {
 /** Where the value at `path` was written; the nearest written ancestor, or null when all of it is default. */
 export function sourceOf(layer: Layer, path: readonly PropertyKey[], onKey = false): string | null {
   for (let length = path.length; length >= 0; length -= 1) {
-    const written = layer.get(path.slice(0, length).join('.'));
+    const written = layer.get(layerKey(path.slice(0, length)));
     if (written) return written.locate(path.slice(length), onKey);
   }
   return null;
+}
+
+/** Without a prototype, so that a key called __proto__ is a key like any other. */
+function emptyMapping(): Record<string, unknown> {
+  return Object.create(null) as Record<string, unknown>;
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {

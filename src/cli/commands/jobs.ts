@@ -1,8 +1,8 @@
 import { expectJson } from '../client.ts';
-import { addClientOptions, apiClient, type ClientOptions } from '../client-options.ts';
+import { addClientOptions, apiClient, type ClientOptions, patientClient } from '../client-options.ts';
 import type { CommandHost } from '../context.ts';
 import { EXIT_CODES_HELP } from '../exit-codes.ts';
-import { type JobState, jobPath, printJobAnswer, waitForJob } from '../job-calls.ts';
+import { getJob, type JobState, jobPath, printJobAnswer, waitForJob } from '../job-calls.ts';
 
 const HELP = `
 Examples:
@@ -30,10 +30,8 @@ export function addJobsCommand({ program, context, finish }: CommandHost): void 
     .option('--wait', 'wait until the job has finished')
     .action(async (id: string, options: ClientOptions & { wait?: true }) => {
       const signal = context.interruption();
-      const client = apiClient(options, context);
-      const job = options.wait
-        ? await waitForJob(client, id, signal)
-        : (expectJson(await client.send({ path: jobPath(id), signal })) as JobState);
+      const client = patientClient(options, context);
+      const job = await (options.wait ? waitForJob : getJob)(client, id, signal);
       finish(await printJobAnswer(client, job, context, signal));
     });
 

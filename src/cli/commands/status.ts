@@ -4,7 +4,7 @@ import type { StatusReport } from '../../core/status.ts';
 import { type Client, expectJson } from '../client.ts';
 import { type AdminOptions, addAdminOptions, adminClient } from '../client-options.ts';
 import type { CliContext, CommandHost } from '../context.ts';
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
+import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { durationMs } from '../option-values.ts';
 
 interface StatusOptions extends AdminOptions {
@@ -32,7 +32,7 @@ export function addStatusCommand({ program, context, finish }: CommandHost): voi
     .description('Show pools, replicas and queues of a running Pilotlight.')
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
     .option('-w, --watch', 'show it again and again, until Ctrl-C')
-    .option('--every <duration>', 'with --watch: how often', durationMs, 1_000);
+    .addOption(new Option('--every <duration>', 'with --watch: how often').argParser(durationMs).default(1_000, '1s'));
   addAdminOptions(command)
     .addHelpText('after', HELP)
     .action(async (options: StatusOptions) => {
@@ -45,20 +45,27 @@ async function showStatus(options: StatusOptions, context: CliContext): Promise<
   return EXIT.OK;
 }
 
-/** Ctrl-C is how a watch ends, so it is no failure. */
+/** Goes on while Pilotlight restarts. Ctrl-C is how a watch ends, so it is no failure. */
 async function watchStatus(options: StatusOptions, context: CliContext): Promise<number> {
   const client = adminClient(options, context);
   const signal = context.interruption();
+  const clear = context.isTerminal ? CLEAR_SCREEN : '';
   try {
+    context.stdout(`${clear}${await statusText(client, options, context)}`);
     for (;;) {
-      const text = await statusText(client, options, context);
-      context.stdout(`${context.isTerminal ? CLEAR_SCREEN : ''}${text}`);
       await sleep(options.every, undefined, { signal });
+      const text = await statusText(client, options, context).catch(unreachable);
+      context.stdout(`${clear}${text}`);
     }
   } catch (thrown) {
     if (signal.aborted) return EXIT.OK;
     throw thrown;
   }
+}
+
+function unreachable(thrown: unknown): string {
+  if (thrown instanceof CliError && thrown.exitCode === EXIT.UNREACHABLE) return `${thrown.message}\n`;
+  throw thrown;
 }
 
 async function statusText(client: Client, { output }: StatusOptions, context: CliContext): Promise<string> {

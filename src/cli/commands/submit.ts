@@ -1,4 +1,4 @@
-import { addClientOptions, apiClient, type ClientOptions } from '../client-options.ts';
+import { addClientOptions, type ClientOptions, patientClient } from '../client-options.ts';
 import type { CliContext, CommandHost } from '../context.ts';
 import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import type { Bodies } from '../submit/bodies.ts';
@@ -64,7 +64,7 @@ async function submitMany(file: string, bodies: Bodies, options: SubmitOptions, 
   return submitFile({
     bodies,
     context,
-    client: apiClient(options, context),
+    client: patientClient(options, context),
     wishes: { objective: options.objective ?? null, deadline: options.deadline ?? null },
     journalPath: `${file}.jobs.jsonl`,
     resultsPath: options.wait ? (options.out ?? `${file}.results.jsonl`) : null,
@@ -74,7 +74,7 @@ async function submitMany(file: string, bodies: Bodies, options: SubmitOptions, 
 async function submitOne(bodies: Bodies, options: SubmitOptions, context: CliContext): Promise<number> {
   const { submitBody } = await import('../submit/submit-lines.ts');
   const { printJobAnswer, waitForJob } = await import('../job-calls.ts');
-  const client = apiClient(options, context);
+  const client = patientClient(options, context);
   const signal = context.interruption();
   const wishes = { objective: options.objective ?? null, deadline: options.deadline ?? null };
   for await (const body of bodies.read()) {

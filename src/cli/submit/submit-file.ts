@@ -1,7 +1,7 @@
-import type { Client } from '../client.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { jobAnswer, waitForJob } from '../job-calls.ts';
+import type { PatientClient } from '../patience.ts';
 import type { Bodies } from './bodies.ts';
 import { inParallel } from './in-parallel.ts';
 import { Journal } from './journal.ts';
@@ -19,7 +19,7 @@ const MAX_REFUSALS_SHOWN = 10;
 
 export interface FilePlan {
   readonly bodies: Bodies;
-  readonly client: Client;
+  readonly client: PatientClient;
   readonly context: CliContext;
   readonly wishes: JobWishes;
   readonly journalPath: string;
@@ -115,7 +115,7 @@ async function fetchMissing(
   return failures;
 }
 
-async function fetchResult(client: Client, line: number, id: string, signal: AbortSignal): Promise<ResultLine> {
+async function fetchResult(client: PatientClient, line: number, id: string, signal: AbortSignal): Promise<ResultLine> {
   const job = await waitForJob(client, id, signal);
   const answer = await jobAnswer(client, job, signal);
   return 'failure' in answer

@@ -1,6 +1,6 @@
-import { type Client, errorOf, explainRefusal } from '../client.ts';
+import { errorOf, explainRefusal } from '../client.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
-import { sendPatiently } from '../patience.ts';
+import type { PatientClient } from '../patience.ts';
 import type { Body } from './bodies.ts';
 
 export interface JobWishes {
@@ -19,13 +19,13 @@ const HOPELESS = new Set(['invalid_api_key', 'unknown_objective', 'objective_for
  * is on its way is only given up with `signal`. Throws a CliError for what no line can get past.
  */
 export async function submitBody(
-  client: Client,
+  client: PatientClient,
   { value }: Body,
   wishes: JobWishes,
   signals: { readonly signal: AbortSignal; readonly pauseSignal?: AbortSignal },
 ): Promise<Accepted> {
   const body = JSON.stringify(jobOf(value, wishes));
-  const answer = await sendPatiently(client, { method: 'POST', path: '/v1/jobs', body, ...signals });
+  const answer = await client.send({ method: 'POST', path: '/v1/jobs', body, ...signals });
   if (answer.status < 300) return { id: (JSON.parse(answer.text) as { id: string }).id };
   const refusal = explainRefusal(answer);
   if (HOPELESS.has(errorOf(answer)?.code ?? '')) throw new CliError(EXIT.FAILED, refusal);

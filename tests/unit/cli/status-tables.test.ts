@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { renderStatus } from '../../../src/cli/render/status-tables.ts';
 import type { ObjectiveReport, PoolReport, StatusReport } from '../../../src/core/status.ts';
-import { run, answering } from './support.ts';
+import { answering, run } from './support.ts';
 
 const objective: ObjectiveReport = {
   objective: 'nightly',

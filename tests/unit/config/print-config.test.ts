@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { parse } from 'yaml';
 import { expect, test } from 'vitest';
-import { configOf } from '../../../src/config/load-config.ts';
+import { parse } from 'yaml';
 import { effectiveSettings } from '../../../src/config/effective-settings.ts';
+import { configOf } from '../../../src/config/load-config.ts';
 import { printJson, printYaml } from '../../../src/config/print-config.ts';
 import { documents, loadOk } from './support.ts';
 

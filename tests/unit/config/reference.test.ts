@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { documentSchema, DOCUMENT_KINDS } from '../../../src/config/document-schema.ts';
+import { DOCUMENT_KINDS, documentSchema } from '../../../src/config/document-schema.ts';
 import { REFERENCE_TABLES, withTables } from '../../../src/config/reference-table.ts';
 
 test.each(['docs/configuration.md', 'docs/objects.md'])('the tables of %s are what the program accepts', (file) => {

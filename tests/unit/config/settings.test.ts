@@ -89,6 +89,9 @@ describe('callers without a key', () => {
   });
 });
 
+const SECTIONS =
+  'admin, auth, autoscaler, data, dispatcher, installation, limits, log, namespace, picker, redis, server, tenants, timeouts';
+
 const BAD_SPECS: readonly { name: string; spec: string; want: readonly string[] }[] = [
   {
     name: 'a key with a typo',
@@ -196,6 +199,21 @@ const BAD_SPECS: readonly { name: string; spec: string; want: readonly string[] 
       'app.yaml:7:7: tenants[2]: has no key, so nobody can call as it; add keys or keysFile',
       'app.yaml:6:14: tenants[1].name: "a" is already tenants[0]; give each its own name',
       'app.yaml:6:23: tenants[1].keys: the same key belongs to tenant "a"; a key names one tenant',
+    ],
+  },
+  {
+    name: 'a tenant that callers without a key would share',
+    spec: `  tenants: [{name: anonymous, keys: ["${HASH}"]}]\n`,
+    want: [
+      'app.yaml:4:20: tenants[0].name: is the tenant of callers without a key too (auth.anonymous.tenant), who would see its jobs; rename one',
+    ],
+  },
+  {
+    name: 'keys that only look like settings',
+    spec: '  "server.port": 81\n  server: {__proto__: {port: 81}}\n',
+    want: [
+      `app.yaml:4:3: server.port: unknown key; allowed here: ${SECTIONS}`,
+      'app.yaml:5:12: server.__proto__: unknown key; allowed here: exposeEndpoint, host, port',
     ],
   },
   {

@@ -1,10 +1,10 @@
 import type { Documents } from '../../../src/config/documents.ts';
+import { parseSetFlag } from '../../../src/config/flags.ts';
 import { configOf, type LoadedConfig } from '../../../src/config/load-config.ts';
-import { compileObjects, type Compiled, type ObjectSettings } from '../../../src/config/objects/compile.ts';
+import { type Compiled, compileObjects, type ObjectSettings } from '../../../src/config/objects/compile.ts';
 import type { FileProbe } from '../../../src/config/objects/file-probe.ts';
 import { formatProblem, type Problem } from '../../../src/config/problem.ts';
 import { configurationSchema } from '../../../src/config/schema/configuration.ts';
-import { parseSetFlag } from '../../../src/config/flags.ts';
 import { parseYaml } from '../../../src/config/yaml-documents.ts';
 import type { Catalog } from '../../../src/core/objects.ts';
 
