@@ -13,7 +13,10 @@ export interface DispatchRequest {
 export interface CallTimeouts {
   /** Longest wait for a slot; beyond it the call ends with `max_hold_exceeded`. Null = the ticket's expiry alone. */
   readonly maxWaitMs: number | null;
-  /** Longest silence between two bytes of an answer, and before its first byte. */
+  /**
+   * Longest silence between two bytes of an answer, and before the first byte of a stream. A plain answer has no byte
+   * before it is complete: until then `overallMs` alone bounds it.
+   */
   readonly idleMs: number;
   /** Longest time from the slot to the last byte. */
   readonly overallMs: number;

@@ -17,7 +17,7 @@ export function recordEnd(metrics: DispatcherMetrics, request: DispatchRequest, 
     case 'failed': {
       const { outcome, times } = result;
       metrics.callsTotal.inc({ pool, objective, outcome: outcome.kind, code: outcome.code ?? 'none' });
-      metrics.queueWaitSeconds.observe({ pool, objective }, times.waitedMs / 1_000);
+      if (outcome.attempts > 0) metrics.queueWaitSeconds.observe({ pool, objective }, times.waitedMs / 1_000);
       const labels = { inference_pool: pool, priority, outcome: flowOutcome(result) };
       metrics.flowControlQueueSeconds.observe(labels, times.waitedMs / 1_000);
       if (times.firstByteMs !== null) metrics.firstByteSeconds.observe({ pool, objective }, times.firstByteMs / 1_000);

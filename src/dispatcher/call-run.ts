@@ -5,14 +5,15 @@ import type { Outcome, OutcomeKind } from '../core/outcome.ts';
 import { Attempt, type AttemptEnd } from './attempt.ts';
 import { recordEnd } from './call-metrics.ts';
 import { failureRule, type Failure } from './policy/failure.ts';
-import { cancelled, eviction, failedResult, leaseLost, rejection, type StopReason } from './policy/results.ts';
-import { planRetry } from './policy/retry-plan.ts';
-import type { PoolRuntime } from './ports.ts';
+import { cancelled, drained, eviction, failedResult, leaseLost, rejection, type StopReason } from './policy/results.ts';
+import { planRetry, type RetryPlan } from './policy/retry-plan.ts';
+import type { EndpointHealth, PoolRuntime } from './ports.ts';
 import type { RunnerShared } from './runner-deps.ts';
 import { settle } from './settlement.ts';
 import type { Watched } from './watchdog.ts';
 
 type Answered = Extract<AttemptEnd, { kind: 'answered' }>;
+type Failed = Extract<AttemptEnd, { kind: 'failed' }>;
 
 /**
  * One call from the queue to its outcome.
@@ -34,7 +35,9 @@ export class CallRun implements Watched {
   readonly #triedIds: string[] = [];
   #stop: StopReason | null = null;
   #attempt: Attempt | null = null;
+  #lease: Lease | null = null;
   #attempts = 0;
+  #firstWaitMs: number | null = null;
   #waitedMs = 0;
   #firstByteMs: number | null = null;
   #waitingSinceMs: number | null = null;
@@ -61,6 +64,11 @@ export class CallRun implements Watched {
       const result = await this.#run();
       recordEnd(this.#shared.metrics, this.#request, result);
       return result;
+    } catch (defect) {
+      // The slot must not outlive the call, whatever went wrong: aborted and released, the ticket leaves the order.
+      this.#abort.abort();
+      this.#lease?.release();
+      throw defect;
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#shared.watchdog.unwatch(this);
@@ -88,10 +96,12 @@ export class CallRun implements Watched {
       if ('error' in entry) return this.#orderFailed(entry.error);
       if (entry.kind !== 'run') return this.#notRun(entry);
       const { lease } = entry;
+      this.#lease = lease;
+      this.#firstWaitMs ??= this.#waitedMs;
       const end = await this.#tryOn(lease, runtime);
       if (end.kind === 'answered') return await this.#answered(lease, end);
       if (end.kind === 'failed') {
-        const plan = this.#planRetry(lease, end.failure, end.begun);
+        const plan = this.#planRetry(lease, runtime.health, end);
         if (plan.kind === 'fail')
           return await this.#settleFailure(lease, this.#errorOf(end.failure, plan.code), end.begun);
         entry = await this.#wait(() => this.#again(lease, plan.exclude, plan.backoffMs));
@@ -195,7 +205,7 @@ export class CallRun implements Watched {
     if (result !== 'stopped') runtime.health.report(endpointId, result);
   }
 
-  #planRetry(lease: Lease, failure: Failure, begun: boolean): ReturnType<typeof planRetry> {
+  #planRetry(lease: Lease, health: EndpointHealth, { failure, begun }: Failed): RetryPlan {
     const { call } = this.#request;
     const { options, endpoints, random } = this.#shared;
     this.#triedIds.push(lease.endpointId);
@@ -204,7 +214,7 @@ export class CallRun implements Watched {
       begun,
       attempt: this.#attempts,
       maxAttempts: this.#stored ? options.maxAttemptsStored : options.maxAttemptsHeld,
-      othersAvailable: endpoints.hasOther(call.pool, this.#triedIds),
+      othersAvailable: endpoints.serving(call.pool).some((id) => !this.#triedIds.includes(id) && health.isOpen(id)),
       jitter: random.next(),
     });
     const { reason } = failure;
@@ -244,7 +254,9 @@ export class CallRun implements Watched {
       if (this.#stored) return { kind: 'handed_back', reason: 'lease_lost' };
       return this.#failed(leaseLost(this.#retryAfterMs()), 'failed', begun);
     }
-    if (this.#stop === 'draining' && this.#stored) {
+    if (this.#stop === 'draining') {
+      if (!this.#stored) return await this.#settleFailure(lease, drained(), begun);
+      // With its signal aborted, a released ticket leaves the order without an outcome.
       lease.release();
       return { kind: 'handed_back', reason: 'draining' };
     }
@@ -328,7 +340,7 @@ export class CallRun implements Watched {
 
   #times(): DispatchTimes {
     const totalMs = this.#shared.clock.monotonicMs() - this.#enteredMs;
-    return { waitedMs: this.#waitedMs, firstByteMs: this.#firstByteMs, totalMs };
+    return { waitedMs: this.#firstWaitMs ?? this.#waitedMs, firstByteMs: this.#firstByteMs, totalMs };
   }
 }
 

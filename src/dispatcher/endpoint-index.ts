@@ -19,12 +19,9 @@ export class EndpointIndex {
     return this.#of(pool).get(endpointId);
   }
 
-  /** Whether the pool has an endpoint that may take a call and is not one of `triedIds`. */
-  hasOther(pool: PoolKey, triedIds: readonly string[]): boolean {
-    for (const endpoint of this.#of(pool).values()) {
-      if (!endpoint.draining && !triedIds.includes(endpoint.id)) return true;
-    }
-    return false;
+  /** Ids of the pool's endpoints that may take a call, as far as the directory knows. */
+  serving(pool: PoolKey): readonly string[] {
+    return [...this.#of(pool).values()].flatMap(({ id, draining }) => (draining ? [] : [id]));
   }
 
   isEmpty(pool: PoolKey): boolean {

@@ -53,6 +53,8 @@ export interface ModelServer {
 /** Hears how each attempt ended, to size and to close endpoints. */
 export interface EndpointHealth {
   report(endpointId: string, result: 'ok' | FailureReason): void;
+  /** False while the endpoint is closed because it failed. */
+  isOpen(endpointId: string): boolean;
 }
 
 /** What runs the calls of one pool. */

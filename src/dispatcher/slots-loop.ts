@@ -69,6 +69,11 @@ export class SlotsLoop implements EndpointHealth {
     );
   }
 
+  isOpen(endpointId: string): boolean {
+    const sized = this.#endpoints.get(endpointId);
+    return sized !== undefined && openSlots(sized.slots) > 0;
+  }
+
   /** A scrape came in. */
   observe(observation: { readonly endpointId: string; readonly metrics: EngineMetrics }): void {
     const nowMs = this.#deps.clock.monotonicMs();

@@ -275,12 +275,16 @@ const adapters: Record<string, (script: Script) => Promise<{ server: ModelServer
   fake: (script) => Promise.resolve({ server: new FakeModelServer({ 'http://fake': [script] }), url: 'http://fake' }),
 };
 
-const timeouts: CallTimeouts = { maxWaitMs: null, idleMs: 150, overallMs: 400 };
+/** Short where the engine hangs, generous where it only has to be read. */
+const timeoutsFor = (script: Script): CallTimeouts =>
+  script !== 'refuse' && script.includes(hang)
+    ? { maxWaitMs: null, idleMs: 150, overallMs: 400 }
+    : { maxWaitMs: null, idleMs: 10_000, overallMs: 20_000 };
 
 async function run(
-  server: ModelServer,
-  url: string,
+  { server, url }: { server: ModelServer; url: string },
   stream: boolean,
+  timeouts: CallTimeouts,
 ): Promise<{ end: AttemptEnd; sink: RecordingSink }> {
   const sink = new RecordingSink();
   const collected = new ByteBudget(1_000_000);
@@ -324,8 +328,7 @@ describe.each(Object.entries(adapters))('what engines do, through ModelServer/%s
   );
 
   test.each(cases)('$name', async ({ script, stream, want, forwarded }) => {
-    const { server, url } = await open(script);
-    const { end: attemptEnd, sink } = await run(server, url, stream);
+    const { end: attemptEnd, sink } = await run(await open(script), stream, timeoutsFor(script));
     expect(described(attemptEnd)).toBe(want);
     expect(sink.text).toBe(forwarded ?? '');
     expect(sink.ended).toBe(attemptEnd.kind === 'answered');

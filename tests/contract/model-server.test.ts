@@ -162,3 +162,27 @@ describe.each(Object.entries(adapters))('ModelServer/%s', (_name, open) => {
     expect(heard).toEqual(['head 200 application/json', 'data onetwo', 'end']);
   });
 });
+
+test('after its close a model server refuses calls instead of opening connections', async () => {
+  const remote = await scriptedHttpServer([head(200), json(chatAnswer()), end]);
+  cleanups.push(() => remote.close());
+  const server = new UndiciModelServer();
+  await server.close();
+  const record = recorder();
+  server.open(request(remote.url), record.receiver);
+  await record.over;
+  expect(record.heard).toEqual(['failure unreachable']);
+  expect(await server.probe(remote.url, 100)).toBe(false);
+});
+
+test('a probe wants an answer below 500, in time', async () => {
+  const server = new UndiciModelServer();
+  cleanups.push(() => server.close());
+  const probes: boolean[] = [];
+  for (const script of [[head(200), end], [head(404), end], [head(503), end], [hang], 'refuse'] satisfies Script[]) {
+    const remote = await scriptedHttpServer(script);
+    cleanups.push(() => remote.close());
+    probes.push(await server.probe(remote.url, 100));
+  }
+  expect(probes).toEqual([true, true, false, false, false]);
+});

@@ -122,7 +122,7 @@ async function open(...scripts: readonly (readonly Script[])[]): Promise<Open> {
           objectiveMaxBytes: 1_000_000,
         },
       },
-      timeouts: { maxWaitMs: 10_000, idleMs: 150, overallMs: 1_000 },
+      timeouts: { maxWaitMs: 20_000, idleMs: 500, overallMs: 20_000 },
     };
     return runner.run(request, sink, { signal });
   };

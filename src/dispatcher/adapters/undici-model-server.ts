@@ -18,6 +18,7 @@ export interface UndiciModelServerOptions {
 export class UndiciModelServer implements ModelServer {
   readonly #pools = new Map<string, Pool>();
   readonly #options: Required<UndiciModelServerOptions>;
+  #closed = false;
 
   constructor(options: UndiciModelServerOptions = {}) {
     this.#options = {
@@ -31,6 +32,10 @@ export class UndiciModelServer implements ModelServer {
 
   open(request: UpstreamRequest, receiver: UpstreamReceiver): UpstreamCall {
     const call = new DispatchedCall(receiver);
+    if (this.#closed) {
+      queueMicrotask(() => call.refuse());
+      return call;
+    }
     this.#poolOf(request.endpointUrl).dispatch(
       { method: 'POST', path: request.path, body: request.body, headers: headersOf(request) },
       call,
@@ -39,6 +44,7 @@ export class UndiciModelServer implements ModelServer {
   }
 
   async probe(endpointUrl: string, timeoutMs: number): Promise<boolean> {
+    if (this.#closed) return false;
     try {
       const signal = AbortSignal.timeout(timeoutMs);
       const path = this.#options.healthPath;
@@ -58,6 +64,7 @@ export class UndiciModelServer implements ModelServer {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     const pools = [...this.#pools.values()];
     this.#pools.clear();
     await Promise.all(pools.map((pool) => pool.destroy()));
@@ -102,6 +109,13 @@ class DispatchedCall implements UpstreamCall, Dispatcher.DispatchHandler {
 
   constructor(receiver: UpstreamReceiver) {
     this.#receiver = receiver;
+  }
+
+  /** Nothing is sent any more. */
+  refuse(): void {
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    receiver?.onFailure({ kind: 'unreachable', message: 'No calls are sent any more: this process shuts down.' });
   }
 
   pause(): void {

@@ -37,6 +37,7 @@ export interface EndedEarly {
 /** How a call ends that left the queue without an answer. */
 export function eviction(reason: EvictReason, stop: StopReason | null, retryAfterMs: number): EndedEarly {
   if (stop === 'client') return { error: cancelled(), outcome: 'cancelled' };
+  if (stop === 'draining') return { error: drained(), outcome: 'failed' };
   if (stop === 'max_hold') return { error: heldTooLong(retryAfterMs), outcome: 'failed' };
   if (reason === 'expired') {
     const text = 'The request waited longer than its objective allows. Try again later, or send it as a job.';
@@ -47,6 +48,10 @@ export function eviction(reason: EvictReason, stop: StopReason | null, retryAfte
 
 export function cancelled(): PilotlightError {
   return new PilotlightError('request_cancelled', 'The caller closed the connection or cancelled the request.');
+}
+
+export function drained(): PilotlightError {
+  return new PilotlightError('draining', 'This gateway is shutting down. Send the request again.');
 }
 
 export function leaseLost(retryAfterMs: number): PilotlightError {

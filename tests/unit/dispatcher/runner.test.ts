@@ -66,11 +66,13 @@ class Bench {
   readonly client = new AbortController();
   readonly reports: string[] = [];
   readonly ranked: string[] = [];
+  readonly closed = new Set<string>();
   readonly order: FakeLiveOrder;
   readonly directory: FakeDirectory;
   readonly modelServer: FakeModelServer;
   readonly runner: DispatchRunner;
   capacityWhy: string | null = null;
+  advisorFails = false;
 
   constructor(scripts: Readonly<Record<string, readonly Script[]>>, options: Partial<RunnerOptions> = {}) {
     const ids = Object.keys(scripts);
@@ -89,14 +91,20 @@ class Bench {
                 started: (_call, id) => this.ranked.push(`started ${id}`),
                 finished: (_call, id, result) => this.ranked.push(`${result} ${id}`),
               },
-              health: { report: (id, result) => this.reports.push(`${id} ${result}`) },
+              health: {
+                report: (id, result) => this.reports.push(`${id} ${result}`),
+                isOpen: (id) => !this.closed.has(id),
+              },
             }
           : undefined,
       directory: this.directory,
       modelServer: this.modelServer,
       advisor: {
         status: (_pool, _objective, position) => ({ position, phase: 'queued', etaMs: null }),
-        retryAfterMs: () => 7_000,
+        retryAfterMs: () => {
+          if (this.advisorFails) throw new Error('the advisor has a defect');
+          return 7_000;
+        },
         capacity: () =>
           this.capacityWhy === null ? { canCome: true } : { canCome: false as const, why: this.capacityWhy },
       },
@@ -215,6 +223,14 @@ describe('a call that fails before its first byte', () => {
     await bench.clock.advance(200);
     expect(order.requeued).toEqual([]);
     expect(await finish(running)).toMatchObject({ kind: 'completed', outcome: { attempts: 2 } });
+    expect(order.requeued).toEqual(['']);
+  });
+
+  test('an endpoint that is closed is no other endpoint', async () => {
+    const { order, closed } = open({ a: [broken, good], b: [good] });
+    order.slots.set('b', 0);
+    closed.add('b');
+    expect(await finish(bench.run())).toMatchObject({ kind: 'completed', endpointId: 'a' });
     expect(order.requeued).toEqual(['']);
   });
 
@@ -422,6 +438,29 @@ describe('refusals of the live order', () => {
     expect(await finish(bench.run({ kind: 'stored' }))).toEqual({ kind: 'handed_back', reason: 'queue_unavailable' });
   });
 
+  test('a shutdown tells a held call to come again', async () => {
+    open({ a: [[hang]] });
+    const running = bench.run();
+    await settleMicrotasks();
+    bench.client.abort(new PilotlightError('draining', 'The gateway shuts down.'));
+    expect(await finish(running)).toMatchObject({
+      kind: 'failed',
+      error: { code: 'draining' },
+      outcome: { httpStatus: 503 },
+    });
+  });
+
+  test('a defect of ours gives the slot back', async () => {
+    open({ a: [broken] }, { maxAttemptsHeld: 1 });
+    bench.advisorFails = true;
+    bench.order.nextEntry = { kind: 'rejected', reason: 'queue_full', usedPercent: 100, limit: 'x' };
+    await expect(bench.run()).rejects.toThrow('advisor');
+    open({ a: [broken], b: [broken], c: [broken] });
+    bench.advisorFails = true;
+    await expect(bench.run()).rejects.toThrow('advisor');
+    expect([...bench.order.slots.values()]).toEqual([1, 1, 1]);
+  });
+
   test('a defect is not swallowed', async () => {
     open({ a: [good] });
     bench.order.nextError = new TypeError('a defect');
@@ -501,8 +540,8 @@ describe('stored work', () => {
 });
 
 describe('while a held call waits', () => {
-  test('the sink hears the position at once, on change, and again every few seconds', async () => {
-    open({ a: [good] });
+  test('the sink hears the position at once, on change, and again every so often', async () => {
+    open({ a: [good] }, { reportWaitingEveryMs: 5_000 });
     bench.order.slots.set('a', 0);
     const running = bench.run();
     await settleMicrotasks();
