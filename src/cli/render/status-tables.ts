@@ -18,9 +18,9 @@ export function renderStatus(report: StatusReport, useColors: boolean): string {
 
 function headline(report: StatusReport, colors: Colors): string {
   const state = report.ready ? colors.green('ready') : colors.yellow('not ready');
-  const redis = report.redis.reachable ? `Redis ${report.redis.version}` : colors.red('Redis not reachable');
+  const redis = `${report.redis.reachable ? 'Redis' : colors.red('Redis not reachable')}: ${report.redis.source}`;
   const up = formatDuration(report.nowEpochMs - report.startedAtEpochMs);
-  return `Pilotlight ${report.version} "${report.installation}": ${state}, up ${up}, ${redis} (${report.redis.source})`;
+  return `Pilotlight ${report.version} "${report.installation}": ${state}, up ${up}. ${redis}`;
 }
 
 const PHASE_COLORS: Readonly<Record<PoolReport['phase'], keyof Colors>> = {
@@ -39,11 +39,11 @@ function poolTable(pools: readonly PoolReport[], colors: Colors): string {
     `${pool.replicas.length} → ${pool.desiredReplicas}`,
     replicasByPhase(pool),
     `${pool.slots.used}/${pool.slots.open}`,
-    pool.nextReadyMs === null ? '' : `in ${formatDuration(pool.nextReadyMs.p50)}`,
+    bootTime(pool),
     gpuTime(pool),
     pool.models.join(', '),
   ]);
-  return table(['Pool', 'Phase', 'Replicas', 'Warm-up', 'Slots', 'Next ready', 'GPU time (always on)', 'Models'], rows);
+  return table(['Pool', 'Phase', 'Replicas', 'Warm-up', 'Slots', 'Boot', 'GPU time (always on)', 'Models'], rows);
 }
 
 function replicasByPhase({ replicasByPhase: counts }: PoolReport): string {
@@ -52,9 +52,15 @@ function replicasByPhase({ replicasByPhase: counts }: PoolReport): string {
     .join(', ');
 }
 
+/** Of a pool that boots the time that is left, of any other the time that a boot would take. */
+function bootTime({ phase, nextReadyMs }: PoolReport): string {
+  if (nextReadyMs === null) return '';
+  return `${phase === 'Waking' ? 'ready in' : 'takes'} ${formatDuration(nextReadyMs.p50)}`;
+}
+
 function gpuTime({ usage }: PoolReport): string {
   const usedS = usage.loadingGpuSeconds + usage.idleGpuSeconds + usage.busyGpuSeconds;
-  const time = (seconds: number) => formatDuration(seconds * 1_000);
+  const time = (seconds: number) => (seconds < 1 ? '0s' : formatDuration(seconds * 1_000));
   const money =
     usage.alwaysOnCostUsd > 0 ? `, $${usage.costUsd.toFixed(2)} ($${usage.alwaysOnCostUsd.toFixed(2)})` : '';
   return `${time(usedS)} (${time(usage.alwaysOnGpuSeconds)})${money}`;
@@ -117,7 +123,8 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
   });
   lines.push(...rows.map((row) => [...row]));
-  return `\n${lines.toString()}`;
+  const text = lines.toString().split('\n');
+  return ['', ...text.map((line) => line.trimEnd())].join('\n');
 }
 
 const BORDERLESS = {

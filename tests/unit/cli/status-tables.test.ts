@@ -56,18 +56,18 @@ const report: StatusReport = {
   nowEpochMs: 100_000,
   ready: true,
   problems: ['examples/local.yaml:3:1: spec.x: unknown key'],
-  redis: { source: 'started here', version: '8.1', reachable: true },
+  redis: { source: 'valkey 8.1, started here', version: '8.1', reachable: true },
   pools: [pool],
 };
 
-const lines = (text: string) => text.split('\n').map((line) => line.trimEnd());
+const lines = (text: string) => text.split('\n');
 
 test('pools, objectives, reasons and problems, without colours where nobody looks', () => {
   expect(lines(renderStatus(report, false))).toEqual([
-    'Pilotlight 1.2.3 "local": ready, up 1m 40s, Redis 8.1 (started here)',
+    'Pilotlight 1.2.3 "local": ready, up 1m 40s. Redis: valkey 8.1, started here',
     '',
-    'Pool             Phase   Replicas  Warm-up                  Slots  Next ready  GPU time (always on)        Models',
-    'default/tickets  Waking  1 → 2     1 Ready, 1 ModelLoading  12/16  in 3s       1m 30s (5m), $0.06 ($0.21)  tickets, gpt-4o-mini',
+    'Pool             Phase   Replicas  Warm-up                  Slots  Boot         GPU time (always on)        Models',
+    'default/tickets  Waking  1 → 2     1 Ready, 1 ModelLoading  12/16  ready in 3s  1m 30s (5m), $0.06 ($0.21)  tickets, gpt-4o-mini',
     '',
     'Pool             Objective  Priority  Held  Stored  Running  Bytes  Oldest waits  Ended',
     'default/tickets  nightly    -10       0     1234    32       2.5Mi  1m 5s         760 completed, 1 failed, 5 rejected',
@@ -89,7 +89,7 @@ test('an empty and a troubled installation say so', () => {
     false,
   );
   expect(lines(text)).toEqual([
-    'Pilotlight 1.2.3 "local": not ready, up 1m 40s, Redis not reachable (started here)',
+    'Pilotlight 1.2.3 "local": not ready, up 1m 40s. Redis not reachable: valkey 8.1, started here',
     'no pools; add objects with -f and see docs/objects.md',
     '',
   ]);
