@@ -161,7 +161,8 @@ export class ControlLoop {
     const labels = { pool: this.pool };
     templates.learn(result, clock.monotonicMs());
     if (result.kind === 'ready') {
-      metrics.bootDurationSeconds.observe(labels, (result.boot.toReadyMs.Requested ?? 0) / 1_000);
+      const { Requested: wholeMs } = result.boot.toReadyMs;
+      if (wholeMs !== undefined) metrics.bootDurationSeconds.observe(labels, wholeMs / 1_000);
       return;
     }
     metrics.bootFailuresTotal.inc(labels);

@@ -44,10 +44,11 @@ export function trackBoots(
 }
 
 function enter(known: TrackedBoot | undefined, phase: WarmUpPhase, nowMs: number): TrackedBoot {
-  const again = known !== undefined && phase === 'Requested';
-  const enteredMs = { ...(again ? {} : known?.enteredMs), [phase]: nowMs };
-  const counted = again ? false : (known?.counted ?? phase === 'Ready');
-  return { phase, phaseSinceMs: nowMs, enteredMs, counted };
+  if (known === undefined)
+    return { phase, phaseSinceMs: nowMs, enteredMs: { [phase]: nowMs }, counted: phase === 'Ready' };
+  // A restart waits out its back-off first, so its whole time says nothing about a boot.
+  if (phase === 'Requested') return { phase, phaseSinceMs: nowMs, enteredMs: {}, counted: false };
+  return { phase, phaseSinceMs: nowMs, enteredMs: { ...known.enteredMs, [phase]: nowMs }, counted: known.counted };
 }
 
 function resultOf(replica: TargetReplica, entry: TrackedBoot, now: TrackedTime): BootResult | null {

@@ -1,4 +1,5 @@
 import type { WakeRule } from './activation.ts';
+import type { ResolvedSettings } from './settings.ts';
 
 /** The rule that decided; also a metric label, so the list is closed. */
 export type Rule =
@@ -17,8 +18,8 @@ export type Rule =
   | 'paused'
   | 'hold';
 
-/** Pods that each rule asks for, and what bounds them. */
-export interface Components {
+/** Pods that each rule asks for, what bounds them, and the settings as they were resolved. */
+export interface Components extends ResolvedSettings {
   readonly live: number;
   readonly rate: number;
   /** As `rate`, over the longer window that a step down has to respect. */
@@ -32,10 +33,7 @@ export interface Components {
   /** All of the above together, before step limits and windows. */
   readonly wanted: number;
   readonly wantedToFall: number;
-  /** Resolved settings and estimates that entered. */
-  readonly keepWarmMs: number;
-  readonly drainTargetMs: number;
-  readonly scaleDownAfterMs: number;
+  /** Batched requests that pay for a boot. */
   readonly breakEvenRequests: number;
 }
 

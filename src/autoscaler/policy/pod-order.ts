@@ -21,9 +21,7 @@ export function podOrder(snapshot: Snapshot): PodOrder {
   const known = new Map(snapshot.targets.map((target) => [target.name, target]));
   const ofTarget = snapshot.replicas.filter(({ target }) => known.has(target));
   const live = keepOrder(ofTarget.filter(isLive), snapshot);
-  const undrainable = ofTarget.filter(
-    (replica) => isUndrainable(replica) && replica.templateHash === known.get(replica.target)?.templateHash,
-  );
+  const undrainable = snapshot.targets.flatMap((target) => undrainableOf(target, ofTarget));
   const orderable = orderableTargets(snapshot);
   const rateOf = (target: TargetView | undefined): number => (target?.slots ?? 0) * snapshot.slotUseRatio;
   const existing = [...live, ...undrainable].map((replica) => ({
@@ -50,6 +48,16 @@ export function isBooting(replica: ReplicaView): boolean {
 
 export function isUndrainable(replica: ReplicaView): boolean {
   return replica.phase === 'Draining' && !replica.terminating;
+}
+
+/** As many as `maxReplicas` has room for; one that runs an older command is not taken back. */
+function undrainableOf(
+  { name, templateHash, maxReplicas }: TargetView,
+  replicas: readonly ReplicaView[],
+): ReplicaView[] {
+  const own = replicas.filter(({ target }) => target === name);
+  const room = Math.max(0, maxReplicas - own.filter(isLive).length);
+  return own.filter((replica) => isUndrainable(replica) && replica.templateHash === templateHash).slice(0, room);
 }
 
 /** First those that `minReplicas` holds; last the victims: the youngest boot, then the emptiest of the last target. */

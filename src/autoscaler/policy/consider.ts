@@ -1,0 +1,74 @@
+import { type Activation, activation } from './activation.ts';
+import { backlogPods, dueWork } from './backlog.ts';
+import { isOpen } from './breaker.ts';
+import { type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
+import type { Components } from './decision.ts';
+import { type PodOrder, podOrder } from './pod-order.ts';
+import { ratePods, rateNeed } from './rate.ts';
+import { type ResolvedSettings, resolveSettings } from './settings.ts';
+import { type Snapshot, type TargetView, totalQueued } from './snapshot.ts';
+
+/** A snapshot with what every rule says about it. */
+export interface Considered {
+  readonly snapshot: Snapshot;
+  readonly order: PodOrder;
+  readonly settings: ResolvedSettings;
+  readonly activation: Activation;
+  readonly components: Components;
+}
+
+/** Asks every rule. The most wanted target that works stands for a new pod, so that the yardstick stays the same. */
+export function consider(snapshot: Snapshot): Considered {
+  const order = podOrder(snapshot);
+  const { objectives, scale } = snapshot;
+  const working = snapshot.targets.find(({ maxReplicas, breaker }) => maxReplicas > 0 && !isOpen(breaker));
+  const next = working ?? snapshot.targets[0];
+  const coldStart = next?.coldStart ?? { p50Ms: 0, p90Ms: 0, boots: 0 };
+  const settings = resolveSettings(scale, coldStart);
+  const deadlines = deadlineWork(objectives);
+  const podRate = (next?.slots ?? 1) * snapshot.slotUseRatio;
+  const { keepWarmMs } = settings;
+  const wake = activation({ objectives, deadlines, scale, coldStart, keepWarmMs, podRate });
+  const components = {
+    ...podCounts(snapshot, order, settings, deadlines, next),
+    ...settings,
+    breakEvenRequests: wake.batched.breakEven,
+  };
+  return { snapshot, order, settings, activation: wake, components };
+}
+
+function podCounts(
+  snapshot: Snapshot,
+  order: PodOrder,
+  { drainTargetMs }: ResolvedSettings,
+  deadlines: readonly DeadlineWork[],
+  next: TargetView | undefined,
+): Omit<Components, keyof ResolvedSettings | 'breakEvenRequests'> {
+  const { objectives, targets } = snapshot;
+  const pods = order.supply;
+  const existing = order.live.length + order.undrainable.length;
+  const need = rateNeed(objectives);
+  const due = dueWork(objectives, next?.coldStart.p90Ms ?? 0, drainTargetMs, need.risingSlots);
+  const backlog = backlogPods({ pods, existing, due, coldStartP50Ms: next?.coldStart.p50Ms ?? 0 });
+  const deadline = deadlinePods(pods, existing, deadlines);
+  // A pool that has free slots and no queue carries its arrivals: a high estimate alone must not add pods.
+  const isCarried = totalQueued(snapshot) === 0 && snapshot.usedRatio < 1;
+  const rising = ratePods(pods, need.risingSlots);
+  const rate = isCarried ? Math.min(rising, existing) : rising;
+  const rateToFall = ratePods(pods, need.fallingSlots);
+  const min = targets.reduce((sum, { minReplicas }) => sum + minReplicas, 0);
+  const max = targets.reduce((sum, { maxReplicas }) => sum + maxReplicas, 0);
+  const bound = (count: number): number => Math.min(max, Math.max(min, count));
+  return {
+    live: order.live.length,
+    rate,
+    rateToFall,
+    backlog,
+    deadline: deadline.pods,
+    infeasibleDeadlines: deadline.infeasible,
+    min,
+    max,
+    wanted: bound(Math.max(rate, backlog, deadline.pods)),
+    wantedToFall: bound(Math.max(rateToFall, backlog, deadline.pods)),
+  };
+}

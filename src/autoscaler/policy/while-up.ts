@@ -1,0 +1,91 @@
+import { formatDuration } from '../../core/units.ts';
+import type { Considered } from './consider.ts';
+import type { Rule } from './decision.ts';
+import { abandonableBoots, isIdle } from './keep-warm.ts';
+import { isBooting } from './pod-order.ts';
+import { hasDemand, totalQueued } from './snapshot.ts';
+import { stepDown } from './step-limits.ts';
+import { countByTarget, down, up, type Verdict } from './verdict.ts';
+
+/** The decision for a pool that has replicas: more at once, fewer slowly, none after the idle time. */
+export function whileUp(considered: Considered): Verdict {
+  const { snapshot, settings, components } = considered;
+  const { live, max, min, wanted } = components;
+  if (live > max) return down(considered, max, 'max', `maxReplicas is ${max}`);
+  if (wanted > live) return goUp(considered);
+  const abandon = abandonableBoots(snapshot, settings.keepWarmMs).slice(0, live - min);
+  if (abandon.length > 0) return abandonBoots(considered, abandon);
+  const boots = snapshot.replicas.filter(isBooting).length;
+  if (min === 0 && boots === 0 && isIdle(snapshot, settings.keepWarmMs)) return toZero(considered);
+  return stepDownOrStay(considered, boots);
+}
+
+function goUp(considered: Considered): Verdict {
+  const { wanted, deadline, backlog, rate } = considered.components;
+  const rules: readonly (readonly [Rule, number, string])[] = [
+    ['deadline', deadline, 'a deadline would be missed'],
+    ['backlog', backlog, `${totalQueued(considered.snapshot)} queued requests would take too long`],
+    ['rate', rate, 'arrivals keep more slots busy'],
+  ];
+  const [rule, , why] = rules.find(([, count]) => count >= wanted) ?? ['min', wanted, 'minReplicas asks for them'];
+  return up(considered, wanted, rule, why);
+}
+
+function toZero({ snapshot, settings }: Considered): Verdict {
+  const idle = formatDuration(snapshot.idleMs);
+  return {
+    rule: 'idle',
+    sentence: `goes to zero: idle for ${idle}, kept warm for ${formatDuration(settings.keepWarmMs)}`,
+    desired: {},
+    toZero: true,
+    wouldChange: ['any request that comes before the pool is closed'],
+  };
+}
+
+function abandonBoots({ order, snapshot }: Considered, abandon: readonly string[]): Verdict {
+  const since = formatDuration(snapshot.noDemandMs);
+  return {
+    rule: 'abandoned-boot',
+    sentence: `gives up ${abandon.length} of ${order.live.length} replicas: nothing has wanted them for ${since}`,
+    desired: countByTarget(order.live.filter(({ uid }) => !abandon.includes(uid))),
+    abandon,
+    wouldChange: ['any request'],
+  };
+}
+
+function stepDownOrStay(considered: Considered, boots: number): Verdict {
+  const { snapshot, settings, components } = considered;
+  const { live, wantedToFall } = components;
+  const { windowMaxPods, sinceUpMs, sinceDownMs } = snapshot.history;
+  // The last replica stays for as long as the pool is kept warm: only the idle rule goes to zero.
+  const lowest = Math.max(1, wantedToFall);
+  if (lowest >= live) return hasDemand(snapshot) ? enough(considered) : warm(considered);
+  const windowMax = Math.max(lowest, windowMaxPods ?? live);
+  const window = formatDuration(settings.scaleDownAfterMs);
+  if (windowMax >= live) return stay(considered, `${lowest} would be enough, but not for ${window} yet`);
+  if (boots > 0) return stay(considered, `${lowest} would be enough, but one still boots`);
+  const sinceStepMs = Math.min(sinceUpMs, sinceDownMs);
+  if (sinceStepMs < settings.stepMs) {
+    return stay(considered, `${lowest} would be enough, but the last step was ${formatDuration(sinceStepMs)} ago`);
+  }
+  return down(considered, stepDown(live, windowMax), 'scale-down', `${windowMax} were enough for ${window}`);
+}
+
+function stay({ components }: Considered, why: string, wouldChange = 'more queued work'): Verdict {
+  return { rule: 'steady', sentence: `stays at ${components.live}: ${why}`, wouldChange: [wouldChange] };
+}
+
+function enough(considered: Considered): Verdict {
+  const { components, order } = considered;
+  if (components.live === components.max) return stay(considered, 'maxReplicas', 'a higher maxReplicas');
+  if (order.orderable.length === 0) return stay(considered, 'no target can start another one now', 'a boot that works');
+  return stay(considered, 'they are what the load needs', 'more or less queued work');
+}
+
+function warm(considered: Considered): Verdict {
+  const { snapshot, settings } = considered;
+  const leftMs = Math.max(0, settings.keepWarmMs - snapshot.idleMs);
+  const warmFor = formatDuration(settings.keepWarmMs);
+  const why = `idle for ${formatDuration(snapshot.idleMs)} of the ${warmFor} that it is kept warm`;
+  return stay(considered, why, `no request for ${formatDuration(leftMs)} more`);
+}
