@@ -11,7 +11,7 @@
 import { fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import * as hdr from 'hdr-histogram-js';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { TicketSpec } from '../src/core/live-order.ts';
 import { asError } from '../src/core/errors.ts';
 import type { Outcome } from '../src/core/outcome.ts';

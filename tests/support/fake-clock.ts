@@ -46,6 +46,11 @@ export class FakeClock implements Clock {
     return this.#sleepers.length;
   }
 
+  /** Time passes while nothing runs, as for a process that stood still. */
+  freeze(forMs: number): void {
+    this.#nowMs += forMs;
+  }
+
   /** Moves time forward, waking sleepers in order of their wake time and letting each run before the next. */
   async advance(byMs: number): Promise<void> {
     const untilMs = this.#nowMs + byMs;

@@ -1,4 +1,4 @@
-import type { EnterOptions, Entry, EndpointSlots, Lease, TicketSpec } from '../../src/core/live-order.ts';
+import type { EndpointSlots, EnterOptions, Entry, Lease, TicketSpec } from '../../src/core/live-order.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 
 export const ROOMY_LIMITS = {

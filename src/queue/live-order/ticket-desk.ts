@@ -16,8 +16,8 @@ import { parseStoredOutcome } from './stored-outcome.ts';
 import { TicketLease } from './ticket-lease.ts';
 import type { LedgerRequest, TurnQueue } from './turn-queue.ts';
 
-/** How long a caller waits for an answer of the ledger. */
-export const ANSWER_MS = 2_000;
+/** How long a caller waits for an answer of the ledger: with one tick of the link, two seconds. */
+const ANSWER_MS = 1_750;
 /** Until the next look at a ranking that does not name the offered endpoint. */
 const RANK_AGAIN_MS = 25;
 /** Places asked for with one heartbeat. */

@@ -74,9 +74,8 @@ function L.may_use(slot_class, endpoint)
   if endpoint.gate ~= 'open' or not L.serves(endpoint, slot_class.classKey) then return false end
   if not L.contains(slot_class.excluded, endpoint.id) then return true end
   for _, other in ipairs(L.endpoint_list()) do
-    if other.gate == 'open' and L.serves(other, slot_class.classKey) and not L.contains(slot_class.excluded, other.id) then
-      return false
-    end
+    local is_other = other.gate == 'open' and other.slots > 0 and not L.contains(slot_class.excluded, other.id)
+    if is_other and L.serves(other, slot_class.classKey) then return false end
   end
   return true
 end

@@ -1,10 +1,11 @@
+import { asError } from '../../../core/errors.ts';
 import { admit } from './admit.ts';
 import { confirm, forget, overdue, reserve } from './demand.ts';
 import { setEndpoints, setGate, setSoonSlots } from './endpoints.ts';
 import { heartbeat, poll } from './heartbeat.ts';
 import { closeIfIdle } from './idle.ts';
 import { endRecoveryIfDue, leave, open } from './membership.ts';
-import type { LedgerReply, Mail, OpName, Protocol, TurnRequest, TurnResult } from './ops.ts';
+import type { Failed, LedgerReply, Mail, OpName, Protocol, TurnRequest, TurnResult } from './ops.ts';
 import { outcomes, settle } from './outcomes.ts';
 import { observe } from './quarantine.ts';
 import { reassert } from './reassert.ts';
@@ -52,6 +53,11 @@ function isAdmitted(state: LedgerState, { owner, incarnation, ops }: TurnRequest
   return incarnation !== '' && incarnation === state.incarnation && state.owners.has(owner);
 }
 
-function handle<N extends OpName>(turn: Turn, op: Protocol[N]['op'] & { op: N }): LedgerReply {
-  return HANDLERS[op.op](turn, op);
+/** An operation that cannot be read fails alone. */
+function handle<N extends OpName>(turn: Turn, op: Protocol[N]['op'] & { op: N }): LedgerReply | Failed {
+  try {
+    return HANDLERS[op.op](turn, op);
+  } catch (thrown) {
+    return { kind: 'error', message: asError(thrown).message };
+  }
 }

@@ -37,9 +37,8 @@ export function openSlots(state: LedgerState): number {
 export function mayUse(state: LedgerState, { classKey, excluded }: SlotClass, endpoint: Endpoint): boolean {
   if (endpoint.gate !== 'open' || !serves(endpoint, classKey)) return false;
   if (!excluded.includes(endpoint.id)) return true;
-  return !state.endpoints.some(
-    (other) => other.gate === 'open' && serves(other, classKey) && !excluded.includes(other.id),
-  );
+  const isOther = (other: Endpoint) => other.gate === 'open' && other.slots > 0 && !excluded.includes(other.id);
+  return !state.endpoints.some((other) => isOther(other) && serves(other, classKey));
 }
 
 /** The first endpoint of the ranking with a free slot for the class. */
