@@ -5,6 +5,7 @@ import { formatDuration } from '../core/units.ts';
 import { type Exchange, type HandlerDeps, reportable, retold, sendError, withRetryAfter } from './exchange.ts';
 import { HeldAnswer } from './held-answer.ts';
 import { submitJob } from './job-handler.ts';
+import { endedByUs } from './open-calls.ts';
 import { forwardedCallHeaders } from './policy/answer-headers.ts';
 import { heldRequest, promptTextOf } from './policy/build-request.ts';
 import { jobFromCall } from './policy/job-submission.ts';
@@ -79,7 +80,7 @@ async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTre
     onWaiting: dropTree,
   });
   const error = await runToError(deps, exchange, request, answer);
-  if (signal.aborted) {
+  if (signal.aborted && !endedByUs(signal)) {
     answer.abandon();
   } else if (error) {
     deps.metrics.errors.inc({ code: error.code });
@@ -100,7 +101,7 @@ async function runToError(
     if (result.kind === 'completed' && !answer.isClosed) throw new Error('completed without an end');
     return errorOf(result);
   } catch (thrown) {
-    return signal.aborted ? null : reportable(thrown, log, requestId);
+    return signal.aborted ? endedByUs(signal) : reportable(thrown, log, requestId);
   }
 }
 

@@ -20,6 +20,7 @@ import { createAdminApp } from '../ingress/adapters/admin-app.ts';
 import { configuredKeys } from '../ingress/adapters/configured-keys.ts';
 import { createPublicApp } from '../ingress/adapters/public-app.ts';
 import { uniqueIds } from '../ingress/adapters/unique-ids.ts';
+import { OpenCalls } from '../ingress/open-calls.ts';
 import { callFromJob } from '../ingress/policy/build-request.ts';
 import { HttpMetricsSource } from '../picker/adapters/http-metrics-source.ts';
 import { loadXxhash64 } from '../picker/adapters/xxhash.ts';
@@ -58,6 +59,9 @@ export interface OpenGateway {
   readonly models: readonly string[];
 }
 
+/** For errors to reach clients before their connections are cut. */
+const LAST_WORDS_MS = 2_000;
+
 /** Builds every role of one process and opens its listeners. Throws a PilotlightError for what a user can mend. */
 export async function openGateway(options: GatewayOptions): Promise<OpenGateway> {
   const { config, catalogSource, closers, version } = options;
@@ -80,15 +84,32 @@ export async function openGateway(options: GatewayOptions): Promise<OpenGateway>
     redis: options.redis,
     clock: systemClock,
   });
-  const { api, admin } = await openListeners(options, { registry, board, runner: tally, jobs: stored.jobs, advisor });
+  const openCalls = new OpenCalls();
+  const needs = { registry, board, runner: tally, jobs: stored.jobs, advisor, openCalls };
+  const { api, admin } = await openListeners(options, needs);
   stored.start();
-  const { drainMs } = config.timeouts;
-  // Together, so that calls and jobs are given the same time to finish.
-  closers.add('work in progress', async () => void (await Promise.all([api.close(drainMs), stored.stop(drainMs)])));
+  closers.add('work in progress', () => finishWork({ api, stored, openCalls, drainMs: config.timeouts.drainMs }));
   board.setReadiness({ kind: 'ready' });
   closers.add('readiness', () => board.setReadiness({ kind: 'draining', reason: 'the process is stopping' }));
   const models = catalogSource.current().models();
   return { apiUrl: api.url, adminUrl: admin.url, models: models.map(({ name }) => name) };
+}
+
+interface WorkInProgress {
+  readonly api: HttpServer;
+  readonly stored: StoredWork;
+  readonly openCalls: OpenCalls;
+  readonly drainMs: number;
+}
+
+/** Calls and jobs are given the same time to finish; a call that needs longer still gets an error, not a cut connection. */
+async function finishWork({ api, stored, openCalls, drainMs }: WorkInProgress): Promise<void> {
+  const patience = setTimeout(() => openCalls.endAll(), drainMs);
+  try {
+    await Promise.all([api.close(drainMs + LAST_WORDS_MS), stored.stop(drainMs)]);
+  } finally {
+    clearTimeout(patience);
+  }
 }
 
 /** What runs calls: pools with their orders, the dispatcher, and the autoscaler with its processes. */
@@ -227,12 +248,13 @@ interface ListenerNeeds {
   readonly runner: CallRunner;
   readonly jobs: JobService;
   readonly advisor: WaitAdvisor;
+  readonly openCalls: OpenCalls;
 }
 
 /** The admin listener is opened first and closed last, so that it can tell why the other is not there. */
 async function openListeners(
   { config, catalogSource, log, closers }: GatewayOptions,
-  { registry, board, runner, jobs, advisor }: ListenerNeeds,
+  { registry, board, runner, jobs, advisor, openCalls }: ListenerNeeds,
 ): Promise<{ readonly api: HttpServer; readonly admin: HttpServer }> {
   const metrics = { contentType: registry.contentType, metrics: () => registry.metrics() };
   const admin = await startServer(createAdminApp({ readiness: board, metrics, status: board, log }), {
@@ -252,6 +274,7 @@ async function openListeners(
     authenticator: configuredKeys(config.tenants, config.auth.anonymous),
     readiness: board,
     registry,
+    openCalls,
   });
   const api = await startServer(app, { ...config.server, portSetting: 'server.port' });
   return { api, admin };

@@ -8,15 +8,15 @@ export interface PoolYaml {
   readonly maxReplicas?: number;
   readonly slots?: number;
   readonly keepWarm?: string;
-  /** Further documents. */
-  readonly more?: string;
+  /** How long running calls may finish after SIGTERM. */
+  readonly drain?: string;
 }
 
 const FAST_BOOT = ['--boot-start=100ms', '--boot-load=200ms', '--shutdown-timeout=20s'];
 
 /** One pool "chat" of local simulators, with objectives interactive (100, default) and nightly (-10, wakes at once). */
 export function poolYaml(options: PoolYaml = {}): string {
-  const { sim = [], maxReplicas = 2, slots = 8, keepWarm = '1s', more = '' } = options;
+  const { sim = [], maxReplicas = 2, slots = 8, keepWarm = '1s', drain = '20s' } = options;
   const simulator = [
     'pilotlight',
     'model-sim',
@@ -32,6 +32,7 @@ apiVersion: pilotlight.dev/v1alpha1
 kind: Configuration
 spec:
   auth: {anonymous: {trusted: true, defaultObjective: interactive}}
+  timeouts: {drain: ${drain}}
 ---
 apiVersion: inference.networking.k8s.io/v1
 kind: InferencePool
@@ -64,5 +65,5 @@ spec:
   activation: {expectedRequestDuration: 1s}
   keepWarm: {duration: ${keepWarm}}
   boot: {expectedDuration: 1s, timeout: 30s}
-${more}`;
+`;
 }

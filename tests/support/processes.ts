@@ -22,3 +22,8 @@ export async function descendants(root: number): Promise<number[]> {
   }
   return found;
 }
+
+/** Program and arguments, joined by spaces; '' when it is gone. Linux only. */
+export async function commandLine(pid: number): Promise<string> {
+  return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ');
+}

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { StatusReport } from '../../src/core/status.ts';
 import type { ServeMessage } from '../../src/roles/announcer.ts';
-import { descendants } from './processes.ts';
+import { commandLine, descendants } from './processes.ts';
 import { type DedicatedRedis, startDedicatedRedis } from './redis.ts';
 import { until } from './until.ts';
 
@@ -83,6 +83,13 @@ export class ServeProcess {
 
   async untilPool(what: string, holds: (pool: StatusReport['pools'][number]) => boolean, deadlineMs?: number) {
     await until(async () => holds(await this.pool()), what, deadlineMs);
+  }
+
+  /** The simulators it runs, their shims left out. */
+  async modelServerPids(): Promise<number[]> {
+    const pids = await this.childPids();
+    const commands = await Promise.all(pids.map(commandLine));
+    return pids.filter((_, index) => /^\S*node\S* .* model-sim /.test(commands[index] ?? ''));
   }
 
   /** Everything that it started, at this moment. */

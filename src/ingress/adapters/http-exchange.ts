@@ -3,6 +3,7 @@ import { PilotlightError } from '../../core/errors.ts';
 import type { Identity } from '../../core/identity.ts';
 import { type Exchange, type HandlerDeps, reportable, sendError } from '../exchange.ts';
 import type { HeldBudget, Hold } from '../held-budget.ts';
+import type { OpenCalls } from '../open-calls.ts';
 import { saneRequestId } from '../policy/answer-headers.ts';
 import { errorAnswer } from '../policy/error-answer.ts';
 import type { Authenticator, ReadinessSource } from '../ports.ts';
@@ -12,6 +13,7 @@ export interface ExchangeDeps extends HandlerDeps {
   readonly authenticator: Authenticator;
   readonly readiness: ReadinessSource;
   readonly budget: HeldBudget;
+  readonly openCalls: OpenCalls;
 }
 
 /** An unread body up to this size is read and thrown away, so that its connection stays usable. */
@@ -76,9 +78,11 @@ export function withBody(
   return reading.then((body) => handle(exchangeOf(opened, identity), body)).catch(fail);
 }
 
-function openRequest({ ids, metrics }: ExchangeDeps, { route, req, res }: Incoming): OpenRequest {
+function openRequest({ ids, metrics, openCalls }: ExchangeDeps, { route, req, res }: Incoming): OpenRequest {
   const gone = new AbortController();
+  openCalls.add(gone);
   res.once('close', () => {
+    openCalls.delete(gone);
     if (!res.writableFinished) {
       gone.abort(new PilotlightError('request_cancelled', 'The client closed the connection.'));
     }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { StatusReport } from '../../../src/core/status.ts';
 import { createAdminApp } from '../../../src/ingress/adapters/admin-app.ts';
 import type { Readiness } from '../../../src/ingress/ports.ts';
-import type { StatusReport } from '../../../src/core/status.ts';
 import { type HttpServer, startServer } from '../../../src/platform/http/server.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { createRegistry } from '../../../src/platform/metrics.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { identity } from '../../unit/ingress/support/fake-catalog.ts';
 import { keyHash } from '../../../src/ingress/adapters/configured-keys.ts';
+import { identity } from '../../unit/ingress/support/fake-catalog.ts';
 import { GATEWAY_KEY, type Rig, startRig } from './rig.ts';
 
 const CHAT = '/v1/chat/completions';

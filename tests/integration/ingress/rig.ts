@@ -4,6 +4,7 @@ import type { Identity } from '../../../src/core/identity.ts';
 import { configuredKeys, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
 import { createPublicApp } from '../../../src/ingress/adapters/public-app.ts';
 import { uniqueIds } from '../../../src/ingress/adapters/unique-ids.ts';
+import { OpenCalls } from '../../../src/ingress/open-calls.ts';
 import type { Readiness } from '../../../src/ingress/ports.ts';
 import { DEFAULT_INGRESS_SETTINGS, type IngressSettings } from '../../../src/ingress/settings.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
@@ -53,6 +54,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const state: { readiness: Readiness } = { readiness: { kind: 'ready' } };
   const catalog = fakeCatalog();
   const app = createPublicApp({
+    openCalls: new OpenCalls(),
     authenticator: configuredKeys(options.tenants ?? TENANTS, options.anonymous ?? null),
     readiness: { readiness: () => state.readiness },
     catalog: { current: () => catalog, onChange: () => () => undefined },
