@@ -1,0 +1,73 @@
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '../config/load-config.ts';
+import { formatProblems } from '../config/problem.ts';
+import { systemClock } from '../platform/clock.ts';
+import { ResultsFile } from './demo/adapters/results-file.ts';
+import { makeRunFolder, writeObjects } from './demo/adapters/run-folder.ts';
+import { newApiKey } from './demo/api-key.ts';
+import { objectsYaml } from './demo/objects-yaml.ts';
+import { EXIT, perform } from './demo/perform.ts';
+import { traceRows } from './demo/trace-rows.ts';
+import { planWorkload, type Workload } from './demo/workload.ts';
+import type { DemoOptions, DemoTuning, DemoWorld } from './demo-options.ts';
+
+/** So many slots and so fast that 2,000 jobs with the tokens of the Azure trace take about a minute. */
+const TUNING: DemoTuning = {
+  maxReplicas: 3,
+  slotsPerEndpoint: 32,
+  speed: 2,
+  bootStartMs: 500,
+  bootLoadMs: 3_000,
+  keepWarmMs: 5_000,
+  jobGapMs: 6,
+  jobPaceMs: 28,
+  jobsAfterMs: 2_000,
+};
+/** However few jobs there are, chats do not come all at once. */
+const LEAST_CHATS_WITHIN_MS = 5_000;
+
+/** The world of a user: this program, the folder it is started in, its terminal. */
+function systemWorld(): DemoWorld {
+  const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url));
+  return {
+    self: [process.execPath, main],
+    parentFolder: '.pilotlight',
+    tuning: TUNING,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    terminal: process.stderr.isTTY ? process.stderr : null,
+  };
+}
+
+/**
+ * Shows the main job from end to end and checks it: the demo starts `pilotlight serve` as a child, is a client of it, and
+ * ends it. It holds no queue logic of its own. Resolves with 0 if every accepted request had exactly one outcome, with 1
+ * if not, 2 for settings that cannot be used, 130 after Ctrl-C; in each case every process it started is gone.
+ */
+export async function runDemo(options: DemoOptions, world: DemoWorld = systemWorld()): Promise<number> {
+  const { tuning } = world;
+  const workload = await workloadOf(options, tuning);
+  const folder = await makeRunFolder(world.parentFolder, systemClock.epochMs());
+  const keys = { jobs: newApiKey(), chats: newApiKey() };
+  const hashes = { chatsKeyHash: keys.chats.hash, jobsKeyHash: keys.jobs.hash };
+  await writeObjects(folder, objectsYaml({ runId: folder.runId, dataDir: folder.data, tuning, ...hashes }));
+  const { environment, flags } = options;
+  const files = [folder.objects, ...options.files];
+  const loaded = loadConfig({ files, environment, flags });
+  if (!loaded.ok) {
+    world.err(`${formatProblems(loaded.problems)}\n`);
+    return EXIT.usage;
+  }
+  const results = await ResultsFile.open(options.out ?? folder.results);
+  return await perform({ options, world, workload, folder, keys, files, results, config: loaded.config });
+}
+
+async function workloadOf({ jobs, chats, trace, seed }: DemoOptions, tuning: DemoTuning): Promise<Workload> {
+  return planWorkload(await traceRows(trace, jobs + chats, seed), {
+    jobs,
+    chats,
+    jobsWithinMs: jobs * tuning.jobGapMs,
+    jobsAfterMs: chats > 0 ? tuning.jobsAfterMs : 0,
+    chatsWithinMs: Math.max(LEAST_CHATS_WITHIN_MS, jobs * tuning.jobPaceMs),
+  });
+}

@@ -1,0 +1,21 @@
+import type { ServeAddress } from './adapters/serve-process.ts';
+import { MODEL, OBJECTIVES } from './names.ts';
+
+/** Each works as it is printed, in the folder of a checkout. */
+export const NEXT_COMMANDS = [
+  ['npm start -- --keep', 'the same, and it stays up for requests of your own'],
+  ['npm start -- --kill-server-after 20s', 'the same, with the serving process killed in the middle'],
+  ['npx pilotlight serve -f examples/local.yaml', 'a pool for as long as you like; its file explains itself'],
+] as const;
+
+/** What can be tried while the demo stays up. */
+export function whileItStays({ apiUrl, adminUrl }: ServeAddress): string {
+  return `
+It stays up. In another terminal:
+  npx pilotlight status --watch --admin-url ${adminUrl}
+  npx pilotlight submit --url ${apiUrl} --model ${MODEL} --objective ${OBJECTIVES.nightly.name} --prompt "Hello" --wait
+  curl -N ${apiUrl}/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"${MODEL}","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+Ctrl-C ends it.
+`;
+}
