@@ -1,12 +1,14 @@
-import type { DispatchRequest, DispatchResult, DispatchTimes, ResponseSink, RunOptions } from '../core/dispatch.ts';
+import type { DispatchRequest, DispatchResult, ResponseSink, RunOptions } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
 import type { Entry, Lease } from '../core/live-order.ts';
 import type { Outcome, OutcomeKind } from '../core/outcome.ts';
 import { Attempt, type AttemptEnd } from './attempt.ts';
 import { recordEnd } from './call-metrics.ts';
-import { failureRule, type Failure } from './policy/failure.ts';
-import { cancelled, drained, eviction, failedResult, leaseLost, rejection, type StopReason } from './policy/results.ts';
+import { CallTimer } from './call-timer.ts';
+import { attemptError, cancelled, drained, leaseLost } from './policy/call-errors.ts';
+import { failureRule } from './policy/failure.ts';
 import { planRetry, type RetryPlan } from './policy/retry-plan.ts';
+import { unserved, type StopReason } from './policy/unserved.ts';
 import type { EndpointHealth, PoolRuntime } from './ports.ts';
 import type { RunnerShared } from './runner-deps.ts';
 import { settle } from './settlement.ts';
@@ -30,17 +32,13 @@ export class CallRun implements Watched {
   readonly #sink: ResponseSink;
   readonly #options: RunOptions;
   readonly #stored: boolean;
-  readonly #enteredMs: number;
+  readonly #timer: CallTimer;
   readonly #abort = new AbortController();
   readonly #triedIds: string[] = [];
   #stop: StopReason | null = null;
   #attempt: Attempt | null = null;
   #lease: Lease | null = null;
   #attempts = 0;
-  #firstWaitMs: number | null = null;
-  #waitedMs = 0;
-  #firstByteMs: number | null = null;
-  #waitingSinceMs: number | null = null;
   #position: number | null = null;
   #reportedMs = 0;
   #reentered = false;
@@ -51,7 +49,7 @@ export class CallRun implements Watched {
     this.#sink = sink;
     this.#options = options;
     this.#stored = request.ticket.kind === 'stored';
-    this.#enteredMs = shared.clock.monotonicMs();
+    this.#timer = new CallTimer(shared.clock);
   }
 
   async execute(): Promise<DispatchResult> {
@@ -77,9 +75,9 @@ export class CallRun implements Watched {
 
   sweep(nowMs: number): void {
     this.#attempt?.sweep(nowMs);
-    if (this.#waitingSinceMs === null) return;
+    if (!this.#timer.isWaiting) return;
     const { maxWaitMs } = this.#request.timeouts;
-    if (maxWaitMs !== null && this.#waitedMs + nowMs - this.#waitingSinceMs >= maxWaitMs) this.#stopFor('max_hold');
+    if (maxWaitMs !== null && this.#timer.waitedMs(nowMs) >= maxWaitMs) this.#stopFor('max_hold');
     else if (nowMs - this.#reportedMs >= this.#shared.options.reportWaitingEveryMs) this.#report(nowMs);
   }
 
@@ -97,13 +95,15 @@ export class CallRun implements Watched {
       if (entry.kind !== 'run') return this.#notRun(entry);
       const { lease } = entry;
       this.#lease = lease;
-      this.#firstWaitMs ??= this.#waitedMs;
+      this.#timer.gotSlot();
       const end = await this.#tryOn(lease, runtime);
       if (end.kind === 'answered') return await this.#answered(lease, end);
       if (end.kind === 'failed') {
         const plan = this.#planRetry(lease, runtime.health, end);
-        if (plan.kind === 'fail')
-          return await this.#settleFailure(lease, this.#errorOf(end.failure, plan.code), end.begun);
+        if (plan.kind === 'fail') {
+          const error = attemptError(end.failure, plan.code, this.#attempts, this.#retryAfterMs());
+          return await this.#settleFailure(lease, error, end.begun);
+        }
         entry = await this.#wait(() => this.#again(lease, plan.exclude, plan.backoffMs));
         continue;
       }
@@ -147,7 +147,7 @@ export class CallRun implements Watched {
 
   /** Runs a step that may wait for a slot; a failure of the ledger is a value here. */
   async #wait(step: () => Promise<Entry>): Promise<Entry | { readonly error: PilotlightError }> {
-    this.#waitingSinceMs = this.#shared.clock.monotonicMs();
+    this.#timer.startWait();
     try {
       return await step();
     } catch (thrown) {
@@ -155,29 +155,27 @@ export class CallRun implements Watched {
       if (thrown instanceof PilotlightError) return { error: thrown };
       throw thrown;
     } finally {
-      this.#waitedMs += this.#shared.clock.monotonicMs() - this.#waitingSinceMs;
-      this.#waitingSinceMs = null;
+      this.#timer.endWait();
       this.#position = null;
     }
   }
 
   async #tryOn(lease: Lease, runtime: PoolRuntime): Promise<AttemptEnd> {
     const { call, timeouts } = this.#request;
-    this.#attempts += 1;
     const endpoint = this.#shared.endpoints.get(call.pool, lease.endpointId);
     if (!endpoint) {
+      // Nothing was tried, so no attempt is used.
       const message = 'The model server was removed just before the call was sent.';
       return { kind: 'failed', failure: { reason: 'endpoint_gone', message }, begun: false };
     }
+    this.#attempts += 1;
     const attempt = new Attempt(this.#shared.attempt, {
       call,
       endpointUrl: endpoint.url,
       timeouts,
       sink: this.#sink,
       signal: this.#abort.signal,
-      onBegin: () => {
-        this.#firstByteMs = this.#shared.clock.monotonicMs() - this.#enteredMs;
-      },
+      onBegin: () => this.#timer.firstByte(),
     });
     const onLost = (): void => this.#stopFor('lease_lost');
     lease.lost.addEventListener('abort', onLost, { once: true });
@@ -235,7 +233,7 @@ export class CallRun implements Watched {
     const superseded = await this.#settle(lease, outcome);
     if (superseded) return superseded;
     const { endpointId } = lease;
-    return { kind: 'completed', outcome, usage: end.usage, endpointId, times: this.#times() };
+    return { kind: 'completed', outcome, usage: end.usage, endpointId, times: this.#timer.times() };
   }
 
   async #settleFailure(
@@ -274,22 +272,9 @@ export class CallRun implements Watched {
   }
 
   #notRun(entry: Exclude<Entry, { kind: 'run' }>): DispatchResult {
-    switch (entry.kind) {
-      case 'rejected':
-        return this.#rejected(rejection(entry.reason, entry.limit, entry.usedPercent, this.#retryAfterMs()));
-      case 'done':
-        return { kind: 'superseded', outcome: entry.outcome };
-      case 'live':
-        if (this.#stored) return { kind: 'superseded', outcome: null };
-        return this.#failed(leaseLost(this.#retryAfterMs()), 'failed', false);
-      case 'evicted': {
-        if (this.#stored && (this.#stop === 'draining' || (this.#stop === null && entry.reason !== 'expired'))) {
-          return { kind: 'handed_back', reason: this.#stop ?? entry.reason };
-        }
-        const { error, outcome } = eviction(entry.reason, this.#stop, this.#retryAfterMs());
-        return this.#failed(error, outcome, false);
-      }
-    }
+    const call = { stored: this.#stored, stop: this.#stop, retryAfterMs: this.#retryAfterMs() };
+    const end = unserved(entry, call);
+    return end.kind === 'ended' ? this.#failed(end.error, end.outcome, false) : end;
   }
 
   #orderFailed(error: PilotlightError): DispatchResult {
@@ -319,28 +304,19 @@ export class CallRun implements Watched {
     this.#sink.waiting(this.#shared.advisor.status(call.pool, ticket.objective, this.#position));
   }
 
-  #errorOf(failure: Failure, code: PilotlightError['code']): PilotlightError {
-    if (code !== 'attempts_exhausted') return new PilotlightError(code, failure.message);
-    const message = `The call failed on ${this.#attempts} model servers, the last time so: ${failure.message}`;
-    return new PilotlightError(code, message, { retryAfterMs: this.#retryAfterMs() });
-  }
-
   #rejected(error: PilotlightError): DispatchResult {
     return { kind: 'rejected', error };
   }
 
   #failed(error: PilotlightError, kind: OutcomeKind, begun: boolean): Extract<DispatchResult, { kind: 'failed' }> {
-    return failedResult({ error, kind, begun, attempts: this.#attempts, times: this.#times() });
+    const { code, httpStatus } = error;
+    const outcome: Outcome = { kind, httpStatus, code, attempts: this.#attempts, usage: null };
+    return { kind: 'failed', error, begun, outcome, times: this.#timer.times() };
   }
 
   #retryAfterMs(): number {
     const { call, ticket } = this.#request;
     return this.#shared.advisor.retryAfterMs(call.pool, ticket.objective);
-  }
-
-  #times(): DispatchTimes {
-    const totalMs = this.#shared.clock.monotonicMs() - this.#enteredMs;
-    return { waitedMs: this.#firstWaitMs ?? this.#waitedMs, firstByteMs: this.#firstByteMs, totalMs };
   }
 }
 

@@ -5,7 +5,7 @@ export interface FailedAttempt {
   readonly reason: FailureReason;
   /** Bytes of the answer were forwarded: nothing may be repeated. */
   readonly begun: boolean;
-  /** 1 for the first. */
+  /** Attempts used so far; 0 when the call could not even be sent. */
   readonly attempt: number;
   readonly maxAttempts: number;
   /** The pool has an endpoint that is not draining and was not tried for this call. */
@@ -40,6 +40,6 @@ export function planRetry(failed: FailedAttempt): RetryPlan {
     return { kind: 'fail', code: failed.attempt > 1 ? 'attempts_exhausted' : rule.code };
   }
   if (failed.othersAvailable) return { kind: 'retry', exclude: true, backoffMs: 0 };
-  const ceilingMs = Math.min(MAX_BACKOFF_MS, BASE_BACKOFF_MS * 2 ** (failed.attempt - 1));
+  const ceilingMs = Math.min(MAX_BACKOFF_MS, BASE_BACKOFF_MS * 2 ** Math.max(0, failed.attempt - 1));
   return { kind: 'retry', exclude: false, backoffMs: ceilingMs * (1 + failed.jitter) * 0.5 + ceilingMs * 0.5 };
 }
