@@ -1,4 +1,4 @@
-import type { ErrorEnvelope } from '../core/errors.ts';
+import { asError, type ErrorEnvelope } from '../core/errors.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 
 /** Far above any answer of Pilotlight that is not a wait. */
@@ -60,12 +60,18 @@ export function createClient({ url, apiKey, fetch, howToStart, flag }: ClientSet
         };
       } catch (thrown) {
         if (signal.aborted) throw signal.reason;
-        const why = timeout.aborted ? `did not answer within ${ANSWER_TIMEOUT_MS / 1_000} s` : 'is not reachable';
+        const why = timeout.aborted ? `did not answer within ${ANSWER_TIMEOUT_MS / 1_000} s` : notReachable(thrown);
         const message = `${url} ${why}; start it with "${howToStart}", or name the right address with ${flag}`;
         throw new CliError(EXIT.UNREACHABLE, message, { cause: thrown });
       }
     },
   };
+}
+
+/** fetch hides the reason (refused, unknown host, bad certificate) in the cause. */
+function notReachable(thrown: unknown): string {
+  const { code } = (asError(thrown).cause ?? {}) as { code?: unknown };
+  return `is not reachable${typeof code === 'string' ? ` (${code})` : ''}`;
 }
 
 function retryAfter(header: string | null): number | null {

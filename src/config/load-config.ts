@@ -2,7 +2,6 @@ import { z } from 'zod';
 import type { Config } from './config.ts';
 import { type Documents, readDocuments } from './documents.ts';
 import { type Environment, environmentLayer } from './environment.ts';
-import { show } from './fields.ts';
 import { type FlagSetting, flagLayer } from './flags.ts';
 import { anonymousIdentity, checkCallers, readTenants } from './identities.ts';
 import { writtenFormOf } from './json-schema.ts';
@@ -15,7 +14,7 @@ import {
   type ParsedSettings,
   SETTINGS,
 } from './schema/configuration.ts';
-import { explainIssues } from './schema-problems.ts';
+import { explainIssues, unknownKey } from './schema-problems.ts';
 import type { YamlDocument } from './yaml-documents.ts';
 
 export interface ConfigInputs {
@@ -60,7 +59,7 @@ const envelope = z.strictObject({
   apiVersion: z.literal(API_VERSION),
   kind: z.literal(CONFIGURATION_KIND),
   metadata: z.strictObject({ name: z.string().optional() }).optional(),
-  spec: z.record(z.string(), z.unknown()).nullable().default({}),
+  spec: z.record(z.string(), z.unknown()).nullable().optional(),
 });
 const ENVELOPE = writtenFormOf(envelope);
 
@@ -75,7 +74,9 @@ function fileLayer(document: YamlDocument): { layer: Layer; problems: Problem[] 
         path: formatPath(path),
         message,
       }));
-  const layer = layerOf(parsed.success ? parsed.data.spec : {}, (path) => ({
+  const { spec } = document.value as { spec?: unknown };
+  // A wrong apiVersion does not hide what is wrong below; a spec that is no mapping was reported.
+  const layer = layerOf(typeof spec === 'object' && !Array.isArray(spec) ? spec : {}, (path) => ({
     locate: (below, onKey) => document.locate(['spec', ...path, ...below], onKey),
     layer: 'file',
     file: document.file,
@@ -87,13 +88,9 @@ function fileLayer(document: YamlDocument): { layer: Layer; problems: Problem[] 
 function parseSections(tree: Record<string, unknown>, report: Report): Partial<ParsedSettings> {
   const settings: Record<string, unknown> = {};
   for (const key of Object.keys(tree)) {
-    if (key in configurationSchema.shape) continue;
-    const [problem] = explainIssues(
-      [{ code: 'unrecognized_keys', keys: [key], path: [], message: '', input: tree }],
-      SETTINGS,
-      tree,
-    );
-    report([key], problem?.message ?? show(key), 'error', true);
+    if (!Object.hasOwn(configurationSchema.shape, key)) {
+      report([key], unknownKey(key, Object.keys(configurationSchema.shape)), 'error', true);
+    }
   }
   for (const [name, section] of Object.entries(configurationSchema.shape)) {
     const parsed = section.safeParse(tree[name], { reportInput: true });

@@ -28,14 +28,18 @@ export function explainIssues(
       const allowed = allowedKeys(schema, issue.path, root);
       return issue.keys.map((key) => {
         const path = [...issue.path, key];
-        return { path, message: noteFor(path) ?? `unknown key; ${suggestion(key, allowed)}`, onKey: true };
+        return { path, message: noteFor(path) ?? unknownKey(key, allowed), onKey: true };
       });
     }
-    const here = schemasAt(schema, issue.path, root);
+    const here = schemasAt(schema, issue.path, root).filter((one) => one.type !== 'null');
     const wanted = [...new Set(here.map(describeType))].join(' or ');
     const shown = here.some((one) => one.secret) ? { ...issue, input: '(not shown)' } : issue;
     return [{ path: issue.path, message: explain(shown as typeof issue, wanted), onKey: false }];
   });
+}
+
+export function unknownKey(key: string, allowed: readonly string[]): string {
+  return `unknown key; ${suggestion(key, allowed)}`;
 }
 
 function explain(issue: Exclude<Issue, { code: 'unrecognized_keys' }>, wanted: string): string {

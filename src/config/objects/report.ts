@@ -3,11 +3,6 @@ import type { ObjectKind, SourceObject } from './parse-objects.ts';
 
 type ReportedObject = Pick<SourceObject<ObjectKind>, 'kind' | 'key' | 'document'>;
 
-interface ReportOptions {
-  readonly severity?: Problem['severity'];
-  readonly reason?: Problem['reason'];
-}
-
 /** Collects what is wrong between objects, each with the place of the field at fault. */
 export interface Reporter {
   error(object: ReportedObject, path: readonly PropertyKey[], message: string): void;
@@ -17,19 +12,18 @@ export interface Reporter {
 
 export function createReporter(): Reporter {
   const problems: Problem[] = [];
-  const add = (object: ReportedObject, path: readonly PropertyKey[], message: string, options: ReportOptions) => {
-    problems.push({
-      severity: options.severity ?? 'error',
-      source: object.document.locate(path),
-      object: titleOf(object),
-      path: formatPath(path),
-      message,
-      ...(options.reason === undefined ? {} : { reason: options.reason }),
-    });
-  };
+  const at = (object: ReportedObject, path: readonly PropertyKey[]) => ({
+    source: object.document.locate(path),
+    object: titleOf(object),
+    path: formatPath(path),
+  });
   return {
-    error: (object, path, message) => add(object, path, message, {}),
-    warn: (object, path, message, reason) => add(object, path, message, { severity: 'warning', reason }),
+    error(object, path, message) {
+      problems.push({ severity: 'error', ...at(object, path), message });
+    },
+    warn(object, path, message, reason) {
+      problems.push({ severity: 'warning', ...at(object, path), message, ...(reason && { reason }) });
+    },
     problems,
   };
 }

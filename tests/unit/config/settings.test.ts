@@ -210,9 +210,10 @@ const BAD_SPECS: readonly { name: string; spec: string; want: readonly string[] 
   },
   {
     name: 'keys that only look like settings',
-    spec: '  "server.port": 81\n  server: {__proto__: {port: 81}}\n',
+    spec: '  "server.port": 81\n  server: {__proto__: {port: 81}}\n  constructor: {}\n',
     want: [
       `app.yaml:4:3: server.port: unknown key; allowed here: ${SECTIONS}`,
+      `app.yaml:6:3: constructor: unknown key; allowed here: ${SECTIONS}`,
       'app.yaml:5:12: server.__proto__: unknown key; allowed here: exposeEndpoint, host, port',
     ],
   },
@@ -288,12 +289,14 @@ describe('bad settings', () => {
 
   test('the document itself: a missing version, an unknown key, another version', () => {
     const loaded = load({
-      spec: '  {}\n---\nkind: Configuration\nsepc: {}\n---\napiVersion: v1\nkind: Configuration\n',
+      spec: '  {}\n---\nkind: Configuration\nsepc: {}\n---\napiVersion: v1\nkind: Configuration\nspec: {log: {level: x}}\n---\napiVersion: pilotlight.dev/v1alpha1\nkind: Configuration\nspec: [1]\n',
     });
     expect(loaded.problems.map((problem) => `${problem.source} ${problem.path} ${problem.message}`)).toEqual([
       'app.yaml:6:1 apiVersion is required; write "pilotlight.dev/v1alpha1"',
       'app.yaml:7:1 sepc unknown key; did you mean "spec"?',
       'app.yaml:9:13 apiVersion "v1" is not allowed; write "pilotlight.dev/v1alpha1"',
+      'app.yaml:15:7 spec [1] is not a mapping of keys',
+      'app.yaml:11:21 log.level "x" is not allowed; write one of "debug", "info", "warn", "error", "silent"',
     ]);
   });
 });
