@@ -6,9 +6,9 @@ import type { LedgerNews, LedgerStore } from '../../live-order/ports.ts';
 import type { PoolHint, TurnRequest, TurnResult } from '../../policy/ledger/ops.ts';
 import { decodeMail, decodeTurn } from './decode.ts';
 
-/** Joined in this order: what a file uses stands before it. */
+/** Joined in this order: `turn` declares what the others use, `execute` runs the turn. */
 const LUA_FILES = [
-  ...['turn', 'slots', 'waiting', 'tickets', 'assign', 'budget', 'outcome-of'],
+  ...['turn', 'slots', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'],
   ...['admit', 'take', 'release', 'demand', 'outcomes', 'quarantine', 'endpoints', 'sweep', 'heartbeat'],
   ...['membership', 'reassert', 'idle', 'snapshot', 'execute'],
 ];

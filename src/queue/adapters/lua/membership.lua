@@ -1,4 +1,4 @@
--- Owners join and leave; incarnations begin and open. `awaiting` = owners that have yet to re-assert.
+-- Owners join and leave; incarnations begin. `awaiting` = owners that have yet to re-assert.
 
 function L.clear_live_order()
   local dead = { 'tickets', 'queues', 'quarantine', 'clean', 'owners', 'executors', 'missed' }
@@ -25,17 +25,6 @@ function L.begin_incarnation(run_id)
   call('DEL', P .. 'awaiting')
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do call('SADD', P .. 'awaiting', name) end
   L.clear_live_order()
-end
-
-function L.end_recovery()
-  L.set_meta('recoverUntilMs', 0)
-  call('DEL', P .. 'awaiting')
-  T.hints.windows = true
-  L.assign()
-end
-
-function L.end_recovery_if_due()
-  if L.is_recovering() and now_ms >= T.meta.recoverUntilMs then L.end_recovery() end
 end
 
 function L.has_reasserted()

@@ -1,5 +1,5 @@
 -- The ledger of one pool, part 1: one turn, its clock, its caches and what it writes when it ends.
--- The files of this folder are joined into one script in the order that redis-ledger-store.ts lists; each mirrors the
+-- The files of this folder are joined by redis-ledger-store.ts, this one first and execute.lua last; each mirrors the
 -- TypeScript file of its name in src/queue/policy/ledger, which is the specification and has the explanations.
 --
 -- KEYS[1]: the pool's `meta` key. Every other key has the same prefix and hash tag; docs/queue.md lists them.
