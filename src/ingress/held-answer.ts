@@ -72,9 +72,8 @@ export class HeldAnswer implements ResponseSink {
     if (!this.#options.stream) return;
     if (this.#state === 'announced' && phaseChanged) this.#comment();
     if (this.#state !== 'fresh') return;
-    const longWait = status.etaMs !== null && status.etaMs > ANNOUNCE_AFTER_MS;
-    if (longWait) this.#announce();
-    if (!this.#timers) void this.#keepInformed(longWait ? COMMENT_EVERY_MS : ANNOUNCE_AFTER_MS);
+    if (status.etaMs !== null && status.etaMs > ANNOUNCE_AFTER_MS) this.#announce();
+    else if (!this.#timers) void this.#announceLater();
   }
 
   begin(head: ResponseHead): void {
@@ -149,26 +148,37 @@ export class HeldAnswer implements ResponseSink {
     this.#state = 'announced';
     this.#writer.writeHead(200, { ...EVENT_STREAM_HEADERS, 'x-request-id': this.#options.requestId });
     this.#comment();
+    void this.#keepInformed();
+  }
+
+  async #announceLater(): Promise<void> {
+    const signal = this.#restartTimers();
+    try {
+      await this.#options.clock.sleep(ANNOUNCE_AFTER_MS, signal);
+    } catch {
+      return;
+    }
+    if (!signal.aborted) this.#announce();
+  }
+
+  async #keepInformed(): Promise<void> {
+    const signal = this.#restartTimers();
+    while (!signal.aborted) {
+      // Rejects when the answer begins or ends, which the loop sees.
+      await this.#options.clock.sleep(COMMENT_EVERY_MS, signal).catch(() => undefined);
+      if (!signal.aborted) this.#comment();
+    }
+  }
+
+  #restartTimers(): AbortSignal {
+    this.#timers?.abort();
+    this.#timers = new AbortController();
+    return this.#timers.signal;
   }
 
   #comment(): void {
     // A client that does not read gets no more comments than fit in its socket.
     if (this.#status && !this.#writer.writableNeedDrain) this.#writer.write(waitComment(this.#status));
-  }
-
-  async #keepInformed(firstAfterMs: number): Promise<void> {
-    const timers = new AbortController();
-    this.#timers = timers;
-    try {
-      await this.#options.clock.sleep(firstAfterMs, timers.signal);
-      for (;;) {
-        if (this.#state === 'fresh') this.#announce();
-        else this.#comment();
-        await this.#options.clock.sleep(COMMENT_EVERY_MS, timers.signal);
-      }
-    } catch {
-      // The answer has begun or ended.
-    }
   }
 
   #writePlain(chunk: Uint8Array): boolean {

@@ -55,12 +55,17 @@ describe('a stream that waits', () => {
     answer.abandon();
   });
 
-  test('hears when the prediction grows past a second', () => {
-    const { answer, writer } = start({ stream: true });
+  test('hears when the prediction grows past a second, and then again after five', async () => {
+    const { answer, writer, clock } = start({ stream: true });
     answer.waiting({ position: 0, phase: 'queued', etaMs: null });
+    await clock.advance(900);
     expect(writer.status).toBeNull();
     answer.waiting({ position: 0, phase: 'queued', etaMs: 9_000 });
     expect(writer.text).toBe(': pilotlight phase=queued position=0 eta=9s\n\n');
+    await clock.advance(4_999);
+    expect(writer.writes).toHaveLength(1);
+    await clock.advance(1);
+    expect(writer.writes).toHaveLength(2);
     answer.abandon();
   });
 
