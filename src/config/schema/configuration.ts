@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { labelName } from '../fields.ts';
 import { type JsonSchema, leavesOf, writtenFormOf } from '../json-schema.ts';
 import { authSection, tenantsSection } from './auth.ts';
-import { autoscalerSection, dispatcherSection, logSection } from './engine-room.ts';
+import { dispatcherSection } from './dispatcher.ts';
 import { limitsSection } from './limits.ts';
+import { logSection } from './log.ts';
 import { pickerSection } from './picker.ts';
 import { adminSection, serverSection } from './server.ts';
 import { dataSection, redisSection } from './storage.ts';
@@ -28,7 +29,6 @@ export const configurationSchema = z.strictObject({
   timeouts: timeoutsSection,
   dispatcher: dispatcherSection,
   picker: pickerSection,
-  autoscaler: autoscalerSection,
   log: logSection,
 });
 
