@@ -153,20 +153,21 @@ export class HeldAnswer implements ResponseSink {
 
   async #announceLater(): Promise<void> {
     const signal = this.#restartTimers();
-    try {
-      await this.#options.clock.sleep(ANNOUNCE_AFTER_MS, signal);
-    } catch {
-      return;
-    }
-    if (!signal.aborted) this.#announce();
+    if (await this.#slept(ANNOUNCE_AFTER_MS, signal)) this.#announce();
   }
 
   async #keepInformed(): Promise<void> {
     const signal = this.#restartTimers();
-    while (!signal.aborted) {
-      // Rejects when the answer begins or ends, which the loop sees.
-      await this.#options.clock.sleep(COMMENT_EVERY_MS, signal).catch(() => undefined);
-      if (!signal.aborted) this.#comment();
+    while (await this.#slept(COMMENT_EVERY_MS, signal)) this.#comment();
+  }
+
+  /** False when the answer has begun or ended meanwhile. */
+  async #slept(delayMs: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#options.clock.sleep(delayMs, signal);
+      return !signal.aborted;
+    } catch {
+      return false;
     }
   }
 
