@@ -2,22 +2,20 @@ import type { ClaimVerdict } from '../backlog/ports.ts';
 
 interface Run {
   readonly controller: AbortController;
-  readonly isSuspect: boolean;
   readonly verdict: Promise<ClaimVerdict>;
 }
 
 /** The jobs that this process executes now. Bounded by the intake's windows. */
 export class RunningJobs {
   readonly #runs = new Map<string, Run>();
+  #suspects = 0;
 
   get count(): number {
     return this.#runs.size;
   }
 
   get suspects(): number {
-    let suspects = 0;
-    for (const run of this.#runs.values()) if (run.isSuspect) suspects += 1;
-    return suspects;
+    return this.#suspects;
   }
 
   /**
@@ -32,8 +30,12 @@ export class RunningJobs {
     const known = this.#runs.get(id);
     if (known) return known.verdict;
     const controller = new AbortController();
-    const verdict = execute(controller.signal).finally(() => this.#runs.delete(id));
-    this.#runs.set(id, { controller, isSuspect, verdict });
+    if (isSuspect) this.#suspects += 1;
+    const verdict = execute(controller.signal).finally(() => {
+      this.#runs.delete(id);
+      if (isSuspect) this.#suspects -= 1;
+    });
+    this.#runs.set(id, { controller, verdict });
     return verdict;
   }
 

@@ -37,7 +37,7 @@ export interface FileStoreOptions {
   readonly segmentBytes?: number;
   /** Default 1 h. Every process that shares the folder must use the same. */
   readonly segmentAgeMs?: number;
-  /** Records kept in memory after they were written. Default 32 MiB. */
+  /** Accept records kept in memory until they are read, so that a short wait needs no disk. Default 32 MiB. */
   readonly recentBytes?: number;
 }
 
@@ -81,12 +81,12 @@ export class FileJobStore implements JobStore {
   async append(header: RecordHeader, body?: Uint8Array): Promise<RecordRef> {
     const record = encodeRecord(header, body);
     const ref = formatRef(await this.#segments.append(record));
-    if (header.kind === 'accept' || header.kind === 'result') this.#recent.add(ref, header, record.body);
+    if (header.kind === 'accept') this.#recent.add(ref, header, record.body);
     return ref;
   }
 
   async read(ref: RecordRef): Promise<ReadAnswer> {
-    const recent = this.#recent.get(ref);
+    const recent = this.#recent.take(ref);
     if (recent) return { kind: 'found', ...recent };
     const place = parseRef(ref);
     if (!place) return { kind: 'corrupt', why: 'the reference is not one of this store' };
@@ -102,7 +102,7 @@ export class FileJobStore implements JobStore {
   }
 
   async readHeader(ref: RecordRef): Promise<RecordHeader | null> {
-    const recent = this.#recent.get(ref);
+    const recent = this.#recent.peek(ref);
     if (recent) return recent.header;
     const place = parseRef(ref);
     if (!place) return null;

@@ -8,7 +8,7 @@ interface Recent {
 /** What a cached record weighs beside its body: header object, reference and map entry. */
 const OVERHEAD_BYTES = 1_024;
 
-/** The records written last, up to a size: with a short backlog a job runs before its bytes have to be read again. */
+/** Records that were just written and are about to be read, once: a job with a short wait is never read from the disk. */
 export class RecentRecords {
   readonly #maxBytes: number;
   /** Oldest first. */
@@ -24,18 +24,20 @@ export class RecentRecords {
     this.#records.set(ref, { header, body });
     for (const oldest of this.#records.keys()) {
       if (this.#bytes <= this.#maxBytes) return;
-      this.#remove(oldest);
+      this.take(oldest);
     }
   }
 
-  get(ref: string): Recent | undefined {
+  peek(ref: string): Recent | undefined {
     return this.#records.get(ref);
   }
 
-  #remove(ref: string): void {
+  /** The record, which is then forgotten. */
+  take(ref: string): Recent | undefined {
     const record = this.#records.get(ref);
-    if (!record) return;
+    if (!record) return undefined;
     this.#bytes -= record.body.byteLength + OVERHEAD_BYTES;
     this.#records.delete(ref);
+    return record;
   }
 }
