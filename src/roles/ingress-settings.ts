@@ -1,10 +1,9 @@
 import type { Config } from '../config/config.ts';
-import { DEFAULT_INGRESS_SETTINGS, type IngressSettings } from '../ingress/settings.ts';
+import type { IngressSettings } from '../ingress/settings.ts';
 
 /** The ingress's settings as the configuration says. */
-export function ingressSettings({ limits, timeouts }: Config): IngressSettings {
+export function ingressSettings({ limits, timeouts, server }: Config): IngressSettings {
   return {
-    ...DEFAULT_INGRESS_SETTINGS,
     maxHeldCalls: limits.heldCalls,
     maxHeldBytes: limits.heldBytes,
     maxBodyBytes: limits.bodyBytes,
@@ -13,5 +12,6 @@ export function ingressSettings({ limits, timeouts }: Config): IngressSettings {
     upstreamIdleTimeoutMs: timeouts.idleMs,
     upstreamTimeoutMs: timeouts.overallMs,
     clientStallTimeoutMs: timeouts.clientStallMs,
+    exposeEndpoint: server.exposeEndpoint,
   };
 }
