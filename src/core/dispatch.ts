@@ -90,6 +90,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   /** For stored work. */
   readonly persist?: PersistResult;
+  /** Called each time the call gets a slot. */
+  readonly onSlot?: () => void;
 }
 
 export interface CallRunner {

@@ -169,6 +169,7 @@ export class CallRun implements Watched {
       return { kind: 'failed', failure: { reason: 'endpoint_gone', message }, begun: false };
     }
     this.#attempts += 1;
+    this.#options.onSlot?.();
     const attempt = new Attempt(this.#shared.attempt, {
       call,
       endpointUrl: endpoint.url,

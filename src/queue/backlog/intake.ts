@@ -5,6 +5,8 @@ export interface IntakeDeps {
   readonly ledger: Pick<StoredLedger, 'windows' | 'onWindows'>;
   readonly backlog: Pick<Backlog, 'intake'>;
   readonly process: (claim: Claim, isIntakeOpen: () => boolean) => Promise<ClaimVerdict>;
+  /** The objective's window is 0 now: jobs that were claimed and only wait should come back. */
+  readonly onClosed: (objective: string) => void;
 }
 
 /**
@@ -73,6 +75,7 @@ export class Intake {
     if (window === 0) this.#open.delete(objective);
     else this.#open.set(objective, window);
     this.#queueOf(objective).setWindow(window);
+    if (window === 0) this.#deps.onClosed(objective);
   }
 
   #queueOf(objective: string): IntakeQueue {

@@ -144,6 +144,8 @@ export interface StoredRun {
   /** 1 for its first claim from the backlog. */
   readonly attempt: number;
   readonly place: JobPlace;
+  /** To be called when it gets a slot: until then it only waits, and may be handed back at no cost. */
+  readonly onSlot: () => void;
 }
 
 export type ExecutionVerdict =

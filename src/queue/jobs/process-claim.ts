@@ -53,10 +53,16 @@ export async function processClaim(deps: ProcessDeps, context: ClaimContext, cla
   });
   if (decision.kind === 'return') return { kind: 'returned' };
   if (decision.kind === 'delay') return { kind: 'delayed', delayMs: decision.delayMs };
-  return deps.running.run(claim.id, decision.kind === 'run' && decision.isSuspect, async (signal) => {
+  const key = {
+    id: claim.id,
+    pool: context.lane.ledger.pool,
+    objective: claim.objective,
+    isSuspect: decision.kind === 'run' && decision.isSuspect,
+  };
+  return deps.running.run(key, async (signal, onSlot) => {
     try {
       if (decision.kind === 'quarantine') return await quarantine(deps, context.lane, claim);
-      return await execute(deps, context, claim, signal);
+      return await execute(deps, context, claim, { signal, onSlot });
     } catch (error) {
       const known = error instanceof PilotlightError ? error.code : 'internal_error';
       if (known === 'internal_error') deps.log.error({ jobId: claim.id, err: asError(error) }, 'job.processing_failed');
@@ -69,7 +75,7 @@ async function execute(
   deps: ProcessDeps,
   context: ClaimContext,
   claim: Claim,
-  signal: AbortSignal,
+  { signal, onSlot }: { signal: AbortSignal; onSlot: () => void },
 ): Promise<ClaimVerdict> {
   const record = await deps.store.read(claim.acceptRef);
   if (record.kind !== 'found' || record.header.kind !== 'accept') {
@@ -79,7 +85,7 @@ async function execute(
   }
   const { spec } = record.header;
   const place = placeOf(spec, claim.acceptRef, record.body.byteLength);
-  const run = { spec, body: record.body, attempt: claim.claims, place };
+  const run = { spec, body: record.body, attempt: claim.claims, place, onSlot };
   return conclude(deps, context, claim, place, await deps.execute(run, signal));
 }
 

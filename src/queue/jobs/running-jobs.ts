@@ -1,6 +1,17 @@
+import type { PoolKey } from '../../core/objects.ts';
 import type { ClaimVerdict } from '../backlog/ports.ts';
 
+export interface RunKey {
+  readonly id: string;
+  readonly pool: PoolKey;
+  readonly objective: string;
+  readonly isSuspect: boolean;
+}
+
+export type RunJob = (signal: AbortSignal, onSlot: () => void) => Promise<ClaimVerdict>;
+
 interface Run {
+  readonly key: RunKey;
   readonly controller: AbortController;
   readonly verdict: Promise<ClaimVerdict>;
 }
@@ -8,12 +19,10 @@ interface Run {
 /** The jobs that this process executes now. Bounded by the intake's windows. */
 export class RunningJobs {
   readonly #runs = new Map<string, Run>();
+  readonly #withSlot = new Set<string>();
   #suspects = 0;
 
-  get count(): number {
-    return this.#runs.size;
-  }
-
+  /** Jobs under suspicion of ending their process that run here. */
   get suspects(): number {
     return this.#suspects;
   }
@@ -22,20 +31,12 @@ export class RunningJobs {
    * Runs the job; a second claim of the same id, after its lock was lost, attaches to the first one's end instead of
    * running it twice. `execute` must not throw.
    */
-  async run(
-    id: string,
-    isSuspect: boolean,
-    execute: (signal: AbortSignal) => Promise<ClaimVerdict>,
-  ): Promise<ClaimVerdict> {
-    const known = this.#runs.get(id);
+  run(key: RunKey, execute: RunJob): Promise<ClaimVerdict> {
+    const known = this.#runs.get(key.id);
     if (known) return known.verdict;
     const controller = new AbortController();
-    if (isSuspect) this.#suspects += 1;
-    const verdict = execute(controller.signal).finally(() => {
-      this.#runs.delete(id);
-      if (isSuspect) this.#suspects -= 1;
-    });
-    this.#runs.set(id, { controller, verdict });
+    const verdict = this.#untilEnd(key, controller.signal, execute);
+    this.#runs.set(key.id, { key, controller, verdict });
     return verdict;
   }
 
@@ -44,7 +45,25 @@ export class RunningJobs {
     this.#runs.get(id)?.controller.abort(reason);
   }
 
+  /** Stops the jobs of an objective that have no slot yet: they only wait, and can do so in the backlog. */
+  abortWaiting(pool: PoolKey, objective: string, reason: Error): void {
+    for (const { key, controller } of this.#runs.values()) {
+      if (key.pool === pool && key.objective === objective && !this.#withSlot.has(key.id)) controller.abort(reason);
+    }
+  }
+
   abortAll(reason: Error): void {
-    for (const run of this.#runs.values()) run.controller.abort(reason);
+    for (const { controller } of this.#runs.values()) controller.abort(reason);
+  }
+
+  async #untilEnd({ id, isSuspect }: RunKey, signal: AbortSignal, execute: RunJob): Promise<ClaimVerdict> {
+    if (isSuspect) this.#suspects += 1;
+    try {
+      return await execute(signal, () => this.#withSlot.add(id));
+    } finally {
+      this.#runs.delete(id);
+      this.#withSlot.delete(id);
+      if (isSuspect) this.#suspects -= 1;
+    }
   }
 }

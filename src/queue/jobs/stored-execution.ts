@@ -56,7 +56,11 @@ export class StoredExecution {
       persisted = { ref, outcome };
       return ref;
     };
-    const result = await this.#deps.runner.run(request, sink, { signal: stop.signal, persist });
+    const result = await this.#deps.runner.run(request, sink, {
+      signal: stop.signal,
+      persist,
+      onSlot: run.onSlot,
+    });
     signal.removeEventListener('abort', forward);
     if (sink.isTooLarge && result.kind === 'handed_back') {
       const limit = `more than ${this.#deps.maxResultBytes} bytes (limit maxResultBytes)`;

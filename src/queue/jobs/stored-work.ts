@@ -89,6 +89,7 @@ export class StoredWork {
       ledger: lane.ledger,
       backlog: lane.backlog,
       process: (claim, isIntakeOpen) => processClaim(this.#processDeps(), { lane, isIntakeOpen }, claim),
+      onClosed: (objective) => this.running.abortWaiting(pool, objective, noSlots(pool)),
     });
     const unlisten = lane.ledger.onIncarnation(() => this.#reconcileSoon());
     this.#pools.set(pool, { lane, intake, stop, unlisten, loops: this.#loops(lane, intake, stop.signal) });
@@ -239,6 +240,10 @@ export class StoredWork {
     const { onHandBack = () => undefined } = this.#deps;
     return { ...this.#deps, onHandBack, running: this.running, settlements: this.#settlements };
   }
+}
+
+function noSlots(pool: PoolKey): PilotlightError {
+  return new PilotlightError('draining', `Pool ${pool} takes in no stored work now.`);
 }
 
 function stoppedElsewhere(id: string): PilotlightError {

@@ -26,6 +26,8 @@ export interface IntakeWorkerOptions {
 /** When a verdict could not be told to Redis the lock runs out and the job comes back by itself. */
 const RUN_RETRY_MS = 500;
 const UNHANDLED_DELAY_MS = 1_000;
+/** Ids of which this process knows that it lost them alive. */
+const MAX_SURVIVED = 10_000;
 
 /** One Worker: claims items of one objective while its window is open. Created when the window first opens. */
 export class IntakeWorker implements IntakeQueue {
@@ -37,6 +39,8 @@ export class IntakeWorker implements IntakeQueue {
   #window = 0;
   #held = 0;
   #applying: Promise<void> = Promise.resolve();
+  /** Hand-backs that Redis did not hear, by id: BullMQ counts them as crashes, but we are still here. */
+  readonly #survived = new Map<string, number>();
 
   constructor(objective: string, handler: ClaimHandler, options: IntakeWorkerOptions) {
     this.objective = objective;
@@ -111,9 +115,9 @@ export class IntakeWorker implements IntakeQueue {
     this.#held += 1;
     try {
       const verdict = await this.#decide(job);
-      if (verdict.kind === 'returned') await this.#tell(job.moveToWait(token), new WaitingError());
+      if (verdict.kind === 'returned') await this.#tell(job.id, job.moveToWait(token), new WaitingError());
       if (verdict.kind === 'delayed') {
-        await this.#tell(job.moveToDelayed(Date.now() + verdict.delayMs, token), new DelayedError());
+        await this.#tell(job.id, job.moveToDelayed(Date.now() + verdict.delayMs, token), new DelayedError());
       }
     } finally {
       this.#held -= 1;
@@ -130,7 +134,7 @@ export class IntakeWorker implements IntakeQueue {
         objective: this.objective,
         acceptRef: data.a,
         claims: job.attemptsStarted,
-        crashes: job.stalledCounter,
+        crashes: Math.max(0, job.stalledCounter - (this.#survived.get(job.id) ?? 0)),
       });
     } catch (error) {
       this.#report(error);
@@ -139,9 +143,18 @@ export class IntakeWorker implements IntakeQueue {
   }
 
   /** Throws what makes BullMQ leave the job where it was moved to; also when Redis did not hear the move. */
-  async #tell(move: Promise<unknown>, sentinel: Error): Promise<never> {
-    await move.catch((error: unknown) => this.#report(error));
+  async #tell(id: string | undefined, move: Promise<unknown>, sentinel: Error): Promise<never> {
+    await move.catch((error: unknown) => {
+      this.#report(error);
+      if (id !== undefined) this.#survive(id);
+    });
     throw sentinel;
+  }
+
+  #survive(id: string): void {
+    this.#survived.set(id, (this.#survived.get(id) ?? 0) + 1);
+    const [oldest] = this.#survived.keys();
+    if (this.#survived.size > MAX_SURVIVED && oldest !== undefined) this.#survived.delete(oldest);
   }
 
   #report(thrown: unknown): void {
