@@ -183,7 +183,8 @@ export class LedgerLink {
   async #joinOnce(): Promise<void> {
     const { store, executes, desk } = this.#deps;
     const runId = await store.runId();
-    const [opened] = await this.#turn([{ op: 'open', runId, previous: this.#incarnation, executes }]);
+    const { replies } = await this.#turn([{ op: 'open', runId, previous: this.#incarnation, executes }]);
+    const [opened] = replies;
     if (opened?.kind !== 'opened') throw new Error('the ledger did not open');
     this.#incarnation = opened.incarnation;
     const claims = desk.claims();
@@ -191,12 +192,14 @@ export class LedgerLink {
       const tickets = claims.slice(done, done + CLAIMS_PER_TURN);
       const last = done + CLAIMS_PER_TURN >= claims.length;
       const op: ReassertOp = { op: 'reassert', tickets, first: done === 0, last };
-      const [reply] = await this.#turn([op]);
+      const { replies, mail } = await this.#turn([op]);
+      const [reply] = replies;
       if (reply?.kind !== 'reasserted') throw new Error('the ledger did not take the re-assertion');
       reply.tickets.forEach((answer, index) => {
         const claim = tickets[index];
         if (claim) desk.claimAnswered(claim, answer);
       });
+      desk.onMail(mail);
     }
   }
 
@@ -204,8 +207,7 @@ export class LedgerLink {
     const result = await this.exec(ops);
     if (result.kind === 'stale') throw new Error('the ledger began anew');
     this.heard(result.nowMs);
-    this.#deps.desk.onMail(result.mail);
-    return result.replies;
+    return result;
   }
 
   #log(level: 'debug' | 'info' | 'warn' | 'error', fields: Record<string, unknown>, event: string): void {

@@ -79,6 +79,7 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
         if (hints.includes('windows')) this.#link.beat();
       },
       onDoubt: (error) => this.#link.doubt(error),
+      onBug: (err) => log.error({ pool, err }, 'live_order.callback_failed'),
     });
     const queue = this.#queue;
     this.#desk = new TicketDesk({ owner, clock, queue, onAsleep, ledgerNowMs: () => this.#link.ledgerNowMs() });

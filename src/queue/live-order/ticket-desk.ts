@@ -3,6 +3,7 @@ import type { EnterOptions, Entry, EvictReason, TicketSpec } from '../../core/li
 import { PilotlightError } from '../../core/errors.ts';
 import {
   type AdmitReply,
+  type LedgerOp,
   type Mail,
   NOT_HERE,
   type Offer,
@@ -86,7 +87,16 @@ export class TicketDesk {
   }
 
   withdraw(id: string): void {
-    this.push({ make: () => ({ op: 'withdraw', id }), ...QUIET });
+    this.tell(() => ({ op: 'withdraw', id }));
+  }
+
+  /**
+   * Sends an operation whose effect the table shows already. It has no deadline, because a dropped one would leave the
+   * ledger with a slot that nobody knows; after a doubt the re-assertion does its work.
+   */
+  tell(make: () => LedgerOp | null): void {
+    const nothing = () => undefined;
+    this.push({ make, onReply: nothing, onFailure: nothing, onDoubt: nothing }, Infinity);
   }
 
   push<N extends OpName>(request: Omit<LedgerRequest<N>, 'deadlineMs'>, withinMs = ANSWER_MS): void {
@@ -107,7 +117,12 @@ export class TicketDesk {
 
   claimAnswered(claim: ReassertedTicket, answer: ReassertReply['tickets'][number]): void {
     const ticket = this.#tickets.get(claim.id);
-    if (ticket === undefined || ticket.state === 'admitting') return;
+    if (ticket === undefined) {
+      // It ended meanwhile, and what its end sent has an older token.
+      this.withdraw(claim.id);
+      return;
+    }
+    if (ticket.state === 'admitting') return;
     if (answer.state === 'lost' || answer.state === 'done') {
       if (ticket.isActive) this.#lose(ticket);
       else if (answer.state === 'lost') this.evict(ticket, 'lost');
@@ -232,14 +247,15 @@ export class TicketDesk {
     const waitAgain = () => {
       if (isCurrent()) ticket.state = 'waiting';
     };
-    this.push<'take'>({
+    const request: Omit<LedgerRequest<'take'>, 'deadlineMs'> = {
       make: () => (isCurrent() ? { op: 'take', id: ticket.id, token, ranking: ticket.rank() } : null),
       onReply: (reply) => {
         if (isCurrent()) this.#taken(ticket, token, reply);
       },
       onFailure: waitAgain,
       onDoubt: waitAgain,
-    });
+    };
+    this.push(request, Infinity);
   }
 
   #taken(ticket: OwnedTicket, token: string, reply: TakeReply): void {
@@ -301,9 +317,6 @@ export class TicketDesk {
   }
 }
 
-/** For an operation whose effect the table shows already: a re-assertion repairs what it could not do. */
-export const QUIET = { onReply: () => undefined, onFailure: () => undefined, onDoubt: () => undefined };
-
-export function evicted(reason: EvictReason): Entry {
+function evicted(reason: EvictReason): Entry {
   return { kind: 'evicted', reason };
 }

@@ -1,6 +1,6 @@
 import type { Entry, EvictReason, Lease } from '../../core/live-order.ts';
 import type { Outcome } from '../../core/outcome.ts';
-import type { OpName, SettleReply } from '../policy/ledger/ops.ts';
+import type { LedgerOp, OpName, SettleReply } from '../policy/ledger/ops.ts';
 import type { OwnedTicket } from './owned-ticket.ts';
 import { parseStoredOutcome } from './stored-outcome.ts';
 import type { LedgerRequest } from './turn-queue.ts';
@@ -11,6 +11,7 @@ export const SETTLE_MS = 15_000;
 /** What a lease needs of the desk. */
 export interface LeaseDesk {
   push<N extends OpName>(request: Omit<LedgerRequest<N>, 'deadlineMs'>, withinMs?: number): void;
+  tell(make: () => LedgerOp | null): void;
   withdraw(id: string): void;
   forget(ticket: OwnedTicket): void;
   evict(ticket: OwnedTicket, reason: EvictReason): void;
@@ -54,12 +55,17 @@ export class TicketLease implements Lease {
     this.#desk.push<'requeue'>({
       make: () => {
         const { id, token } = ticket;
-        return ticket.state === 'waiting' ? { op: 'requeue', id, token, exclude: excludeEndpointId } : null;
+        // Without a token it was re-asserted as waiting meanwhile.
+        const isNeeded = ticket.state === 'waiting' && token !== '';
+        return isNeeded ? { op: 'requeue', id, token, exclude: excludeEndpointId } : null;
       },
       onReply: (reply) => {
         if (ticket.state !== 'waiting') return;
         if (reply.kind === 'queued') ticket.moved(reply.position);
-        else this.#desk.evict(ticket, 'lost');
+        else {
+          this.#desk.withdraw(ticket.id);
+          this.#desk.evict(ticket, 'lost');
+        }
       },
       // It stands in the table as waiting: the re-assertion that follows puts it there in the ledger too.
       onDoubt: () => undefined,
@@ -82,9 +88,9 @@ export class TicketLease implements Lease {
       return;
     }
     ticket.state = 'recording';
-    this.#desk.push<'release'>({
-      make: () => (ticket.state === 'recording' ? { op: 'release', id: ticket.id, token: ticket.token } : null),
-      ...QUIET,
+    // Not needed if the ticket was ended before the turn left.
+    this.#desk.tell(() => {
+      return ticket.state === 'recording' ? { op: 'release', id: ticket.id, token: ticket.token } : null;
     });
   }
 
@@ -97,7 +103,7 @@ export class TicketLease implements Lease {
     const ticket = this.#ticket;
     if (ticket.isActive) {
       this.#desk.forget(ticket);
-      this.#desk.push<'finish'>({ make: () => ({ op: 'finish', id: ticket.id, token: ticket.token }), ...QUIET });
+      this.#desk.tell(() => ({ op: 'finish', id: ticket.id, token: ticket.token }));
     }
     return Promise.resolve({ kind: 'settled' });
   }
@@ -141,5 +147,3 @@ export function readSettled(reply: SettleReply, own: { outcome: string; recordRe
   const isOwn = JSON.stringify(stored.outcome) === own.outcome && JSON.stringify(stored.recordRef) === own.recordRef;
   return isOwn ? { kind: 'settled' } : { kind: 'already', outcome: stored.outcome };
 }
-
-const QUIET = { onReply: () => undefined, onFailure: () => undefined, onDoubt: () => undefined };

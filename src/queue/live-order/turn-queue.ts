@@ -32,6 +32,8 @@ export interface TurnQueueDeps {
   readonly onTurn: (result: Extract<TurnResult, { kind: 'turned' }>) => void;
   /** A turn was stale or failed. The queue holds until `resume`. */
   readonly onDoubt: (error: Error | null) => void;
+  /** A callback threw. The others are not affected. */
+  readonly onBug: (error: Error) => void;
 }
 
 /**
@@ -131,8 +133,8 @@ export class TurnQueue {
       return;
     }
     this.#inFlight.delete(sent);
-    sent.forEach((pending, index) => answer(pending, result.replies[index]));
-    this.#deps.onTurn(result);
+    sent.forEach((pending, index) => this.#guard(() => answer(pending, result.replies[index])));
+    this.#guard(() => this.#deps.onTurn(result));
     this.#settled();
   }
 
@@ -147,6 +149,14 @@ export class TurnQueue {
     }
     this.#deps.onDoubt(error);
     this.#settled();
+  }
+
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (thrown) {
+      this.#deps.onBug(asError(thrown));
+    }
   }
 
   #settled(): void {

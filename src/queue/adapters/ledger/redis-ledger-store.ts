@@ -89,7 +89,7 @@ export class RedisLedgerStore implements LedgerStore {
     return () => {
       subscriber.off('message', onMessage);
       subscriber.off('ready', onReady);
-      subscriber.unsubscribe(own).catch(() => undefined);
+      subscriber.unsubscribe(own, all).catch(() => undefined);
     };
   }
 
