@@ -7,7 +7,7 @@ export interface Watched {
 }
 
 /** How late a timeout may be noticed. One timer in all instead of three a call. */
-export const SWEEP_EVERY_MS = 50;
+const SWEEP_EVERY_MS = 50;
 
 /** One coarse timer for the deadlines of all calls. Runs only while something is watched; holds no timer when idle. */
 export class Watchdog {

@@ -46,7 +46,7 @@ interface Entry {
  */
 export class PoolRanker implements EndpointRanker {
   readonly #deps: PoolRankerDeps;
-  #profile: Profile;
+  readonly #profile: Profile;
   #entries: readonly Entry[] = [];
   #byId: ReadonlyMap<string, Entry> = new Map();
   #onlyId: readonly string[] | null = null;
@@ -101,11 +101,6 @@ export class PoolRanker implements EndpointRanker {
     entry.observation = observation;
     const { blockSizeTokens, numBlocks } = observation.metrics;
     entry.prefixes.setCapacity(capacityBlocks(blockSizeTokens, numBlocks));
-  }
-
-  /** From the next rank on. */
-  useProfile(profile: Profile): void {
-    this.#profile = profile;
   }
 
   /** Calls of this process in flight on the endpoint. */

@@ -41,7 +41,7 @@ const AUTO_RAISE = 2;
 const AUTO_CUT_RATIO = 0.8;
 
 /** Requests that may wait inside an engine so that a finished one is replaced within a step. */
-export const WAITING_TARGET = 2;
+const WAITING_TARGET = 2;
 /** The engine's queue counts as growing beyond this, or beyond a quarter of the limit. */
 const WAITING_HIGH = 4;
 /** vLLM preempts running requests at 1.0; leave room for the growth of those that run. */

@@ -31,11 +31,6 @@ export class SseSplitter {
     this.#maxEventBytes = maxEventBytes;
   }
 
-  /** True while nothing but line ends waits for more bytes. */
-  get atBoundary(): boolean {
-    return this.#eventBytes === 0;
-  }
-
   /**
    * Calls `inspect` with the data of each event that `chunk` completes (null for one without data, a comment) until it
    * answers false. O(bytes). The chunk is kept until its last event is complete, so it must not be reused.

@@ -5,7 +5,7 @@
  */
 
 /** 64 tokens of about four characters: the smallest block that the llm-d router uses, whatever the engine's own. */
-export const BLOCK_TOKENS = 64;
+const BLOCK_TOKENS = 64;
 export const BLOCK_CHARS = BLOCK_TOKENS * 4;
 
 /** Longest prefix that is compared: 131,072 tokens. */

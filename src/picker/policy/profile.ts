@@ -91,7 +91,7 @@ export interface Explanation {
 }
 
 /** Weighted sum per endpoint. Scores are clamped to [0, 1]; a score that is not a number counts as 0. O(n · scorers). */
-export function totals(profile: Profile, request: PickRequest, endpoints: readonly EndpointView[]): number[] {
+function totals(profile: Profile, request: PickRequest, endpoints: readonly EndpointView[]): number[] {
   const sums = endpoints.map(() => 0);
   for (const { plugin, weight } of profile.scorers) {
     if (weight === 0) continue;

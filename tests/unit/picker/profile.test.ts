@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { FILTER_TYPES, PICKER_TYPES, pickerSection, SCORER_TYPES } from '../../../src/config/schema/picker.ts';
 import { seededRandom } from '../../../src/core/random.ts';
 import { maxScorePicker, randomPicker, weightedRandomPicker } from '../../../src/picker/policy/pickers.ts';
 import {
@@ -49,6 +50,16 @@ describe('compileProfile', () => {
     const profile = compiled([{ type: 'queue-scorer' }]);
     expect(profile.picker).toBe(maxScorePicker);
     expect(ids(profile, [view('a', { draining: true }), view('b')])).toEqual(['b']);
+  });
+});
+
+describe('the configuration', () => {
+  test('knows exactly the plugins that there are', () => {
+    expect([...FILTER_TYPES, ...SCORER_TYPES, ...PICKER_TYPES].sort()).toEqual([...PLUGIN_TYPES].sort());
+  });
+
+  test('has the default profile as its default', () => {
+    expect(pickerSection.parse(undefined).plugins).toEqual(DEFAULT_PROFILE);
   });
 });
 
