@@ -8,6 +8,7 @@ function L.is_admitted()
 end
 
 function L.reply_to(op)
+  if T.has_left then return { kind = 'error', message = 'the owner has left' } end
   local handler = handlers[op.op]
   if not handler then return { kind = 'error', message = 'unknown operation ' .. tostring(op.op) } end
   local is_done, reply = pcall(handler, op)

@@ -23,6 +23,8 @@ function L.windows()
 end
 
 function handlers.poll()
+  call('ZADD', P .. 'owners', now_ms, owner)
+  T.offerable[owner] = nil
   L.sweep()
   local box = L.mail_of(owner)
   box.offers = {}
@@ -34,9 +36,7 @@ function handlers.poll()
 end
 
 function handlers.heartbeat(op)
-  call('ZADD', P .. 'owners', now_ms, owner)
   call('HDEL', P .. 'missed', owner)
-  T.offerable[owner] = nil
   handlers.poll()
   local positions = {}
   for i, id in ipairs(op.check) do positions[i] = L.place_of(id) end

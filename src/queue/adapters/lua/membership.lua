@@ -47,6 +47,7 @@ end
 
 function handlers.leave()
   L.reap(owner, call('SCARD', P .. 'owner:' .. owner))
+  T.has_left = true
   L.assign()
   return { kind = 'ok' }
 end

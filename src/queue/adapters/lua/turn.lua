@@ -33,6 +33,8 @@ local T = {
   endpoints = nil, endpoint_by_id = nil, are_endpoints_dirty = false, is_full = false,
   -- Told when the turn ends: owner -> {offers, evictions}, hint -> true.
   mail = {}, hints = {},
+  -- The caller has left; nothing more is done for it.
+  has_left = false,
 }
 -- By operation name.
 local handlers = {}

@@ -39,6 +39,7 @@ export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: num
     nowMs: Math.floor(nowUs / 1000),
     mail: new Map(),
     hints: new Set(),
+    hasLeft: false,
   };
   if (!isAdmitted(state, request)) return { result: { kind: 'stale' }, mail: turn.mail };
   endRecoveryIfDue(turn);
@@ -56,6 +57,7 @@ function isAdmitted(state: LedgerState, { owner, incarnation, ops }: TurnRequest
 /** An operation that cannot be read fails alone. */
 function handle<N extends OpName>(turn: Turn, op: Protocol[N]['op'] & { op: N }): LedgerReply | Failed {
   try {
+    if (turn.hasLeft) throw new Error('the owner has left');
     return HANDLERS[op.op](turn, op);
   } catch (thrown) {
     return { kind: 'error', message: asError(thrown).message };

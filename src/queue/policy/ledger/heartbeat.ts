@@ -5,10 +5,9 @@ import { ownTicket } from './tickets.ts';
 import { isRecovering, replaceOffers, stampText, type Turn } from './turn.ts';
 import { positionOf } from './waiting.ts';
 
-/** The owner lives and can be offered something again. Also the safety tick. */
+/** A poll that tells more; from now on the owner can be offered something again. */
 export function heartbeat(turn: Turn, op: HeartbeatOp): HeartbeatReply {
   const { state, owner } = turn;
-  state.owners.add(owner, turn.nowMs);
   state.missedOffers.delete(owner);
   poll(turn);
   return {
@@ -20,9 +19,10 @@ export function heartbeat(turn: Turn, op: HeartbeatOp): HeartbeatReply {
   };
 }
 
-/** The safety tick, and every offer that this owner has not answered. */
+/** The owner lives. The safety tick, and every offer that this owner has not answered. */
 export function poll(turn: Turn): Ok {
   const { state, owner } = turn;
+  state.owners.add(owner, turn.nowMs);
   sweep(turn);
   const offered = (state.offers.get(owner)?.ids() ?? []).flatMap((id) => state.tickets.get(id) ?? []);
   const offers = offered.map(({ id, endpointId, token }) => ({ id, endpointId, token: stampText(token) }));

@@ -26,6 +26,7 @@ export function open(turn: Turn, op: OpenOp): OpenReply {
 /** The owner goes. What it still runs is treated as a dead owner's. */
 export function leave(turn: Turn, _op: LeaveOp): Ok {
   reap(turn, turn.owner, Infinity);
+  turn.hasLeft = true;
   assign(turn);
   return { kind: 'ok' };
 }

@@ -10,6 +10,8 @@ export interface Turn {
   readonly timing: Timing;
   readonly mail: Map<string, { offers: Offer[]; evictions: Eviction[] }>;
   readonly hints: Set<PoolHint>;
+  /** The caller has left; nothing more is done for it. */
+  hasLeft: boolean;
 }
 
 /** The next stamp: the time in microseconds, or one more than the last if that is not later. */
