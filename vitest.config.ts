@@ -1,6 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-const shared = { environment: 'node' as const, restoreMocks: true, testTimeout: 30_000, hookTimeout: 60_000 };
+const shared = {
+  environment: 'node' as const,
+  restoreMocks: true,
+  setupFiles: ['tests/support/fast-check.setup.ts'],
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
 
 export default defineConfig({
   test: {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MemoryLedgerStore } from '../../src/queue/adapters/ledger/memory-ledger-store.ts';
 import { RedisLedgerStore } from '../../src/queue/adapters/ledger/redis-ledger-store.ts';
 import type { LedgerOp, TurnResult } from '../../src/queue/policy/ledger/ops.ts';
-import { type Step, stepArbitrary, Story } from '../support/ledger-script.ts';
+import { type Step, Story, stepArbitrary } from '../support/ledger-script.ts';
 import { useRedis } from '../support/redis.ts';
 
 const redis = useRedis();

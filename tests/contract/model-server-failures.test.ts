@@ -21,10 +21,10 @@ import {
   json,
   reset,
   roleChunk,
+  type Script,
   send,
   sseHead,
   tokenChunk,
-  type Script,
 } from './model-server-script.ts';
 
 /** What dying, broken and strange engines do, and what the dispatcher makes of it. docs/dispatch.md has this table. */

@@ -11,9 +11,9 @@ import {
   head,
   json,
   reset,
+  type Script,
   send,
   sseHead,
-  type Script,
 } from './model-server-script.ts';
 
 interface Opened {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
+import type { ErrorEnvelope } from '../../src/core/errors.ts';
 import type { PoolReport } from '../../src/core/status.ts';
 import { MODEL } from '../../src/simulate/demo/names.ts';
 import { fetchResults, submitJobs } from '../support/job-client.ts';
@@ -69,9 +70,9 @@ test('a command that does not exist shows as a stuck boot, opens the breaker and
   expect((await serve.pool()).blockedWhy).toMatch(/nonexistent\/model-server/);
   const refused = await chat(serve.apiUrl);
   expect(refused.status).toBe(503);
-  expect(await refused.json()).toMatchObject({
-    error: { code: 'no_capacity', message: expect.stringContaining('nonexistent') },
-  });
+  const { error } = (await refused.json()) as ErrorEnvelope;
+  expect(error).toMatchObject({ code: 'no_capacity', type: 'overloaded_error', param: null });
+  expect(error.message).toContain('nonexistent');
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
 
   expect(await serve.stop()).toBe(0);

@@ -15,7 +15,7 @@ test('the official client streams a chat through a sleeping pool, and the pool g
   const stream = await client.chat.completions.create({
     model: 'sim',
     stream: true,
-    max_tokens: 12,
+    max_completion_tokens: 12,
     messages: [{ role: 'user', content: 'Why is the sky blue?' }],
   });
   let text = '';
@@ -29,7 +29,7 @@ test('the official client streams a chat through a sleeping pool, and the pool g
 
   const plain = await client.chat.completions.create({
     model: MODEL,
-    max_tokens: 12,
+    max_completion_tokens: 12,
     messages: [{ role: 'user', content: 'Why is the sky blue?' }],
   });
   expect(plain.choices[0]?.message.content).toBe(text);

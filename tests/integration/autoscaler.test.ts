@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Autoscaler } from '../../src/autoscaler/autoscaler.ts';
 import { learnedStateFile } from '../../src/autoscaler/adapters/learned-state-file.ts';
+import { Autoscaler } from '../../src/autoscaler/autoscaler.ts';
 import { autoscalerMetrics } from '../../src/autoscaler/metrics.ts';
 import { createWaitAdvisor } from '../../src/autoscaler/wait-advisor.ts';
 import type { LedgerSnapshot, SlotLedger } from '../../src/core/live-order.ts';

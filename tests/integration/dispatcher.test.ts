@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import { scriptedHttpServer, type ScriptedServer } from '../contract/model-server-http.ts';
+import { type ScriptedServer, scriptedHttpServer } from '../contract/model-server-http.ts';
 import {
   chatAnswer,
   done,
@@ -13,10 +13,10 @@ import {
   json,
   reset,
   roleChunk,
+  type Script,
   send,
   sseHead,
   tokenChunk,
-  type Script,
 } from '../contract/model-server-script.ts';
 import { RecordingSink } from '../unit/dispatcher/support.ts';
 import { DispatcherWorld } from './dispatcher-world.ts';

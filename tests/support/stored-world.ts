@@ -311,6 +311,9 @@ function memoryIndex(world: World, fuse: Fuse): JobIndex {
       fuse.step(async () => {
         world.index.set(id, place);
       }),
+    async missing(ids) {
+      return new Set(ids.filter((id) => !world.index.has(id)));
+    },
     async get(id) {
       return world.index.get(id) ?? null;
     },

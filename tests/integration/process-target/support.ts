@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LocalProcesses } from '../../../src/autoscaler/adapters/process-target/process-target.ts';
 import { listProcesses } from '../../../src/autoscaler/adapters/process-target/process-table.ts';
+import { LocalProcesses } from '../../../src/autoscaler/adapters/process-target/process-target.ts';
 import type { ProcessTarget } from '../../../src/core/objects.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { silentLogger } from '../../support/silent-logger.ts';

@@ -83,6 +83,7 @@ const world: fc.Arbitrary<Snapshot> = fc
     }),
   );
 
+// Shrinking whole snapshots takes minutes; the counterexample is printed as it is.
 const options = { numRuns: 2_000, endOnFailure: true };
 const liveOf = (given: Snapshot, name?: string): number =>
   given.replicas.filter((candidate) => isLive(candidate) && (name === undefined || candidate.target === name)).length;
@@ -156,6 +157,8 @@ test('more queued work never asks for fewer replicas', () => {
 test('what is on its way is not ordered a second time', () => {
   fc.assert(
     fc.property(world, (given) => {
+      // Replicas beyond a lowered maximum leave first; the next look orders.
+      fc.pre(decide(given).rule !== 'max');
       const acted = afterActing(given);
       const again = plan(decide(acted), acted);
       expect([...again.start.values()].reduce((sum, count) => sum + count, 0)).toBe(0);
@@ -198,7 +201,7 @@ test('without demand and minReplicas, every pool is at zero in the end', () => {
         history: { windowMaxPods: 0, sinceUpMs: 1e9, sinceDownMs: 1e9 },
         replicas: given.replicas.map((one) => (isLive(one) ? { ...one, phase: 'Ready', remaining: null } : one)),
       };
-      expect(liveOf(idle) === 0 || liveOf(idle) > decide(idle).components.max || decide(idle).toZero).toBe(true);
+      expect(liveOf(idle) === 0 || decide(idle).rule === 'max' || decide(idle).toZero).toBe(true);
     }),
     options,
   );

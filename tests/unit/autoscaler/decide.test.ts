@@ -290,6 +290,15 @@ test('work of several targets goes to the preferred one up to its maximum', () =
   expect(decide(snapshot({ objectives: queued(2_000), targets })).desired).toEqual({ spot: 4, 'on-demand': 2 });
 });
 
+test('every target gets its own minReplicas', () => {
+  const targets = [targetView({ name: 'spot' }), targetView({ name: 'on-demand', minReplicas: 1 })];
+  const decision = decide(snapshot({ targets, replicas: ready(3, { target: 'spot' }) }));
+  expect({ rule: decision.rule, desired: decision.desired }).toEqual({
+    rule: 'min',
+    desired: { spot: 3, 'on-demand': 1 },
+  });
+});
+
 test('a target with an open breaker is passed over', () => {
   const targets = [targetView({ name: 'spot', breaker: open }), targetView({ name: 'on-demand' })];
   expect(decide(snapshot({ objectives: queued(2_000), targets })).desired).toEqual({ 'on-demand': 6 });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { breakEvenRequests } from '../../../src/autoscaler/policy/activation.ts';
 import { backlogPods } from '../../../src/autoscaler/policy/backlog.ts';
 import { deadlinePods, latestStartInMs } from '../../../src/autoscaler/policy/deadline.ts';
-import { ratePods, rateNeed } from '../../../src/autoscaler/policy/rate.ts';
+import { rateNeed, ratePods } from '../../../src/autoscaler/policy/rate.ts';
 import type { PodSupply } from '../../../src/autoscaler/policy/supply.ts';
 import { objectiveView } from './support/builders.ts';
 
@@ -28,7 +28,7 @@ test.each([
   { drainS: 1_200, want: 2 },
 ])('2,000 queued requests need $want pods to drain within $drainS s', ({ drainS, want }) => {
   const due = [{ dueInMs: 390_000 + drainS * 1_000, slotMs: 2_000 * WORK_MS }];
-  expect(backlogPods({ pods: orderable(20, 390_000), existing: 0, due, coldStartP50Ms: 300_000 })).toBe(want);
+  expect(backlogPods({ pods: orderable(20, 390_000), certain: 0, due, coldStartP50Ms: 300_000 })).toBe(want);
 });
 
 test('4 requests per second need 4 pods', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ApiPath } from '../../../src/core/call.ts';
-import { checkPlainAnswer, StreamCheck, type PlainVerdict } from '../../../src/dispatcher/policy/answer-check.ts';
+import { checkPlainAnswer, type PlainVerdict, StreamCheck } from '../../../src/dispatcher/policy/answer-check.ts';
 import { chatAnswer, finishChunk, roleChunk, tokenChunk } from '../../contract/model-server-script.ts';
 
 const CHAT: ApiPath = '/v1/chat/completions';

@@ -9,9 +9,9 @@ import {
 } from '../../../src/dispatcher/policy/failure.ts';
 import {
   BASE_BACKOFF_MS,
+  type FailedAttempt,
   MAX_BACKOFF_MS,
   planRetry,
-  type FailedAttempt,
 } from '../../../src/dispatcher/policy/retry-plan.ts';
 
 const failed = (changes: Partial<FailedAttempt> = {}): FailedAttempt => ({

@@ -6,8 +6,8 @@ import type { TicketKind, TicketSpec } from '../../../src/core/live-order.ts';
 import type { Outcome } from '../../../src/core/outcome.ts';
 import { seededRandom } from '../../../src/core/random.ts';
 import { dispatcherMetrics } from '../../../src/dispatcher/metrics.ts';
-import type { RunnerOptions } from '../../../src/dispatcher/runner-deps.ts';
 import { DispatchRunner } from '../../../src/dispatcher/runner.ts';
+import type { RunnerOptions } from '../../../src/dispatcher/runner-deps.ts';
 import { FakeModelServer } from '../../contract/model-server-fake.ts';
 import {
   chatAnswer,
@@ -20,10 +20,10 @@ import {
   json,
   reset,
   roleChunk,
+  type Script,
   send,
   sseHead,
   tokenChunk,
-  type Script,
 } from '../../contract/model-server-script.ts';
 import { FakeClock, settleMicrotasks } from '../../support/fake-clock.ts';
 import { FakeLiveOrder } from './fake-live-order.ts';

@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import type { EngineMetrics } from '../../../src/core/endpoint.ts';
 import type { EndpointFault } from '../../../src/dispatcher/policy/failure.ts';
 import {
+  AUTO_MAX,
+  AUTO_START,
   afterFault,
   afterProbe,
   afterScrape,
   afterSuccess,
   afterTick,
-  AUTO_MAX,
-  AUTO_START,
   freshSlots,
   isProbeDue,
   openSlots,

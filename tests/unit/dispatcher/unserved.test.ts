@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Outcome } from '../../../src/core/outcome.ts';
-import { unserved, type StopReason, type Unserved } from '../../../src/dispatcher/policy/unserved.ts';
+import { type StopReason, type Unserved, unserved } from '../../../src/dispatcher/policy/unserved.ts';
 
 type Given = Parameters<typeof unserved>[0];
 

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { API_PATHS } from '../../../src/core/call.ts';
 import { PilotlightError } from '../../../src/core/errors.ts';
 import { callFields } from '../../../src/ingress/policy/call-fields.ts';
-import { parseCall } from '../../../src/ingress/policy/parse-call.ts';
 import { parseJobSubmission } from '../../../src/ingress/policy/job-submission.ts';
+import { parseCall } from '../../../src/ingress/policy/parse-call.ts';
 
 const CHAT = '/v1/chat/completions';
 const user = { role: 'user', content: 'hi' };

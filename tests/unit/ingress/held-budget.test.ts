@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PilotlightError } from '../../../src/core/errors.ts';
-import { type Hold, HeldBudget } from '../../../src/ingress/held-budget.ts';
+import { HeldBudget, type Hold } from '../../../src/ingress/held-budget.ts';
 
 function hold(budget: HeldBudget): Hold {
   const held = budget.hold();

@@ -8,9 +8,9 @@ import {
   DEFAULT_PROFILE,
   explainRanking,
   PLUGIN_TYPES,
-  rankEndpoints,
   type PluginOption,
   type Profile,
+  rankEndpoints,
 } from '../../../src/picker/policy/profile.ts';
 import { engineMetrics, pickRequest, view } from './support.ts';
 

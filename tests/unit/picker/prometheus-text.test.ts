@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { scanSamples, type Sample } from '../../../src/picker/policy/prometheus-text.ts';
+import { type Sample, scanSamples } from '../../../src/picker/policy/prometheus-text.ts';
 
 const scan = (text: string): readonly Sample[] => scanSamples(text, new Set(['m'])).get('m') ?? [];
 const sample = (value: number, labels: Record<string, string> = {}, timestampMs: number | null = null): Sample => ({

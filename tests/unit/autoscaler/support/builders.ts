@@ -1,3 +1,5 @@
+import { closedBreaker } from '../../../../src/autoscaler/policy/breaker.ts';
+import type { ObjectiveView, ReplicaView, Snapshot, TargetView } from '../../../../src/autoscaler/policy/snapshot.ts';
 import type { ObjectiveDemand } from '../../../../src/core/live-order.ts';
 import type {
   Catalog,
@@ -7,8 +9,6 @@ import type {
   ScaleSettings,
   ScaleTarget,
 } from '../../../../src/core/objects.ts';
-import { closedBreaker } from '../../../../src/autoscaler/policy/breaker.ts';
-import type { ObjectiveView, ReplicaView, Snapshot, TargetView } from '../../../../src/autoscaler/policy/snapshot.ts';
 
 export const scale: ScaleSettings = {
   mode: 'Native',

@@ -1,8 +1,8 @@
+import type { TargetReplica } from '../../../../src/autoscaler/policy/target-replica.ts';
+import type { ScaleTargetPort, StartOrder } from '../../../../src/autoscaler/ports.ts';
 import type { Gate, LedgerSnapshot, SlotLedger } from '../../../../src/core/live-order.ts';
 import type { PoolKey, ScaleTarget } from '../../../../src/core/objects.ts';
 import type { WarmUpPhase } from '../../../../src/core/replicas.ts';
-import type { TargetReplica } from '../../../../src/autoscaler/policy/target-replica.ts';
-import type { ScaleTargetPort, StartOrder } from '../../../../src/autoscaler/ports.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { demand } from './builders.ts';
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { MemoryLedgerStore } from '../../../../src/queue/adapters/ledger/memory-ledger-store.ts';
 import { freeSlots, mayUse } from '../../../../src/queue/policy/ledger/slots.ts';
 import type { LedgerState, Ticket } from '../../../../src/queue/policy/ledger/state.ts';
-import { stepArbitrary, Story, TEST_TIMING } from '../../../support/ledger-script.ts';
+import { Story, stepArbitrary, TEST_TIMING } from '../../../support/ledger-script.ts';
 
 /** What must be true after every turn of any story. */
 function check(state: LedgerState, nowMs: number): void {

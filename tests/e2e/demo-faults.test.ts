@@ -1,0 +1,54 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import type { Fault } from './demo-fake-serve.ts';
+import { type DemoEnd, demo, processesOf } from './demo-rig.ts';
+
+const FAKE = fileURLToPath(new URL('demo-fake-serve.ts', import.meta.url));
+
+function faulty(fault: Fault, jobs = 8): Promise<DemoEnd> {
+  return demo({
+    self: [process.execPath, FAKE],
+    options: { jobs, chats: 2 },
+    tuning: { leastChatsMs: 300 },
+    environment: { PILOTLIGHT_TEST_FAULT: fault },
+  });
+}
+
+test('a server without a fault passes the check', async () => {
+  const { exitCode, summary, runId } = await faulty('none');
+  expect(summary).toContain('10 accepted requests have one outcome each, and 10 texts are right to the byte');
+  expect(exitCode).toBe(0);
+  expect(await processesOf(runId)).toEqual([]);
+});
+
+test.each<{ fault: Fault; says: RegExp }>([
+  { fault: 'wrong text', says: /1 jobs have a wrong text: job-4/ },
+  {
+    fault: 'one id twice',
+    says: /1 jobs got an id that another job has: job-1\n.*1 lines of the results file repeat a job/s,
+  },
+  { fault: 'failed job', says: /1 jobs did not complete: job-4/ },
+  { fault: 'cut chat', says: /chat 1 failed: the connection broke/ },
+])('a server with the fault "$fault" is found out: exit 1', async ({ fault, says }) => {
+  const { exitCode, summary } = await faulty(fault);
+  expect(summary).toMatch(says);
+  expect(summary).toContain('Not as promised');
+  expect(exitCode).toBe(1);
+});
+
+test('429 is waited out as the server asks, and told as shed', async () => {
+  const { exitCode, summary } = await faulty('busy');
+  expect(exitCode).toBe(0);
+  expect(summary).toMatch(/nightly +-10 +8 +8 +0 +5 /);
+});
+
+test('a server that cannot start ends the demo with its own words', async () => {
+  await expect(faulty('no start')).rejects.toThrow(/the data folder is read-only/);
+});
+
+test('a server that forgets what it accepted when it dies is found out', async () => {
+  const { exitCode, summary, progress } = await faulty('dies');
+  expect(progress).toContain('the serving process died (exit code 9)');
+  expect(summary).toMatch(/accepted jobs have no outcome/);
+  expect(exitCode).toBe(1);
+});
