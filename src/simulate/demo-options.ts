@@ -54,8 +54,9 @@ export interface DemoTuning {
   readonly keepWarmMs: number;
   /** Gap between two jobs, on average: how fast the nightly batch comes in. */
   readonly jobGapMs: number;
-  /** The chats are spread over the time that the jobs will take at this pace, on average. */
+  /** The chats are spread over the time that the jobs will take at this pace, on average, and at least over this. */
   readonly jobPaceMs: number;
+  readonly leastChatsMs: number;
   /** Between the first chat and the first job, so that the chat is seen to wake the pool. */
   readonly jobsAfterMs: number;
 }

@@ -21,10 +21,9 @@ const TUNING: DemoTuning = {
   keepWarmMs: 5_000,
   jobGapMs: 6,
   jobPaceMs: 28,
+  leastChatsMs: 5_000,
   jobsAfterMs: 2_000,
 };
-/** However few jobs there are, chats do not come all at once. */
-const LEAST_CHATS_WITHIN_MS = 5_000;
 
 /** The world of a user: this program, the folder it is started in, its terminal. */
 function systemWorld(): DemoWorld {
@@ -68,6 +67,6 @@ async function workloadOf({ jobs, chats, trace, seed }: DemoOptions, tuning: Dem
     chats,
     jobsWithinMs: jobs * tuning.jobGapMs,
     jobsAfterMs: chats > 0 ? tuning.jobsAfterMs : 0,
-    chatsWithinMs: Math.max(LEAST_CHATS_WITHIN_MS, jobs * tuning.jobPaceMs),
+    chatsWithinMs: Math.max(tuning.leastChatsMs, jobs * tuning.jobPaceMs),
   });
 }

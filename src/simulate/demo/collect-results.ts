@@ -1,5 +1,5 @@
 import type { AcceptedJob, JobFacts } from './facts.ts';
-import { judgeJob, type JobState, parseJobState, type ResultLine } from './job-result.ts';
+import { type JobState, judgeJob, parseJobState, type ResultLine } from './job-result.ts';
 import { jobBody, jobTicket } from './requests.ts';
 import type { Session } from './session.ts';
 import type { PlannedRequest } from './workload.ts';

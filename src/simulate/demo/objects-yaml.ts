@@ -20,9 +20,9 @@ export interface DemoObjects {
   readonly jobsKeyHash: string;
 }
 
-/** The prefix of every key that the run writes. */
+/** The prefix of every key that the run writes; at most 32 characters are allowed. */
 export function keyPrefix(runId: string): string {
-  return `pilotlight-${runId}`;
+  return `pl-${runId}`;
 }
 
 /** Settings and objects of one run as a file for `pilotlight serve -f`, made to be read. */
@@ -38,7 +38,7 @@ spec:
   admin: {host: 127.0.0.1, port: 0}
   data: {dir: ${quoted(dataDir)}}
   redis: {keyPrefix: ${keyPrefix(runId)}}
-  timeouts: {drain: 10s}
+  timeouts: {drain: 3s}
   auth:
     # For trying things by hand: calls without a key are interactive.
     anonymous:

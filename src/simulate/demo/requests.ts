@@ -1,7 +1,7 @@
-import { TEXT_UNITS_PER_TOKEN } from '../../model-sim/policy/prompt.ts';
 import { fillerText } from '../../model-sim/policy/filler-text.ts';
 import { parseInferenceRequest } from '../../model-sim/policy/parse-request.ts';
 import { planCall } from '../../model-sim/policy/plan-call.ts';
+import { TEXT_UNITS_PER_TOKEN } from '../../model-sim/policy/prompt.ts';
 import { MODEL, OBJECTIVES } from './names.ts';
 import { supportTicket, type Ticket } from './ticket.ts';
 import type { PlannedRequest } from './workload.ts';

@@ -11,7 +11,7 @@ import { settledCount } from './server-lives.ts';
 import type { Session } from './session.ts';
 import { streamChats } from './stream-chats.ts';
 import { submitJobs } from './submit-jobs.ts';
-import { watchStatus } from './watch-status.ts';
+import { look, watchStatus } from './watch-status.ts';
 import type { Workload } from './workload.ts';
 
 export interface LoadRun {
@@ -31,7 +31,7 @@ const POLL_MS = 100;
 /** For the pool to go back to zero once nothing is left to do: keep-warm, drain, and the end of the processes. */
 const ZERO_WITHIN_MS = 90_000;
 /** For a job that is settled as far as /status tells to be so for its own page too. */
-const OUTCOME_WITHIN_MS = 60_000;
+const OUTCOME_WITHIN_MS = 20_000;
 /** Chats whose waiting is told comment by comment. */
 const NARRATED_CHATS = 2;
 
@@ -44,6 +44,8 @@ export async function runLoad(run: LoadRun): Promise<RunFacts> {
     await settle(run);
     await collect(run);
     const poolIsAtZero = await goToZero(run);
+    // The counts of the last look may be older than the last outcome.
+    await look(run.session, run.board);
     return { ...(await factsOf(run)), poolIsAtZero };
   } finally {
     watched.abort();

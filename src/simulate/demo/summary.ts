@@ -1,5 +1,5 @@
-import { formatDuration } from '../../core/units.ts';
 import type { GpuUsage } from '../../core/status.ts';
+import { formatDuration } from '../../core/units.ts';
 import { percentile } from './percentile.ts';
 import { usedGpuSeconds } from './server-lives.ts';
 
@@ -52,7 +52,7 @@ function headline({ objectives, elapsedMs }: DemoSummary): string {
   const requests = objectives.reduce((sum, { accepted }) => sum + accepted, 0);
   return (
     `${grouped(requests)} requests through one pool, from zero replicas to zero, in ${formatDuration(elapsedMs)}.\n` +
-    'The model servers were simulators (docs/model-sim.md): everything else is what runs in front of real ones.'
+    'The model servers were simulators (docs/model-sim.md); what ran in front of them was the real thing.'
   );
 }
 
@@ -141,8 +141,8 @@ function verdict({ broken, objectives, checkedTexts }: DemoSummary): string[] {
   if (broken.length > 0) return ['Not as promised:', ...broken.map((sentence) => `  - ${sentence}`)];
   const accepted = objectives.reduce((sum, objective) => sum + objective.accepted, 0);
   return [
-    `Checked: each of the ${grouped(accepted)} accepted requests has exactly one outcome, and ` +
-      `${grouped(checkedTexts)} texts are right byte for byte.`,
+    `Checked: ${grouped(accepted)} accepted requests have one outcome each, and ` +
+      `${grouped(checkedTexts)} texts are right to the byte.`,
   ];
 }
 

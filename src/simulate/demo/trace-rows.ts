@@ -1,8 +1,8 @@
 import { asError, PilotlightError } from '../../core/errors.ts';
 import { seededRandom } from '../../core/random.ts';
+import type { TraceRequest } from '../trace.ts';
 import { generateTrace } from '../trace-generator.ts';
 import { readTrace } from '../trace-reader.ts';
-import type { TraceRequest } from '../trace.ts';
 
 /** `count` requests from the file, or from the generator when there is none. A file that is too short is begun again. */
 export async function traceRows(path: string | null, count: number, seed: number): Promise<readonly TraceRequest[]> {

@@ -33,16 +33,20 @@ export async function watchStatus(
 ): Promise<void> {
   const teller = new DecisionTeller(session, listener);
   while (!ends.aborted) {
-    const answer = await session.sendToAdmin({ method: 'GET', path: '/status' });
-    if (answer.kind === 'answer' && answer.status === 200) {
-      board.note(JSON.parse(answer.text) as StatusReport, session.elapsedMs());
-    }
+    await look(session, board);
     if (board.pool !== null) await teller.follow(board.pool);
     listener.looked();
     if (board.stalledMs(session.elapsedMs()) > STALLED_MS) throw stalled(board);
     await session.clock.sleep(POLL_MS, AbortSignal.any([session.signal, ends])).catch(() => undefined);
     session.signal.throwIfAborted();
   }
+}
+
+/** Notes what GET /status tells now, if there is an answer. */
+export async function look(session: Session, board: Board): Promise<void> {
+  const answer = await session.sendToAdmin({ method: 'GET', path: '/status' });
+  if (answer.kind === 'lost' || answer.status !== 200) return;
+  board.note(JSON.parse(answer.text) as StatusReport, session.elapsedMs());
 }
 
 /** Tells each decision that changed the number of replicas once, in order. */

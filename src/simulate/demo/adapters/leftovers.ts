@@ -1,9 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { systemClock } from '../../../platform/clock.ts';
 import { isRunning, type ProcessId } from '../../../platform/local-redis/process-identity.ts';
 import { filesOf, readRecord } from '../../../platform/local-redis/server-files.ts';
-import { systemClock } from '../../../platform/clock.ts';
 import { RUN_VARIABLE } from '../names.ts';
 
 const POLL_MS = 100;
