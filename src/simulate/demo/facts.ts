@@ -34,12 +34,6 @@ export interface ChatFacts {
   readonly textIsRight: boolean | null;
 }
 
-/** Answers 429 and 503 to new requests; each was waited out and sent again. */
-export interface Refusals {
-  readonly jobs: number;
-  readonly chats: number;
-}
-
 export interface RunFacts {
   readonly plannedJobs: number;
   readonly jobs: readonly JobFacts[];

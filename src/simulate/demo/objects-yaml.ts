@@ -8,7 +8,7 @@ const PRICE_PER_GPU_HOUR = '2.50';
  * Requests that the pool holds. Nightly work, with a negative priority, is refused from the half of it on: a demo with
  * more jobs than that shows 429 and Retry-After at work.
  */
-const POOL_BUDGET = 10_000;
+const POOL_BUDGET = 6_000;
 
 export interface DemoObjects {
   /** Of this run: names its keys in Redis and marks its processes. */

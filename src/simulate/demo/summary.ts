@@ -56,6 +56,7 @@ function headline({ objectives, elapsedMs }: DemoSummary): string {
   );
 }
 
+const HOURS_A_DAY = 24;
 const COLUMNS = [13, 9, 10, 11, 8, 7, 10, 9, 11, 9] as const;
 const HEADS = [
   'objective',
@@ -109,6 +110,7 @@ function facts(summary: DemoSummary): string[] {
         ]),
     ['TTFT', chats],
     ['GPU time', gpuTime(summary, used)],
+    ['', perDay(summary, used)],
     ...(usage.alwaysOnCostUsd === 0
       ? []
       : [['money', `$${usage.costUsd.toFixed(3)} instead of $${usage.alwaysOnCostUsd.toFixed(3)}`]]),
@@ -126,6 +128,12 @@ function gpuTime({ usage, maxReplicas }: DemoSummary, used: number): string {
     `${whole(used)} GPU-seconds (${parts}) against ${whole(usage.alwaysOnGpuSeconds)} ` +
     `with ${maxReplicas} always on: ${whole(saved)} % saved`
   );
+}
+
+/** The run itself is short and busy; what it saves shows in the hours after it. */
+function perDay({ maxReplicas }: DemoSummary, used: number): string {
+  const usedHours = (used / 3_600).toFixed(2);
+  return `with one such run a day ${usedHours} GPU-hours against ${maxReplicas * HOURS_A_DAY}`;
 }
 
 function ttfts(valuesMs: readonly number[]): string {
