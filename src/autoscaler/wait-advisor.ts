@@ -18,7 +18,8 @@ export function createWaitAdvisor(source: AdviceSource): WaitAdvisor {
   return {
     status(pool, objective, position): WaitStatus {
       const advice = source.advice(pool);
-      const etaMs = advice === null ? null : slotInMs(position, sourcesFor(advice, objective));
+      const exactMs = advice === null ? null : slotInMs(position, sourcesFor(advice, objective));
+      const etaMs = exactMs === null ? null : Math.round(exactMs);
       return { position, phase: phaseWord(source.status(pool)?.replicas ?? [], etaMs), etaMs };
     },
     retryAfterMs(pool) {

@@ -6,9 +6,10 @@ const USEFUL_MS = 60_000;
 const USEFUL_BOOT_RATIO = 0.25;
 
 export interface BacklogInput {
-  /** Existing pods first, then those that could be ordered. */
+  /** In the order in which they are kept or added. */
   readonly pods: readonly PodSupply[];
-  readonly existing: number;
+  /** So many of them exist, or are started in any case. */
+  readonly certain: number;
   readonly due: readonly DueWork[];
   readonly coldStartP50Ms: number;
 }
@@ -35,15 +36,15 @@ export function dueWork(
 
 /**
  * Least number of pods that does all due work in time, the pods that already boot included: a pod on its way is never
- * ordered twice. A pod beyond the existing ones must pass the usefulness test: with it, the work must last until
+ * ordered twice. A pod beyond the certain ones must pass the usefulness test: with it, the work must last until
  * max(60 s, a quarter cold start) after it is up; a cold start under a minute only asks for its own length.
  */
-export function backlogPods({ pods, existing, due, coldStartP50Ms }: BacklogInput): number {
+export function backlogPods({ pods, certain, due, coldStartP50Ms }: BacklogInput): number {
   if (due.length === 0) return 0;
   const wanted = leastPods(pods, due) ?? pods.length;
   const usefulMs = Math.max(Math.min(USEFUL_MS, coldStartP50Ms), USEFUL_BOOT_RATIO * coldStartP50Ms);
   const workSlotMs = due.reduce((sum, work) => sum + work.slotMs, 0);
-  let count = Math.min(wanted, existing);
+  let count = Math.min(wanted, certain);
   while (count < wanted) {
     const added = pods[count];
     const busyMs = finishedInMs(pods.slice(0, count + 1), workSlotMs) - (added?.availableInMs ?? 0);

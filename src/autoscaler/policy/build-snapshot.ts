@@ -1,10 +1,10 @@
 import type { ObjectiveDemand } from '../../core/live-order.ts';
 import type { PoolSpec, ScaleTarget } from '../../core/objects.ts';
 import { arrivalRates } from './arrival-rate.ts';
+import type { TrackedBoots } from './boot-tracker.ts';
 import { coldStart, remainingBoot } from './cold-start.ts';
 import type { Observation, PoolMemory } from './pool-memory.ts';
 import { queued, usedRatio } from './pool-memory.ts';
-import type { TrackedBoots } from './boot-tracker.ts';
 import type { DecisionHistory, ObjectiveView, ReplicaView, Snapshot, TargetView } from './snapshot.ts';
 import type { TargetReplica } from './target-replica.ts';
 import { breakerOf, type Templates } from './templates.ts';

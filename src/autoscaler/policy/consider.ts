@@ -4,7 +4,7 @@ import { isOpen } from './breaker.ts';
 import { type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
 import type { Components } from './decision.ts';
 import { type PodOrder, podOrder } from './pod-order.ts';
-import { ratePods, rateNeed } from './rate.ts';
+import { rateNeed, ratePods } from './rate.ts';
 import { type ResolvedSettings, resolveSettings } from './settings.ts';
 import { type Snapshot, type TargetView, totalQueued } from './snapshot.ts';
 
@@ -47,9 +47,10 @@ function podCounts(
   const { objectives, targets } = snapshot;
   const pods = order.supply;
   const existing = order.live.length + order.undrainable.length;
+  const certain = existing + order.lacking;
   const need = rateNeed(objectives);
   const due = dueWork(objectives, next?.coldStart.p90Ms ?? 0, drainTargetMs, need.risingSlots);
-  const backlog = backlogPods({ pods, existing, due, coldStartP50Ms: next?.coldStart.p50Ms ?? 0 });
+  const backlog = backlogPods({ pods, certain, due, coldStartP50Ms: next?.coldStart.p50Ms ?? 0 });
   const deadline = deadlinePods(pods, existing, deadlines);
   // A pool that has free slots and no queue carries its arrivals: a high estimate alone must not add pods.
   const isCarried = totalQueued(snapshot) === 0 && snapshot.usedRatio < 1;
@@ -58,7 +59,9 @@ function podCounts(
   const rateToFall = ratePods(pods, need.fallingSlots);
   const min = targets.reduce((sum, { minReplicas }) => sum + minReplicas, 0);
   const max = targets.reduce((sum, { maxReplicas }) => sum + maxReplicas, 0);
-  const bound = (count: number): number => Math.min(max, Math.max(min, count));
+  // What minimums lack comes on top of what exists, and one target never stands in for another one's minimum.
+  const floor = order.isShort ? certain : order.held;
+  const bound = (count: number): number => Math.min(max, Math.max(floor, count));
   return {
     live: order.live.length,
     rate,

@@ -43,7 +43,7 @@ export function deadlinePods(
   work: readonly DueWork[],
 ): { readonly pods: number; readonly infeasible: number } {
   const safe = work.map((due) => ({ ...due, slotMs: due.slotMs * (1 + WORK_SAFETY_RATIO) }));
-  const newPodInMs = pods[existing]?.availableInMs ?? Number.POSITIVE_INFINITY;
+  const newPodInMs = Math.min(Number.POSITIVE_INFINITY, ...pods.slice(existing).map((pod) => pod.availableInMs));
   const now = pods.slice(0, existing);
   const lost = safe.filter((due) => due.dueInMs <= newPodInMs && supplyUntil(now, due.dueInMs) < due.slotMs);
   const feasible = safe.filter((due) => !lost.includes(due));

@@ -1,4 +1,4 @@
-import { consider, type Considered } from './consider.ts';
+import { type Considered, consider } from './consider.ts';
 import type { Decision } from './decision.ts';
 import { hasDemand, type Snapshot, totalQueued } from './snapshot.ts';
 import { countByTarget, noCapacity, up, type Verdict } from './verdict.ts';
@@ -15,15 +15,22 @@ const LEAST_REVIEW_MS = 20;
  */
 export function decide(snapshot: Snapshot): Decision {
   const considered = consider(snapshot);
-  const { live, undrainable } = considered.order;
+  const { live, undrainable, excess, isShort } = considered.order;
   if (snapshot.scale.paused) return conclude(considered, paused(live.length));
-  const isUp = live.length > 0 || (undrainable.length > 0 && hasDemand(snapshot));
+  if (excess.length > 0) return conclude(considered, tooMany(live.length, excess.length));
+  const isUp = live.length > 0 || (undrainable.length > 0 && (hasDemand(snapshot) || isShort));
   return conclude(considered, isUp ? whileUp(considered) : fromZero(considered));
 }
 
 function paused(live: number): Verdict {
   const sentence = `stays at ${live}: the policy is paused`;
   return { rule: 'paused', sentence, wouldChange: ['paused: false'] };
+}
+
+/** What is allowed again is looked at once the excess has been marked to drain. */
+function tooMany(live: number, excess: number): Verdict {
+  const sentence = `goes from ${live + excess} to ${live}: no target allows more`;
+  return { rule: 'max', sentence, wouldChange: ['a higher maxReplicas, until the leaving replicas are told to end'] };
 }
 
 function fromZero(considered: Considered): Verdict {
@@ -35,7 +42,8 @@ function fromZero(considered: Considered): Verdict {
     const { wouldWake, againInMs } = activation;
     return { rule: 'asleep', sentence: `stays at zero: ${why}`, wouldChange: wouldWake, reviewInMs: againInMs };
   }
-  if (order.orderable.length === 0) return noCapacity(considered);
+  // A minimum is met by its own target only; work by whatever can start.
+  if (order.orderable.length === 0 || (wake === null && order.lacking === 0)) return noCapacity(considered);
   const { rule, sentence } = wake ?? { rule: 'min' as const, sentence: `minReplicas asks for ${components.min}` };
   return up(considered, Math.max(1, components.wanted), rule, sentence);
 }

@@ -1,6 +1,6 @@
+import { newArrivalRate } from './arrival-rate.ts';
 import { type BootHistory, type BootRecord } from './cold-start.ts';
 import type { ObjectiveMemory, PoolMemory } from './pool-memory.ts';
-import { newArrivalRate } from './arrival-rate.ts';
 import { newWorkEstimate } from './work-estimate.ts';
 
 /** What a restart should not have to learn again. Plain JSON; a lost one costs quality for minutes, never correctness. */

@@ -16,7 +16,7 @@ export interface Plan {
  */
 export function plan(decision: Decision, snapshot: Snapshot): Plan {
   if (snapshot.scale.paused) return { undrain: [], start: new Map(), drain: [], stop: [] };
-  const { live, undrainable } = podOrder(snapshot);
+  const { live, excess, undrainable } = podOrder(snapshot);
   const undrain: string[] = [];
   const start = new Map<string, number>();
   const victims: ReplicaView[] = [];
@@ -31,21 +31,16 @@ export function plan(decision: Decision, snapshot: Snapshot): Plan {
     const missing = desired - own.length - back.length;
     if (missing > 0) start.set(target.name, missing);
   }
-  victims.push(...strangers(snapshot), ...outdated(snapshot));
+  victims.push(...excess);
+  if (victims.length === 0) victims.push(...outdated(snapshot));
   const ending = snapshot.replicas.filter((replica) => !undrain.includes(replica.uid) && isSpent(replica, snapshot));
   const boots = victims.filter(({ phase }) => phase !== 'Ready');
   return {
     undrain,
     start,
-    drain: unique(victims.filter(({ phase }) => phase === 'Ready')),
-    stop: [...new Set([...decision.abandon, ...unique(boots), ...unique(ending)])],
+    drain: uids(victims.filter(({ phase }) => phase === 'Ready')),
+    stop: [...new Set([...decision.abandon, ...uids(boots), ...uids(ending)])],
   };
-}
-
-/** Live replicas of a target that the pool no longer has. */
-function strangers(snapshot: Snapshot): readonly ReplicaView[] {
-  const known = new Set(snapshot.targets.map(({ name }) => name));
-  return snapshot.replicas.filter((replica) => isLive(replica) && !known.has(replica.target));
 }
 
 /** One replica that runs an older command, when nothing needs it: the next one starts with the new command. */
@@ -66,6 +61,6 @@ function isSpent(replica: ReplicaView, snapshot: Snapshot): boolean {
   return isEmpty || replica.inPhaseMs >= snapshot.scale.drainTimeoutMs;
 }
 
-function unique(replicas: readonly ReplicaView[]): readonly string[] {
-  return [...new Set(replicas.map(({ uid }) => uid))];
+function uids(replicas: readonly ReplicaView[]): readonly string[] {
+  return replicas.map(({ uid }) => uid);
 }

@@ -9,20 +9,32 @@ import type { PodSupply } from './supply.ts';
 export interface PodOrder {
   /** Ready and booting replicas, the one to give up first last. */
   readonly live: readonly ReplicaView[];
+  /** Ready and booting ones that no target allows: beyond its `maxReplicas`, or of a target that is gone. */
+  readonly excess: readonly ReplicaView[];
   /** Marked to drain, but not yet told to end: the cheapest capacity there is. */
   readonly undrainable: readonly ReplicaView[];
   /** Targets of the replicas that could be ordered now, in order. */
   readonly orderable: readonly TargetView[];
+  /** How many of them, the first ones, a target's `minReplicas` lacks. */
+  readonly lacking: number;
+  /** How many of the live ones `minReplicas` holds. */
+  readonly held: number;
+  /** A minimum is not met, and taking back or ordering a replica would help. */
+  readonly isShort: boolean;
   /** Supply of live, undrainable and orderable pods, in this order. */
   readonly supply: readonly PodSupply[];
 }
 
 export function podOrder(snapshot: Snapshot): PodOrder {
   const known = new Map(snapshot.targets.map((target) => [target.name, target]));
-  const ofTarget = snapshot.replicas.filter(({ target }) => known.has(target));
-  const live = keepOrder(ofTarget.filter(isLive), snapshot);
-  const undrainable = snapshot.targets.flatMap((target) => undrainableOf(target, ofTarget));
-  const orderable = orderableTargets(snapshot);
+  const ordered = keepOrder(snapshot.replicas.filter(isLive), snapshot);
+  const allowed = new Set(
+    snapshot.targets.flatMap(({ name, maxReplicas }) => ofTarget(ordered, name).slice(0, maxReplicas)),
+  );
+  const live = ordered.filter((replica) => allowed.has(replica));
+  const undrainable = snapshot.targets.flatMap((target) => undrainableOf(target, snapshot.replicas));
+  const { lacking, further } = orderableTargets(snapshot);
+  const orderable = [...lacking, ...further];
   const rateOf = (target: TargetView | undefined): number => (target?.slots ?? 0) * snapshot.slotUseRatio;
   const existing = [...live, ...undrainable].map((replica) => ({
     target: replica.target,
@@ -34,7 +46,19 @@ export function podOrder(snapshot: Snapshot): PodOrder {
     rate: rateOf(target),
     availableInMs: target.coldStart.p90Ms,
   }));
-  return { live, undrainable, orderable, supply: [...existing, ...added] };
+  const liveOf = (name: string): number => ofTarget(live, name).length;
+  const held = snapshot.targets.reduce((sum, { name, minReplicas }) => sum + Math.min(minReplicas, liveOf(name)), 0);
+  const takesBack = undrainable.some(({ target }) => liveOf(target) < (known.get(target)?.minReplicas ?? 0));
+  return {
+    live,
+    excess: ordered.filter((replica) => !allowed.has(replica)),
+    undrainable,
+    orderable,
+    lacking: lacking.length,
+    held,
+    isShort: takesBack || lacking.length > 0,
+    supply: [...existing, ...added],
+  };
 }
 
 /** Ready or on its way there. */
@@ -50,12 +74,16 @@ export function isUndrainable(replica: ReplicaView): boolean {
   return replica.phase === 'Draining' && !replica.terminating;
 }
 
+function ofTarget(replicas: readonly ReplicaView[], name: string): readonly ReplicaView[] {
+  return replicas.filter(({ target }) => target === name);
+}
+
 /** As many as `maxReplicas` has room for; one that runs an older command is not taken back. */
 function undrainableOf(
   { name, templateHash, maxReplicas }: TargetView,
   replicas: readonly ReplicaView[],
 ): ReplicaView[] {
-  const own = replicas.filter(({ target }) => target === name);
+  const own = ofTarget(replicas, name);
   const room = Math.max(0, maxReplicas - own.filter(isLive).length);
   return own.filter((replica) => isUndrainable(replica) && replica.templateHash === templateHash).slice(0, room);
 }
@@ -83,19 +111,19 @@ function keepOrder(live: readonly ReplicaView[], snapshot: Snapshot): readonly R
 }
 
 /** What each target still has room for, its breaker allowing: first what its minimum lacks, then in order of use. */
-function orderableTargets(snapshot: Snapshot): readonly TargetView[] {
-  const missing: TargetView[] = [];
+function orderableTargets(snapshot: Snapshot): Record<'lacking' | 'further', readonly TargetView[]> {
+  const lacking: TargetView[] = [];
   const further: TargetView[] = [];
   for (const target of snapshot.targets) {
-    const own = snapshot.replicas.filter((replica) => replica.target === target.name);
+    const own = ofTarget(snapshot.replicas, target.name);
     const booting = own.filter((r) => isBooting(r) && r.templateHash === target.templateHash).length;
     // Those that end still hold their GPU, so they take room; they are not capacity.
     const room = target.maxReplicas - own.length;
     const count = Math.max(0, Math.min(room, allowedBoots(target.breaker, snapshot.nowMs) - booting));
     const live = own.filter((replica) => isLive(replica) || isUndrainable(replica)).length;
-    const lacking = Math.min(count, Math.max(0, target.minReplicas - live));
-    missing.push(...Array<TargetView>(lacking).fill(target));
-    further.push(...Array<TargetView>(count - lacking).fill(target));
+    const needed = Math.min(count, Math.max(0, target.minReplicas - live));
+    lacking.push(...Array<TargetView>(needed).fill(target));
+    further.push(...Array<TargetView>(count - needed).fill(target));
   }
-  return [...missing, ...further];
+  return { lacking, further };
 }

@@ -1,5 +1,5 @@
 import type { BootResult } from './boot-tracker.ts';
-import { bootFailed, type Breaker, closedBreaker } from './breaker.ts';
+import { type Breaker, bootFailed, closedBreaker } from './breaker.ts';
 import { addBoot, type BootHistory } from './cold-start.ts';
 
 /** What is known of every replica template, over all pools. */

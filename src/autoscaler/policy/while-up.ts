@@ -9,11 +9,10 @@ import { countByTarget, down, up, type Verdict } from './verdict.ts';
 
 /** The decision for a pool that has replicas: more at once, fewer slowly, none after the idle time. */
 export function whileUp(considered: Considered): Verdict {
-  const { snapshot, settings, components } = considered;
-  const { live, max, min, wanted } = components;
-  if (live > max) return down(considered, max, 'max', `maxReplicas is ${max}`);
+  const { snapshot, order, settings, components } = considered;
+  const { live, min, wanted } = components;
   if (wanted > live) return goUp(considered);
-  const abandon = abandonableBoots(snapshot, settings.keepWarmMs).slice(0, live - min);
+  const abandon = abandonableBoots(snapshot, order.live.slice(order.held), settings.keepWarmMs);
   if (abandon.length > 0) return abandonBoots(considered, abandon);
   const boots = snapshot.replicas.filter(isBooting).length;
   if (min === 0 && boots === 0 && isIdle(snapshot, settings.keepWarmMs)) return toZero(considered);
