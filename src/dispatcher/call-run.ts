@@ -8,7 +8,7 @@ import { CallTimer } from './call-timer.ts';
 import { attemptError, cancelled, drained, leaseLost } from './policy/call-errors.ts';
 import { failureRule } from './policy/failure.ts';
 import { planRetry, type RetryPlan } from './policy/retry-plan.ts';
-import { unserved, type StopReason } from './policy/unserved.ts';
+import { type StopReason, unserved } from './policy/unserved.ts';
 import type { EndpointHealth, PoolRuntime } from './ports.ts';
 import type { RunnerShared } from './runner-deps.ts';
 import { settle } from './settlement.ts';

@@ -1,7 +1,7 @@
 import type { ApiPath } from '../core/call.ts';
-import type { EndpointRanker } from '../core/picking.ts';
 import type { LiveOrder } from '../core/live-order.ts';
 import type { PoolKey } from '../core/objects.ts';
+import type { EndpointRanker } from '../core/picking.ts';
 import type { FailureReason } from './policy/failure.ts';
 
 /** What the dispatcher needs of the rest of the program. src/roles hands it in. */

@@ -4,7 +4,7 @@ import type { EndpointSlots, SlotLedger } from '../core/live-order.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PoolKey } from '../core/objects.ts';
 import type { DispatcherMetrics } from './metrics.ts';
-import { failureRule, type FailureReason } from './policy/failure.ts';
+import { type FailureReason, failureRule } from './policy/failure.ts';
 import {
   afterFault,
   afterProbe,

@@ -6,7 +6,7 @@ import type { EndpointRanker } from '../core/picking.ts';
 import type { Random } from '../core/random.ts';
 import type { EndpointView, PickRequest } from './policy/plugin.ts';
 import { blockHashes, capacityBlocks, PrefixIndex } from './policy/prefix-index.ts';
-import { explainRanking, rankEndpoints, type Explanation, type Profile } from './policy/profile.ts';
+import { type Explanation, explainRanking, type Profile, rankEndpoints } from './policy/profile.ts';
 import type { EngineObservation, TextHash } from './ports.ts';
 
 /** Metrics older than this are not believed: five slow polls. Their endpoint is rated neutral, never taken out. */

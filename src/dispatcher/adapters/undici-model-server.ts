@@ -1,4 +1,4 @@
-import { Pool, type Dispatcher } from 'undici';
+import { type Dispatcher, Pool } from 'undici';
 import type { ModelServer, TransportFailure, UpstreamCall, UpstreamReceiver, UpstreamRequest } from '../ports.ts';
 
 export interface UndiciModelServerOptions {

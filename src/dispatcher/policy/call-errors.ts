@@ -1,4 +1,4 @@
-import { PilotlightError, type ErrorCode } from '../../core/errors.ts';
+import { type ErrorCode, PilotlightError } from '../../core/errors.ts';
 import type { RejectReason } from '../../core/live-order.ts';
 import type { Failure } from './failure.ts';
 

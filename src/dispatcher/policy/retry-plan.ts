@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../core/errors.ts';
-import { failureRule, type FailureReason } from './failure.ts';
+import { type FailureReason, failureRule } from './failure.ts';
 
 export interface FailedAttempt {
   readonly reason: FailureReason;

@@ -1,4 +1,4 @@
-import { EMPTY_HASH, hashKey, type HashState, hashText, hashTokenIds } from './text-hash.ts';
+import { EMPTY_HASH, type HashState, hashKey, hashText, hashTokenIds } from './text-hash.ts';
 
 /**
  * The simulator's tokenizer: four UTF-16 units of text are one token, which is near the mean of English text under the

@@ -1,5 +1,5 @@
 import type { EngineMetrics } from '../../core/endpoint.ts';
-import { scanSamples, type Sample } from './prometheus-text.ts';
+import { type Sample, scanSamples } from './prometheus-text.ts';
 
 /** A metric, narrowed to the series with these labels. */
 interface Selector {

@@ -1,6 +1,6 @@
 import type { Random } from '../../core/random.ts';
 import { availabilityFilter } from './filters/availability.ts';
-import { maxScorePicker, randomPicker, weightedRandomPicker, type PickerPlugin } from './pickers.ts';
+import { maxScorePicker, type PickerPlugin, randomPicker, weightedRandomPicker } from './pickers.ts';
 import type { EndpointView, FilterPlugin, PickRequest, ScorerPlugin } from './plugin.ts';
 import { activeRequestScorer } from './scorers/active-request.ts';
 import { kvCacheUtilizationScorer } from './scorers/kv-cache-utilization.ts';

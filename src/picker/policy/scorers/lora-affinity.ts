@@ -1,4 +1,4 @@
-import { NEUTRAL_SCORE, type EndpointView, type ScorerPlugin } from '../plugin.ts';
+import { type EndpointView, NEUTRAL_SCORE, type ScorerPlugin } from '../plugin.ts';
 
 /**
  * Prefers endpoints that have the call's adapter loaded: 1 loaded, 0.8 room for one more, 0.6 waiting to be loaded,
