@@ -58,14 +58,14 @@ function accept(id: string): RecordHeader {
   return { kind: 'accept', spec: spec(id) };
 }
 
-function result(id: string, acceptRef: string, attempt = 1): RecordHeader {
+function result(id: string, acceptRef: string, finishedAtEpochMs = 1_700_000_001_000): RecordHeader {
   return {
     kind: 'result',
     jobId: id,
-    attempt,
+    attempt: 1,
     outcome: COMPLETED,
     contentType: 'application/json',
-    finishedAtEpochMs: 1_700_000_001_000,
+    finishedAtEpochMs,
     job: {
       pool: 'default/chat',
       objective: 'nightly',
@@ -387,6 +387,18 @@ describe('JobStore/file: retention', () => {
     await store.append(result('job-a', ref));
     expect(await segmentPaths()).toHaveLength(2);
     expect(await old(store)).toMatchObject({ removedSegments: 2, keptSegments: 0 });
+  });
+
+  test('an old accept record stays for as long as the result of its job can be fetched', async () => {
+    const store = openStore({ segmentBytes: 1, gatherMs: 0 });
+    const ref = await store.append(accept('job-a'));
+    const [acceptPath = ''] = await segmentPaths();
+    const nowEpochMs = Date.now() + 3 * DAY_MS;
+    await store.append(result('job-a', ref, nowEpochMs - DAY_MS / 2));
+    await store.sweep(nowEpochMs, DAY_MS);
+    expect(await segmentPaths()).toContain(acceptPath);
+    await store.sweep(nowEpochMs + DAY_MS, DAY_MS);
+    expect(await segmentPaths()).toEqual([]);
   });
 
   test('results that go while their accept records must stay leave a tombstone', async () => {

@@ -2,12 +2,14 @@ import type { Clock } from '../../core/clock.ts';
 import { asError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Outcome } from '../../core/outcome.ts';
+import type { JobMeter } from './job-meter.ts';
 import type { JobLane, JobPlace, JobStore } from './ports.ts';
 import type { Settlements } from './settlements.ts';
 
 export interface DecideDeps {
   readonly store: JobStore;
   readonly settlements: Settlements;
+  readonly meter: JobMeter;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -33,6 +35,7 @@ export async function decideOutcome(
   if (answer.kind === 'already') return answer;
   if (job.place) await recordDecision(deps, job.id, job.place, outcome);
   deps.settlements.ended(job.id);
+  deps.meter.ended(lane.ledger.pool, outcome.kind);
   await lane.backlog.remove(job.id, job.objective);
   return answer;
 }

@@ -111,8 +111,11 @@ export interface JobStore {
 
 /** Job id → place. An index only: reconcile rebuilds it from the store. Failures of Redis throw as they come. */
 export interface JobIndex {
-  put(id: string, place: JobPlace): Promise<void>;
+  /** Kept until `expire`, or for `ttlMs` when it has ended already. */
+  put(id: string, place: JobPlace, ttlMs?: number): Promise<void>;
   get(id: string): Promise<JobPlace | null>;
+  /** Those of the ids that it does not know. */
+  missing(ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** They are terminal: forget them after `ttlMs`. */
   expire(ids: readonly string[], ttlMs: number): Promise<void>;
 }

@@ -6,6 +6,7 @@ import type { Claim, ClaimVerdict } from '../backlog/ports.ts';
 import { decideClaim, handBackDelayMs, MAX_CRASHES } from '../policy/backlog/claim.ts';
 import { EXPIRED, failedOutcome } from '../policy/backlog/job-view.ts';
 import { decideOutcome } from './decided-outcome.ts';
+import type { JobMeter } from './job-meter.ts';
 import type { Execute, ExecutionVerdict, JobIndex, JobLane, JobPlace, JobStore } from './ports.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import type { Settlements } from './settlements.ts';
@@ -18,7 +19,7 @@ export interface ProcessDeps {
   readonly execute: Execute;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly onHandBack: (reason: string) => void;
+  readonly meter: JobMeter;
 }
 
 /** Another process has the ticket: look again after its heartbeat would have run out. */
@@ -99,6 +100,7 @@ async function conclude(
   switch (verdict.kind) {
     case 'settled':
       deps.settlements.ended(claim.id);
+      deps.meter.ended(context.lane.ledger.pool, verdict.outcome.kind);
       return FINISHED;
     case 'decided': {
       const job = { id: claim.id, objective: claim.objective, place };
@@ -117,7 +119,7 @@ async function conclude(
 }
 
 function handBack(deps: ProcessDeps, context: ClaimContext, claim: Claim, reason: string): ClaimVerdict {
-  deps.onHandBack(reason);
+  deps.meter.handedBack(context.lane.ledger.pool, reason);
   deps.log.debug({ jobId: claim.id, reason }, 'job.handed_back');
   // An open intake would claim it again at once, hundreds of times a second.
   return context.isIntakeOpen() ? { kind: 'delayed', delayMs: handBackDelayMs(claim.claims) } : { kind: 'returned' };
@@ -141,7 +143,8 @@ async function endUnrun(
   if (!known) {
     const outcome = failedOutcome(code, claim.claims);
     const ref = await recordEnd(deps, claim, outcome, new PilotlightError(code, message));
-    await lane.ledger.settle(claim.id, claim.objective, outcome, ref);
+    const answer = await lane.ledger.settle(claim.id, claim.objective, outcome, ref);
+    if (answer.kind === 'settled') deps.meter.ended(lane.ledger.pool, outcome.kind);
   }
   deps.settlements.ended(claim.id);
   return FINISHED;

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import type { StoredOutcome } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
@@ -8,6 +9,7 @@ import type {
   AcceptRecord,
   JobIndex,
   JobLane,
+  JobPlace,
   JobStore,
   Lanes,
   ResultRecord,
@@ -53,7 +55,8 @@ type Scanned<H> = Omit<ScannedRecord, 'header'> & { readonly header: H };
  *
  * 1. ends: what the exceptions are (voided, gone, orphans, decided without an execution);
  * 2. outcomes: results the ledger does not know are settled, before anything could run again;
- * 3. jobs: accepted jobs without an outcome are indexed, confirmed and added; the backlog ignores ids it has.
+ * 3. jobs: accepted jobs without an outcome are indexed, added and confirmed (the backlog ignores ids it has); those
+ *    with one are indexed if they are not.
  *
  * Throws when store or Redis do not answer; what was done stays and the next run goes on from there.
  */
@@ -86,15 +89,12 @@ async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>
     const known = await lane.ledger.outcomes(records.map(({ header }) => header.jobId));
     const unknown = records.filter((_, place) => !known[place]);
     await Promise.all(
-      unknown.map(async ({ ref, header }) => {
+      unknown.map(({ ref, header: { jobId, job, outcome, attempt } }) =>
         // An outcome that was decided without an execution has no answer to fetch.
-        await lane.ledger.settle(header.jobId, header.job.objective, header.outcome, header.attempt === 0 ? null : ref);
-        await deps.index.put(header.jobId, header.job);
-      }),
+        lane.ledger.settle(jobId, job.objective, outcome, attempt === 0 ? null : ref),
+      ),
     );
-    const ids = unknown.map(({ header }) => header.jobId);
-    if (ids.length > 0) await deps.index.expire(ids, deps.retentionMs);
-    settled += ids.length;
+    settled += unknown.length;
   }
   return settled;
 }
@@ -109,27 +109,44 @@ async function restore(
     const known = await lane.ledger.outcomes(records.map(({ header }) => header.spec.id));
     const open = records.filter((_, place) => !known[place]);
     await Promise.all(open.map((record) => restoreOne(deps, lane, record)));
+    await indexEnded(deps, records, known);
     restored += open.length;
   }
   return { restored, unserved };
 }
 
+/** Also when the ledger knew the outcome: a process that lived through the loss may have told it again by itself. */
+async function indexEnded(
+  { index, clock, retentionMs }: ReconcileDeps,
+  records: readonly Scanned<AcceptRecord>[],
+  known: readonly (StoredOutcome | null)[],
+): Promise<void> {
+  const missing = await index.missing(records.map(({ header }) => header.spec.id));
+  const oldestEpochMs = clock.epochMs() - retentionMs;
+  const puts = records.map(async (record, place) => {
+    const { id } = record.header.spec;
+    const leftMs = (known[place]?.atEpochMs ?? 0) - oldestEpochMs;
+    if (leftMs > 0 && missing.has(id)) await index.put(id, placeOf(record), leftMs);
+  });
+  await Promise.all(puts);
+}
+
+function placeOf({ ref, header: { spec }, bodyBytes }: Scanned<AcceptRecord>): JobPlace {
+  const { pool, objective, tenant, acceptedAtEpochMs } = spec;
+  return { pool, objective, tenant, acceptRef: ref, acceptedAtEpochMs, bodyBytes };
+}
+
 async function restoreOne(
   { index, catalog }: ReconcileDeps,
   lane: JobLane,
-  { ref, header: { spec }, bodyBytes }: Scanned<AcceptRecord>,
+  record: Scanned<AcceptRecord>,
 ): Promise<void> {
-  const ticket = storedTicketOf(spec, bodyBytes, catalog.current());
+  const { id, objective } = record.header.spec;
+  const ticket = storedTicketOf(record.header.spec, record.bodyBytes, catalog.current());
   if (!ticket) return;
-  const { id, pool, objective, tenant, acceptedAtEpochMs } = spec;
-  await index.put(id, { pool, objective, tenant, acceptRef: ref, acceptedAtEpochMs, bodyBytes });
-  const added = await lane.backlog.add({
-    id,
-    objective,
-    tag: ARRIVAL_TAG,
-    acceptRef: ref,
-    costTokens: ticket.costTokens,
-  });
+  await index.put(id, placeOf(record));
+  const item = { id, objective, tag: ARRIVAL_TAG, acceptRef: record.ref, costTokens: ticket.costTokens };
+  const added = await lane.backlog.add(item);
   if (added.kind !== 'added') throw new Error(`job ${id} was not added to the backlog: ${added.why}`);
   await lane.ledger.confirm(ticket);
 }

@@ -5,6 +5,7 @@ import type { StoredOutcome } from '../../core/live-order.ts';
 import { CANCELLED, finishedView, unfinishedView } from '../policy/backlog/job-view.ts';
 import { isJobId } from '../policy/backlog/stored-ticket.ts';
 import { decideOutcome } from './decided-outcome.ts';
+import type { JobMeter } from './job-meter.ts';
 import type { JobHints, JobLane, JobPlace } from './ports.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import type { Settlements } from './settlements.ts';
@@ -15,6 +16,7 @@ export interface StoredJobsDeps extends SubmitDeps {
   readonly settlements: Settlements;
   readonly hints: JobHints;
   readonly clock: Clock;
+  readonly meter: JobMeter;
   readonly retentionMs: number;
   /** While the index is being rebuilt, an id it does not know may still exist. */
   readonly isReconciling: () => boolean;
@@ -36,8 +38,10 @@ export class StoredJobs implements JobService {
     this.#deps = deps;
   }
 
-  submit(spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer> {
-    return submitJob(this.#deps, spec, body);
+  async submit(spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer> {
+    const answer = await submitJob(this.#deps, spec, body);
+    this.#deps.meter.submitted(spec.pool, answer.kind === 'accepted' ? 'accepted' : answer.error.code);
+    return answer;
   }
 
   async get(id: string, tenant: string): Promise<JobView | null> {

@@ -1,15 +1,17 @@
 import type { Clock } from '../../core/clock.ts';
 import type { WaitAdvisor } from '../../core/dispatch.ts';
-import { asError, PilotlightError } from '../../core/errors.ts';
+import { PilotlightError } from '../../core/errors.ts';
 import type { JobService } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
 import { Intake } from '../backlog/intake.ts';
-import { expireOverdue } from './deadline-sweep.ts';
+import { type JobMeter, silentMeter } from './job-meter.ts';
 import { runPeriodically } from './periodic.ts';
+import { sweepPool } from './pool-sweeps.ts';
 import type { Execute, JobHints, JobIndex, JobLane, JobStore } from './ports.ts';
 import { processClaim } from './process-claim.ts';
-import { type ReconcileHooks, type ReconcileReport, reconcile } from './reconcile.ts';
+import type { ReconcileHooks, ReconcileReport } from './reconcile.ts';
+import { Reconciler } from './reconciler.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { Settlements } from './settlements.ts';
 import { StoredJobs } from './stored-jobs.ts';
@@ -25,22 +27,17 @@ export interface StoredWorkDeps {
   readonly log: Logger;
   /** How long a result can be fetched after its job's end. */
   readonly retentionMs: number;
-  readonly onHandBack?: (reason: string) => void;
+  readonly meter?: JobMeter;
   readonly onReconcileProgress?: ReconcileHooks['onProgress'];
 }
 
-const DEADLINE_EVERY_MS = 1_000;
-/** Together with the lock it bounds how long a dead process's jobs are away: see LOCK_MS. */
-const STALL_EVERY_MS = 2_000;
-const OBJECTIVES_EVERY_MS = 30_000;
 const RETENTION_EVERY_MS = 3_600_000;
-const RECONCILE_RETRY_MS = 2_000;
 
 interface PoolWork {
   readonly lane: JobLane;
   readonly intake: Intake;
   readonly stop: AbortController;
-  readonly loops: Promise<unknown>;
+  readonly sweeps: Promise<void>;
   readonly unlisten: () => void;
 }
 
@@ -51,194 +48,118 @@ interface PoolWork {
  */
 export class StoredWork {
   readonly jobs: JobService;
-  readonly running = new RunningJobs();
-  readonly #deps: StoredWorkDeps;
+  readonly #deps: StoredWorkDeps & { readonly meter: JobMeter };
+  readonly #running = new RunningJobs();
   readonly #settlements: Settlements;
+  readonly #reconciler: Reconciler;
   readonly #pools = new Map<PoolKey, PoolWork>();
   readonly #stop = new AbortController();
   readonly #stopHints: () => void;
   #retention: Promise<void> = Promise.resolve();
-  #reconciling: Promise<ReconcileReport> | null = null;
-  /** Reconciles asked for so far. */
-  #asked = 0;
   #isStarted = false;
 
   constructor(deps: StoredWorkDeps) {
-    this.#deps = deps;
+    this.#deps = { ...deps, meter: deps.meter ?? silentMeter };
     this.#settlements = new Settlements(deps);
+    this.#reconciler = new Reconciler(
+      {
+        ...this.#deps,
+        lanes: this.lane,
+        prepare: () => this.#restoreQueues(),
+        onOutcomes: () => this.#openIntakes(),
+        ...(deps.onReconcileProgress ? { onProgress: deps.onReconcileProgress } : {}),
+      },
+      this.#stop.signal,
+    );
     this.#stopHints = deps.hints.onHint((hint) => {
-      if (hint.kind === 'cancelled') for (const id of hint.ids) this.running.abort(id, stoppedElsewhere(id));
+      if (hint.kind === 'cancelled') for (const id of hint.ids) this.#running.abort(id, endedElsewhere(id));
     });
     this.jobs = new StoredJobs({
-      ...deps,
+      ...this.#deps,
       lanes: this.lane,
-      running: this.running,
+      running: this.#running,
       settlements: this.#settlements,
-      isReconciling: () => this.#reconciling !== null,
+      isReconciling: () => this.#reconciler.isRunning,
     });
   }
 
   /** The lane of a pool served here. */
   readonly lane = (pool: PoolKey): JobLane | undefined => this.#pools.get(pool)?.lane;
 
-  /** Serves another pool from now on. Its stored jobs come back with the next reconcile, which this starts once running. */
+  /** Serves another pool from now on. Its stored jobs come back with the reconcile that this asks for once started. */
   addPool(lane: JobLane): void {
-    const pool = lane.ledger.pool;
+    const { pool } = lane.ledger;
+    const shared = { ...this.#deps, running: this.#running, settlements: this.#settlements };
     const stop = new AbortController();
     const intake = new Intake({
       ledger: lane.ledger,
       backlog: lane.backlog,
-      process: (claim, isIntakeOpen) => processClaim(this.#processDeps(), { lane, isIntakeOpen }, claim),
-      onClosed: (objective) => this.running.abortWaiting(pool, objective, noSlots(pool)),
+      process: (claim, isIntakeOpen) => processClaim(shared, { lane, isIntakeOpen }, claim),
+      onClosed: (objective) => this.#running.abortWaiting(pool, objective, noSlots(pool)),
     });
     const unlisten = lane.ledger.onIncarnation(() => this.#reconcileSoon());
-    this.#pools.set(pool, { lane, intake, stop, unlisten, loops: this.#loops(lane, intake, stop.signal) });
+    this.#pools.set(pool, { lane, intake, stop, unlisten, sweeps: sweepPool(shared, lane, intake, stop.signal) });
     if (this.#isStarted) this.#reconcileSoon();
   }
 
-  /** Stops serving a pool: running jobs go back to the backlog. The lane itself is the caller's to close. */
+  /** Stops serving a pool: jobs that wait go back to the backlog, running ones end. The lane is the caller's to close. */
   async removePool(pool: PoolKey): Promise<void> {
     const work = this.#pools.get(pool);
     if (!work) return;
     work.unlisten();
     work.stop.abort();
     await work.intake.stop();
-    await work.loops;
+    await work.sweeps;
     this.#pools.delete(pool);
   }
 
   /** Opens for work. Does not wait for the reconcile: accepting needs none. */
   start(): void {
     this.#isStarted = true;
-    this.#retention = runPeriodically(
-      this.#deps,
-      {
-        name: 'retention.sweep',
-        everyMs: RETENTION_EVERY_MS,
-        run: async () => {
-          const report = await this.#deps.store.sweep(this.#deps.clock.epochMs(), this.#deps.retentionMs);
-          if (report.removedSegments > 0) this.#deps.log.info({ ...report }, 'retention.swept');
-          return false;
-        },
-      },
-      this.#stop.signal,
-    );
+    const sweep = { name: 'retention.sweep', everyMs: RETENTION_EVERY_MS, run: () => this.#sweepStore() };
+    this.#retention = runPeriodically(this.#deps, sweep, this.#stop.signal);
     this.#reconcileSoon();
   }
 
-  /**
-   * Brings Redis in line with the store; every caller during one run gets the same run's report, and one that was
-   * asked for meanwhile follows. Tries until it works or `stop` is called.
-   */
+  /** Brings Redis in line with the store; tries until it works. Rejects only when stopped. */
   reconcile(): Promise<ReconcileReport> {
-    this.#asked += 1;
-    this.#reconciling ??= this.#reconcileUntilDone().finally(() => {
-      this.#reconciling = null;
-    });
-    return this.#reconciling;
+    return this.#reconciler.request();
   }
 
-  /** Claims nothing more, hands back or ends what runs, tells what is untold. `finishWithinMs` = patience for running jobs. */
+  /** Claims nothing more, gives running jobs `finishWithinMs` to end, hands the others back, tells what is untold. */
   async stop(finishWithinMs: number): Promise<void> {
-    const pools = [...this.#pools.values()];
-    const stopped = Promise.all(pools.map(({ lane }) => this.removePool(lane.ledger.pool)));
+    const stopped = Promise.all([...this.#pools.keys()].map((pool) => this.removePool(pool)));
     const patience = new AbortController();
     await Promise.race([stopped, this.#deps.clock.sleep(finishWithinMs, patience.signal).catch(() => undefined)]);
     patience.abort();
-    this.running.abortAll(new PilotlightError('draining', 'The gateway is stopping.'));
+    const reason = new PilotlightError('draining', 'The gateway is stopping.');
+    this.#running.abortAll(reason);
     await stopped;
-    this.#stop.abort(new PilotlightError('draining', 'The gateway is stopping.'));
+    this.#stop.abort(reason);
     this.#stopHints();
     await this.#retention;
-    await this.#reconciling?.catch(() => undefined);
+    await this.#reconciler.settled();
     await this.#settlements.close();
-  }
-
-  async #reconcileUntilDone(): Promise<ReconcileReport> {
-    for (;;) {
-      const asked = this.#asked;
-      const report = await this.#tryReconcile(asked);
-      if (report && asked === this.#asked) return report;
-      if (!report) await this.#deps.clock.sleep(RECONCILE_RETRY_MS, this.#stop.signal);
-    }
-  }
-
-  async #tryReconcile(asked: number): Promise<ReconcileReport | null> {
-    const { clock, log } = this.#deps;
-    const startedMs = clock.monotonicMs();
-    try {
-      for (const { lane } of this.#pools.values()) await lane.backlog.restore();
-      const report = await reconcile(
-        { ...this.#deps, lanes: this.lane },
-        {
-          signal: this.#stop.signal,
-          onOutcomes: () => this.#openIntakes(asked),
-          ...(this.#deps.onReconcileProgress ? { onProgress: this.#deps.onReconcileProgress } : {}),
-        },
-      );
-      log.info({ ...report, durationMs: Math.round(clock.monotonicMs() - startedMs) }, 'jobs.reconciled');
-      return report;
-    } catch (error) {
-      this.#stop.signal.throwIfAborted();
-      log.warn({ problem: asError(error).message }, 'jobs.reconcile_failed');
-      return null;
-    }
   }
 
   #reconcileSoon(): void {
     for (const { intake } of this.#pools.values()) intake.hold();
-    // Rejects only when stopped.
     this.reconcile().catch(() => undefined);
   }
 
-  #openIntakes(asked: number): void {
-    // Asked for again meanwhile: the ledger may have lost what was just told to it.
-    if (asked !== this.#asked) return;
+  #openIntakes(): void {
     for (const { intake } of this.#pools.values()) intake.release();
   }
 
-  #loops(lane: JobLane, intake: Intake, signal: AbortSignal): Promise<unknown> {
-    const deadlines = runPeriodically(
-      this.#deps,
-      {
-        name: 'deadline.sweep',
-        everyMs: DEADLINE_EVERY_MS,
-        run: () => expireOverdue({ ...this.#deps, running: this.running, settlements: this.#settlements }, lane),
-      },
-      signal,
-    );
-    const stalls = runPeriodically(this.#deps, this.#stallPass(lane, intake), signal);
-    return Promise.all([deadlines, stalls]);
+  async #restoreQueues(): Promise<void> {
+    for (const { lane } of this.#pools.values()) await lane.backlog.restore();
   }
 
-  /**
-   * Brings back what dead processes held. Only a running Worker does that by itself, and while a pool sleeps none
-   * runs; asking directly costs one script per objective and needs no Worker.
-   */
-  #stallPass({ backlog }: JobLane, intake: Intake): Parameters<typeof runPeriodically>[1] {
-    let known: readonly string[] = [];
-    let askedAtMs = -OBJECTIVES_EVERY_MS;
-    return {
-      name: 'stall.sweep',
-      everyMs: STALL_EVERY_MS,
-      run: async () => {
-        const nowMs = this.#deps.clock.monotonicMs();
-        if (nowMs - askedAtMs >= OBJECTIVES_EVERY_MS) {
-          known = await backlog.objectives();
-          askedAtMs = nowMs;
-        }
-        for (const objective of new Set([...known, ...intake.objectives()])) {
-          const recovered = await backlog.recoverStalled(objective);
-          if (recovered > 0) this.#deps.log.warn({ objective, jobs: recovered }, 'jobs.recovered');
-        }
-        return false;
-      },
-    };
-  }
-
-  #processDeps(): Parameters<typeof processClaim>[0] {
-    const { onHandBack = () => undefined } = this.#deps;
-    return { ...this.#deps, onHandBack, running: this.running, settlements: this.#settlements };
+  async #sweepStore(): Promise<boolean> {
+    const { store, clock, retentionMs, log } = this.#deps;
+    const report = await store.sweep(clock.epochMs(), retentionMs);
+    if (report.removedSegments > 0) log.info({ ...report }, 'retention.swept');
+    return false;
   }
 }
 
@@ -246,6 +167,6 @@ function noSlots(pool: PoolKey): PilotlightError {
   return new PilotlightError('draining', `Pool ${pool} takes in no stored work now.`);
 }
 
-function stoppedElsewhere(id: string): PilotlightError {
+function endedElsewhere(id: string): PilotlightError {
   return new PilotlightError('request_cancelled', `Job ${id} was ended by another process.`);
 }

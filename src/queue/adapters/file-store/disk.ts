@@ -1,4 +1,4 @@
-import { constants, open, mkdir, unlink, type FileHandle } from 'node:fs/promises';
+import { constants, type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** The few things the log does to a disk, so that tests can make each of them fail. */

@@ -1,4 +1,4 @@
-import { open, readdir, stat, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RecordHeader } from '../../jobs/ports.ts';
 import { decodeHeader, decodePreamble, isBodyIntact, PREAMBLE_BYTES, type Preamble } from './record.ts';

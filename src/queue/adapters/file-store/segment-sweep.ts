@@ -1,7 +1,7 @@
 import { rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { planRetention, type SegmentFacts } from '../../policy/backlog/retention.ts';
 import type { RecordHeader, SweepReport } from '../../jobs/ports.ts';
+import { planRetention, type SegmentFacts } from '../../policy/backlog/retention.ts';
 import { parseRef, segmentPath, segmentText } from './segment-name.ts';
 import { ignoreMissing, listSegments, type SegmentFile, scanSegment } from './segment-scan.ts';
 
@@ -30,7 +30,7 @@ interface Candidate {
 export async function sweepSegments(input: SweepInput): Promise<SweepReport> {
   const segments = await listSegments(input.folder);
   const candidates = await readCandidates(input, segments);
-  await closeEndedJobs(input.folder, segments, candidates);
+  await closeEndedJobs(input, segments, candidates);
   const facts: SegmentFacts[] = candidates.map(({ file, openIds, endedElsewhere }) => ({
     segment: segmentText(file.id),
     openJobs: openIds.size,
@@ -80,9 +80,12 @@ async function readCandidate(folder: string, file: SegmentFile): Promise<Candida
   return candidate;
 }
 
-/** A job ends in its own segment or in a later one. */
+/**
+ * A job ends in its own segment or in a later one. As long as its result can be fetched it counts as open: its accept
+ * record says what was asked.
+ */
 async function closeEndedJobs(
-  folder: string,
+  { folder, nowEpochMs, retentionMs }: SweepInput,
   segments: readonly SegmentFile[],
   candidates: Candidate[],
 ): Promise<void> {
@@ -92,6 +95,7 @@ async function closeEndedJobs(
     if (file.id.createdEpochMs < oldestEpochMs) continue;
     if (candidates.every(({ openIds }) => openIds.size === 0)) return;
     for await (const header of headersOf(folder, file)) {
+      if (header.kind === 'result' && header.finishedAtEpochMs + retentionMs >= nowEpochMs) continue;
       for (const { jobId, acceptSegment } of endsIn(header)) byName.get(acceptSegment)?.openIds.delete(jobId);
     }
   }

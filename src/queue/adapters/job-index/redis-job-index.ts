@@ -14,9 +14,10 @@ export class RedisJobIndex implements JobIndex {
     this.#prefix = `${prefix}:job:`;
   }
 
-  async put(id: string, place: JobPlace): Promise<void> {
+  async put(id: string, place: JobPlace, ttlMs?: number): Promise<void> {
+    const key = this.#prefix + id;
     await this.#client.hset(
-      this.#prefix + id,
+      key,
       'p',
       place.pool,
       'o',
@@ -30,6 +31,7 @@ export class RedisJobIndex implements JobIndex {
       'b',
       place.bodyBytes,
     );
+    if (ttlMs !== undefined) await this.#client.pexpire(key, ttlMs);
   }
 
   async get(id: string): Promise<JobPlace | null> {
@@ -38,9 +40,23 @@ export class RedisJobIndex implements JobIndex {
     return { pool: p, objective: o, tenant: t, acceptRef: a, acceptedAtEpochMs: Number(c), bodyBytes: Number(b) };
   }
 
+  async missing(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const pipeline = this.#client.pipeline();
+    for (const id of ids) pipeline.exists(this.#prefix + id);
+    const replies = (await pipeline.exec()) ?? [];
+    return new Set(ids.filter((_, place) => answerOf(replies[place]) === 0));
+  }
+
   async expire(ids: readonly string[], ttlMs: number): Promise<void> {
     const pipeline = this.#client.pipeline();
     for (const id of ids) pipeline.pexpire(this.#prefix + id, ttlMs);
-    await pipeline.exec();
+    for (const reply of (await pipeline.exec()) ?? []) answerOf(reply);
   }
+}
+
+/** A pipeline resolves whatever happens; a failure of one command is a failure of all here. */
+function answerOf(reply: [Error | null, unknown] | undefined): unknown {
+  if (!reply) throw new Error('Redis sent no answer');
+  if (reply[0]) throw reply[0];
+  return reply[1];
 }

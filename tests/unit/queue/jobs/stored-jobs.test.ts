@@ -199,6 +199,16 @@ describe('get, result, cancel, wait', () => {
   });
 });
 
+test('a finished job that only the index lost is found again after a reconcile', async () => {
+  const { world, jobs, work, pass } = await open({ window: 2 });
+  await jobs.submit(jobSpec('job-a'), BODY);
+  await pass(10);
+  world.index.clear();
+  await work.reconcile();
+  expect(await jobs.get('job-a', TENANT)).toMatchObject({ status: 'completed' });
+  expect(world.executions.get('job-a')).toBe(1);
+});
+
 describe('deadlines', () => {
   test('a job past its deadline expires where it waits, and never runs', async () => {
     const { world, jobs, pass } = await open();
