@@ -6,8 +6,9 @@ function L.slot_owed_to_nobody(op)
 end
 
 function L.count_arrival(op)
-  L.set_book(op.objective, 'priority', op.priority)
-  if op.kind == 'held' then L.add_book(op.objective, 'arrivedTotal', 1) end
+  local book = L.open_book(op.objective)
+  book.priority = op.priority
+  if op.kind == 'held' then book.arrivedTotal = book.arrivedTotal + 1 end
   L.set_meta('activityEpoch', T.meta.activityEpoch + 1)
 end
 

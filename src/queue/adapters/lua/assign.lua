@@ -18,7 +18,7 @@ end
 function L.first_offerable(queue)
   local index = 0
   for _ = 1, L.MAX_LOOKS_PER_QUEUE do
-    local id = call('ZRANGE', P .. queue.wait, index, index)[1]
+    local id = call('ZRANGE', queue.wait, index, index)[1]
     local ticket = id and L.load_ticket(id)
     if not ticket then return nil end
     if ticket.expiresAtMs > 0 and ticket.expiresAtMs <= now_ms then

@@ -2,7 +2,8 @@
 
 function L.usage_of(objective)
   local book = L.book_of(objective)
-  local requests = L.size_of('ZCARD', 'held:' .. objective) + L.size_of('ZCARD', 'stored:' .. objective)
+  local requests = L.size_of('ZCARD', L.key('held:', objective))
+    + L.size_of('ZCARD', L.key('stored:', objective))
   return requests, book.heldBytes + book.storedBytes
 end
 

@@ -1,6 +1,13 @@
 -- Stored work as demand: `demand` id -> packed {objective, bytes, costTokens}, `stored:<objective>` by arrival,
 -- `reservations` by lapse, `deadlines` by deadline.
 
+function L.add_stored(objective, bytes, cost_tokens)
+  local book = L.open_book(objective)
+  book.storedBytes = book.storedBytes + bytes
+  book.storedCostTokens = book.storedCostTokens + cost_tokens
+  return book
+end
+
 function L.remove_demand(id)
   local packed = call('HGET', P .. 'demand', id)
   if not packed then return end
@@ -8,18 +15,16 @@ function L.remove_demand(id)
   call('HDEL', P .. 'demand', id)
   call('ZREM', P .. 'reservations', id)
   call('ZREM', P .. 'deadlines', id)
-  L.zset_remove('stored:' .. objective, id)
-  L.add_book(objective, 'storedBytes', -bytes)
-  L.add_book(objective, 'storedCostTokens', -cost_tokens)
+  L.resize(-1, 'ZREM', L.key('stored:', objective), id)
+  L.add_stored(objective, -bytes, -cost_tokens)
 end
 
 function L.add_demand(op, arrived_at_ms)
-  L.set_book(op.objective, 'priority', op.priority)
-  if L.size_of('ZCARD', 'stored:' .. op.objective) == 0 then T.hints.windows = true end
+  local stored_key = L.key('stored:', op.objective)
+  if L.size_of('ZCARD', stored_key) == 0 then T.hints.windows = true end
   call('HSET', P .. 'demand', op.id, cmsgpack.pack({ op.objective, op.bytes, op.costTokens }))
-  L.zset_add('stored:' .. op.objective, arrived_at_ms, op.id)
-  L.add_book(op.objective, 'storedBytes', op.bytes)
-  L.add_book(op.objective, 'storedCostTokens', op.costTokens)
+  L.resize(1, 'ZADD', stored_key, arrived_at_ms, op.id)
+  L.add_stored(op.objective, op.bytes, op.costTokens).priority = op.priority
   L.set_meta('activityEpoch', T.meta.activityEpoch + 1)
 end
 

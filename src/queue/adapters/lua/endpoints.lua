@@ -4,7 +4,7 @@ function L.move_gate(endpoint, gate)
   endpoint.gate = gate
   T.are_endpoints_dirty, T.is_full = true, false
   if gate == 'open' then return end
-  for _, id in ipairs(call('SMEMBERS', P .. 'used:' .. endpoint.id)) do
+  for _, id in ipairs(call('SMEMBERS', endpoint.used_key)) do
     local ticket = L.load_ticket(id)
     if ticket and ticket.state == 'offered' then L.unoffer(ticket) end
   end

@@ -15,7 +15,7 @@ function L.windows()
   local requests = math.max(1, math.ceil(2 * slots / call('SCARD', P .. 'executors')))
   local list = {}
   for _, objective in ipairs(L.objective_names()) do
-    if L.size_of('ZCARD', 'stored:' .. objective) > 0 then
+    if L.size_of('ZCARD', L.key('stored:', objective)) > 0 then
       list[#list + 1] = { objective = objective, requests = requests }
     end
   end
@@ -28,7 +28,7 @@ function handlers.poll()
   L.sweep()
   local box = L.mail_of(owner)
   box.offers = {}
-  for i, id in ipairs(call('ZRANGE', P .. 'offers:' .. owner, 0, -1)) do
+  for i, id in ipairs(call('ZRANGE', L.key('offers:', owner), 0, -1)) do
     local ticket = L.load_ticket(id)
     box.offers[i] = { id = id, endpointId = ticket.endpointId, token = ticket.token }
   end
@@ -41,7 +41,7 @@ function handlers.heartbeat(op)
   local positions = {}
   for i, id in ipairs(op.check) do positions[i] = L.place_of(id) end
   return {
-    kind = 'beat', tickets = call('SCARD', P .. 'owner:' .. owner), recovering = L.is_recovering(),
+    kind = 'beat', tickets = call('SCARD', L.key('owner:', owner)), recovering = L.is_recovering(),
     positions = positions, windows = L.windows(),
   }
 end

@@ -10,8 +10,8 @@ function L.clear_live_order()
   for _, objective in ipairs(L.objective_names()) do
     dead[#dead + 1] = 'held:' .. objective
     dead[#dead + 1] = 'intake:' .. objective
-    L.set_book(objective, 'heldBytes', 0)
-    L.set_book(objective, 'heldCostTokens', 0)
+    local book = L.open_book(objective)
+    book.heldBytes, book.heldCostTokens = 0, 0
   end
   for _, key in ipairs(dead) do call('UNLINK', P .. key) end
   T.tickets, T.ended, T.queues, T.sizes, T.offerable, T.is_full = {}, {}, nil, {}, {}, false
@@ -46,7 +46,7 @@ function handlers.open(op)
 end
 
 function handlers.leave()
-  L.reap(owner, call('SCARD', P .. 'owner:' .. owner))
+  L.reap(owner, call('SCARD', L.key('owner:', owner)))
   T.has_left = true
   L.assign()
   return { kind = 'ok' }

@@ -50,7 +50,7 @@ end
 function handlers.observe(op)
   local entries = L.quarantined()[op.endpointId]
   if not entries then return { kind = 'ok' } end
-  local living_requests = L.size_of('SCARD', 'used:' .. op.endpointId) - entries.count
+  local living_requests = L.size_of('SCARD', L.key('used:', op.endpointId)) - entries.count
   if op.activeRequests > living_requests then
     call('HDEL', P .. 'clean', op.endpointId)
     return { kind = 'ok' }

@@ -37,15 +37,15 @@ function L.put_back(claim)
   end
   if is_done then return { state = 'done', token = '', tag = '' } end
   local ticket = L.ticket_of(claim)
-  L.set_book(ticket.objective, 'priority', ticket.priority)
+  L.open_book(ticket.objective).priority = ticket.priority
   L.add_ticket(ticket)
   L.place(ticket, claim.state)
   return { state = claim.state, token = ticket.token, tag = L.stamp_text(ticket.tag) }
 end
 
 function handlers.reassert(op)
-  local unconfirmed = P .. 'unconfirmed:' .. owner
-  if op.first then call('SUNIONSTORE', unconfirmed, P .. 'owner:' .. owner) end
+  local unconfirmed = L.key('unconfirmed:', owner)
+  if op.first then call('SUNIONSTORE', unconfirmed, L.key('owner:', owner)) end
   local answers = {}
   for i, claim in ipairs(op.tickets) do
     call('SREM', unconfirmed, claim.id)

@@ -16,7 +16,7 @@ end
 function L.cache_endpoints(list)
   T.endpoints, T.endpoint_by_id, T.is_full = list, {}, false
   for _, endpoint in ipairs(list) do
-    endpoint.used_key = 'used:' .. endpoint.id
+    endpoint.used_key = L.key('used:', endpoint.id)
     T.endpoint_by_id[endpoint.id] = endpoint
   end
 end
@@ -47,9 +47,9 @@ function L.contains(list, value)
 end
 
 function L.used_slots(endpoint) return L.size_of('SCARD', endpoint.used_key) end
-function L.hold(endpoint_id, ticket_id) L.set_add('used:' .. endpoint_id, ticket_id) end
+function L.hold(endpoint_id, ticket_id) L.resize(1, 'SADD', L.key('used:', endpoint_id), ticket_id) end
 function L.unhold(endpoint_id, ticket_id)
-  L.set_remove('used:' .. endpoint_id, ticket_id)
+  L.resize(-1, 'SREM', L.key('used:', endpoint_id), ticket_id)
   T.is_full = false
 end
 

@@ -6,7 +6,7 @@ L.PAGE = 256
 function L.running_by_objective()
   local running = {}
   for _, endpoint in ipairs(L.endpoint_list()) do
-    for _, id in ipairs(call('SMEMBERS', P .. 'used:' .. endpoint.id)) do
+    for _, id in ipairs(call('SMEMBERS', endpoint.used_key)) do
       local ticket = L.load_ticket(id)
       if ticket then running[ticket.objective] = (running[ticket.objective] or 0) + 1 end
     end
@@ -17,7 +17,7 @@ end
 function L.oldest_stored_ms(objective)
   local start = 0
   while true do
-    local page = call('ZRANGE', P .. 'stored:' .. objective, start, start + L.PAGE - 1, 'WITHSCORES')
+    local page = call('ZRANGE', L.key('stored:', objective), start, start + L.PAGE - 1, 'WITHSCORES')
     for i = 1, #page, 2 do
       local ticket = L.load_ticket(page[i])
       if not ticket or ticket.state == 'waiting' then return tonumber(page[i + 1]) end
@@ -30,7 +30,7 @@ end
 function L.oldest_waiting_at_ms(objective)
   local oldest = L.oldest_stored_ms(objective)
   for _, queue in ipairs(L.queues_in_order()) do
-    local head = queue.objective == objective and call('ZRANGE', P .. queue.wait, 0, 0, 'WITHSCORES')[2]
+    local head = queue.objective == objective and call('ZRANGE', queue.wait, 0, 0, 'WITHSCORES')[2]
     if head then
       local arrived = math.floor(tonumber(head) / 1000)
       oldest = oldest and math.min(oldest, arrived) or arrived
@@ -43,8 +43,9 @@ function L.line_of(objective, running)
   local book = L.book_of(objective)
   return {
     objective = objective, priority = book.priority, running = running or 0,
-    waitingHeld = L.size_of('ZCARD', 'held:' .. objective), waitingStored = L.size_of('ZCARD', 'intake:' .. objective),
-    stored = L.size_of('ZCARD', 'stored:' .. objective), bytes = book.heldBytes + book.storedBytes,
+    waitingHeld = L.size_of('ZCARD', L.key('held:', objective)),
+    waitingStored = L.size_of('ZCARD', L.key('intake:', objective)),
+    stored = L.size_of('ZCARD', L.key('stored:', objective)), bytes = book.heldBytes + book.storedBytes,
     costTokens = book.heldCostTokens + book.storedCostTokens, oldestAtEpochMs = L.oldest_waiting_at_ms(objective),
     arrivedTotal = book.arrivedTotal, releasedTotal = book.releasedTotal, slotMsTotal = book.slotMsTotal,
     settledTotal = book.settledTotal,

@@ -10,12 +10,12 @@ function L.forget_owner(name)
   call('ZREM', P .. 'owners', name)
   call('SREM', P .. 'executors', name)
   call('HDEL', P .. 'missed', name)
-  call('DEL', P .. 'owner:' .. name, P .. 'offers:' .. name, P .. 'unconfirmed:' .. name)
+  call('DEL', L.key('owner:', name), L.key('offers:', name), L.key('unconfirmed:', name))
   T.offerable[name] = nil
 end
 
 function L.reap(name, limit)
-  local ids = call('SRANDMEMBER', P .. 'owner:' .. name, limit)
+  local ids = call('SRANDMEMBER', L.key('owner:', name), limit)
   for _, id in ipairs(ids) do
     local ticket = L.load_ticket(id)
     if ticket then
@@ -23,7 +23,7 @@ function L.reap(name, limit)
       L.end_ticket(ticket)
     end
   end
-  if call('SCARD', P .. 'owner:' .. name) == 0 then L.forget_owner(name) end
+  if call('SCARD', L.key('owner:', name)) == 0 then L.forget_owner(name) end
   return #ids
 end
 
@@ -37,7 +37,8 @@ end
 
 function L.lapse_offers()
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do
-    local lapsed = call('ZRANGEBYSCORE', P .. 'offers:' .. name, '-inf', now_ms, 'LIMIT', 0, L.MAX_LAPSED_OFFERS_PER_OWNER)
+    local offers_key = L.key('offers:', name)
+    local lapsed = call('ZRANGEBYSCORE', offers_key, '-inf', now_ms, 'LIMIT', 0, L.MAX_LAPSED_OFFERS_PER_OWNER)
     for _, id in ipairs(lapsed) do
       local ticket = L.load_ticket(id)
       if ticket then L.unoffer(ticket) end
@@ -52,7 +53,7 @@ end
 function L.expire_tickets()
   for _, objective in ipairs(L.objective_names()) do
     for _, waiting in ipairs({ 'held:', 'intake:' }) do
-      local key = P .. waiting .. objective
+      local key = L.key(waiting, objective)
       for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now_ms, 'LIMIT', 0, L.MAX_EXPIRED_PER_OBJECTIVE)) do
         local ticket = L.load_ticket(id)
         if ticket then L.evict(ticket, 'expired') end

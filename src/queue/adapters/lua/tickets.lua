@@ -4,7 +4,7 @@
 function L.load_ticket(id)
   local ticket = T.tickets[id]
   if ticket ~= nil then return ticket or nil end
-  local packed = call('HGET', P .. 'tickets', id)
+  local packed = call('HGET', L.key('tickets', ''), id)
   if not packed then
     T.tickets[id] = false
     return nil
@@ -24,7 +24,7 @@ function L.touch(ticket) ticket.is_dirty = true end
 -- Deletes first: an ended ticket may have been admitted again.
 function L.save_tickets()
   for first = 1, #T.ended, 1000 do
-    call('HDEL', P .. 'tickets', unpack(T.ended, first, math.min(first + 999, #T.ended)))
+    call('HDEL', L.key('tickets', ''), unpack(T.ended, first, math.min(first + 999, #T.ended)))
   end
   T.ended = {}
   local writes = {}
@@ -38,11 +38,11 @@ function L.save_tickets()
       t.is_dirty = false
     end
     if #writes >= 1000 then
-      call('HSET', P .. 'tickets', unpack(writes))
+      call('HSET', L.key('tickets', ''), unpack(writes))
       writes = {}
     end
   end
-  if #writes > 0 then call('HSET', P .. 'tickets', unpack(writes)) end
+  if #writes > 0 then call('HSET', L.key('tickets', ''), unpack(writes)) end
 end
 
 function L.own_ticket(id)
@@ -58,7 +58,7 @@ end
 function L.add_ticket(ticket)
   T.tickets[ticket.id] = ticket
   L.touch(ticket)
-  call('SADD', P .. 'owner:' .. ticket.owner, ticket.id)
+  call('SADD', L.key('owner:', ticket.owner), ticket.id)
 end
 
 function L.offer(ticket, endpoint_id)
@@ -68,12 +68,12 @@ function L.offer(ticket, endpoint_id)
   ticket.endpointId = endpoint_id
   ticket.token = L.stamp_text(L.next_stamp())
   L.touch(ticket)
-  call('ZADD', P .. 'offers:' .. ticket.owner, now_ms + timing.offerMs, ticket.id)
+  call('ZADD', L.key('offers:', ticket.owner), now_ms + timing.offerMs, ticket.id)
   L.tell_offer(ticket.owner, { id = ticket.id, endpointId = endpoint_id, token = ticket.token })
 end
 
 function L.drop_offer(ticket)
-  call('ZREM', P .. 'offers:' .. ticket.owner, ticket.id)
+  call('ZREM', L.key('offers:', ticket.owner), ticket.id)
 end
 
 function L.unoffer(ticket)
@@ -94,8 +94,9 @@ function L.stop_run(ticket)
   L.unhold(ticket.endpointId, ticket.id)
   ticket.state = 'recording'
   L.touch(ticket)
-  L.add_book(ticket.objective, 'releasedTotal', 1)
-  L.add_book(ticket.objective, 'slotMsTotal', now_ms - ticket.sinceMs)
+  local book = L.open_book(ticket.objective)
+  book.releasedTotal = book.releasedTotal + 1
+  book.slotMsTotal = book.slotMsTotal + now_ms - ticket.sinceMs
 end
 
 function L.end_ticket(ticket)
@@ -107,7 +108,7 @@ function L.end_ticket(ticket)
   if ticket.state == 'running' then L.stop_run(ticket) end
   T.tickets[ticket.id] = false
   T.ended[#T.ended + 1] = ticket.id
-  call('SREM', P .. 'owner:' .. ticket.owner, ticket.id)
+  call('SREM', L.key('owner:', ticket.owner), ticket.id)
 end
 
 function L.evict(ticket, reason)

@@ -26,9 +26,11 @@ local L = {}
 local T = {
   -- Scalars of the ledger, and whether they changed.
   meta = nil, is_meta_dirty = false,
-  -- Read once a turn: objective -> book, key -> size of a set, ticket id -> ticket (false = there is none),
-  -- owner -> whether it can be offered something; nil = not read yet.
-  books = {}, objectives = nil, sizes = {}, tickets = {}, ended = {}, offerable = {}, queues = nil,
+  -- Read once a turn, nil = not yet: objective -> book, kind -> name -> whole key, key -> size of a set, objective ->
+  -- last queue key made, ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
+  books = {}, objectives = nil, keys = {}, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
+  -- Ids of tickets to delete.
+  ended = {},
   -- Endpoints in their order and by id, whether they changed, and whether no open one is known to have a free slot.
   endpoints = nil, endpoint_by_id = nil, are_endpoints_dirty = false, is_full = false,
   -- Told when the turn ends: owner -> {offers, evictions}, hint -> true.
@@ -86,19 +88,21 @@ function L.book_of(objective)
   return book
 end
 
-function L.set_book(objective, field, value)
+-- The book, to be changed by the caller.
+function L.open_book(objective)
   local book = L.book_of(objective)
-  book[field] = value
   book.is_dirty = true
   if book.is_new then
     book.is_new = false
     call('SADD', P .. 'objectives', objective)
     T.objectives = nil
   end
+  return book
 end
 
 function L.add_book(objective, field, amount)
-  L.set_book(objective, field, L.book_of(objective)[field] + amount)
+  local book = L.open_book(objective)
+  book[field] = book[field] + amount
 end
 
 function L.save_books()
@@ -116,25 +120,37 @@ function L.objective_names()
   return T.objectives
 end
 
+-- A whole key, made once a turn: building one costs more than the command that uses it.
+function L.key(kind, name)
+  local keys = T.keys[kind]
+  if not keys then
+    keys = {}
+    T.keys[kind] = keys
+  end
+  local key = keys[name]
+  if not key then
+    key = P .. kind .. name
+    keys[name] = key
+  end
+  return key
+end
+
 -- Sizes of sets and sorted sets: asked once a turn, and kept in step by whoever changes them.
 function L.size_of(command, key)
   local size = T.sizes[key]
   if not size then
-    size = call(command, P .. key)
+    size = call(command, key)
     T.sizes[key] = size
   end
   return size
 end
 
-function L.resize(key, change)
+-- Runs a command that answers how many members came or, with sign -1, went.
+function L.resize(sign, command, key, ...)
+  local change = call(command, key, ...)
   local size = T.sizes[key]
-  if size then T.sizes[key] = size + change end
+  if size then T.sizes[key] = size + sign * change end
 end
-
-function L.zset_add(key, score, member) L.resize(key, call('ZADD', P .. key, score, member)) end
-function L.zset_remove(key, member) L.resize(key, -call('ZREM', P .. key, member)) end
-function L.set_add(key, member) L.resize(key, call('SADD', P .. key, member)) end
-function L.set_remove(key, member) L.resize(key, -call('SREM', P .. key, member)) end
 
 function L.mail_of(to)
   local box = T.mail[to]

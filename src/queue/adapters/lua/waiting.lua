@@ -2,8 +2,13 @@
 -- `intake:<objective>` by expiry are count and TTL index at once.
 
 function L.queue_key(ticket)
+  local excluded = ticket.excluded
+  local last = T.queue_keys[ticket.objective]
+  local is_same = last and last.priority == ticket.priority and last.classKey == ticket.classKey
+  if is_same and #excluded == 0 then return last.key end
   local key = ticket.priority .. '|' .. ticket.objective .. '|' .. ticket.classKey
-  for _, id in ipairs(ticket.excluded) do key = key .. '\n' .. id end
+  if #excluded > 0 then return key .. '\n' .. table.concat(excluded, '\n') end
+  T.queue_keys[ticket.objective] = { priority = ticket.priority, classKey = ticket.classKey, key = key }
   return key
 end
 
@@ -11,7 +16,7 @@ function L.parse_queue(key)
   local priority, objective, rest = string.match(key, '^(%-?%d+)|([^|]*)|(.*)$')
   local parts = {}
   for part in string.gmatch(rest .. '\n', '(.-)\n') do parts[#parts + 1] = part end
-  return { key = key, wait = 'wait:' .. key, priority = tonumber(priority), objective = objective,
+  return { key = key, wait = L.key('wait:', key), priority = tonumber(priority), objective = objective,
     classKey = table.remove(parts, 1), excluded = parts }
 end
 
@@ -29,45 +34,50 @@ function L.queues_in_order()
 end
 
 function L.waiting_key(ticket)
-  return (ticket.kind == 'held' and 'held:' or 'intake:') .. ticket.objective
+  return L.key(ticket.kind == 'held' and 'held:' or 'intake:', ticket.objective)
 end
 
 function L.add_held(ticket, sign)
   if ticket.kind ~= 'held' then return end
-  L.add_book(ticket.objective, 'heldBytes', sign * ticket.bytes)
-  L.add_book(ticket.objective, 'heldCostTokens', sign * ticket.costTokens)
+  local book = L.open_book(ticket.objective)
+  book.heldBytes = book.heldBytes + sign * ticket.bytes
+  book.heldCostTokens = book.heldCostTokens + sign * ticket.costTokens
 end
 
 function L.enqueue(ticket)
   ticket.state = 'waiting'
   local key = L.queue_key(ticket)
-  L.zset_add('wait:' .. key, ticket.tag, ticket.id)
+  L.resize(1, 'ZADD', L.key('wait:', key), ticket.tag, ticket.id)
   if not (T.queues and T.queues.by_key[key]) then
     call('ZADD', P .. 'queues', -ticket.priority, key)
     T.queues = nil
   end
-  L.zset_add(L.waiting_key(ticket), ticket.expiresAtMs == 0 and '+inf' or ticket.expiresAtMs, ticket.id)
+  local expires_at_ms = ticket.expiresAtMs == 0 and '+inf' or ticket.expiresAtMs
+  L.resize(1, 'ZADD', L.waiting_key(ticket), expires_at_ms, ticket.id)
   L.add_held(ticket, 1)
 end
 
 function L.dequeue(ticket)
   local key = L.queue_key(ticket)
-  L.zset_remove('wait:' .. key, ticket.id)
-  if L.size_of('ZCARD', 'wait:' .. key) == 0 then
+  local wait_key = L.key('wait:', key)
+  L.resize(-1, 'ZREM', wait_key, ticket.id)
+  if L.size_of('ZCARD', wait_key) == 0 then
     call('ZREM', P .. 'queues', key)
     T.queues = nil
   end
-  L.zset_remove(L.waiting_key(ticket), ticket.id)
+  L.resize(-1, 'ZREM', L.waiting_key(ticket), ticket.id)
   L.add_held(ticket, -1)
 end
 
 function L.position_of(ticket)
-  local ahead = 0
+  -- The newest of all has every other before it, and needs no counting.
+  local is_newest = ticket.tag == T.meta.stamp
+  local ahead = is_newest and -1 or 0
   for _, queue in ipairs(L.queues_in_order()) do
-    if queue.priority > ticket.priority then
+    if queue.priority > ticket.priority or (is_newest and queue.priority == ticket.priority) then
       ahead = ahead + L.size_of('ZCARD', queue.wait)
     elseif queue.priority == ticket.priority then
-      ahead = ahead + call('ZCOUNT', P .. queue.wait, '-inf', '(' .. L.stamp_text(ticket.tag))
+      ahead = ahead + call('ZCOUNT', queue.wait, '-inf', '(' .. L.stamp_text(ticket.tag))
     end
   end
   return ahead
