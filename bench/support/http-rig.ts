@@ -6,6 +6,7 @@ import { BenchChild, type CpuUs } from './child.ts';
 import type { Cell, CpuPerCallUs, TargetName } from './http-summary.ts';
 import type { LoadOrder, LoadQuestion, LoadReport } from './load.ts';
 import { foreignRatio, machineCpu } from './quiet.ts';
+import { redisVersion } from './results.ts';
 import { Stage } from './stage.ts';
 
 /** "tight" is for load that has to queue, "roomy" for load that has not. */
@@ -66,9 +67,8 @@ export class HttpRig {
     return new HttpRig({ load, proxy, proxyUrl, pilotlight, other });
   }
 
-  async redisVersion(): Promise<string> {
-    const info = await this.#pilotlight.redis.info('server');
-    return /(?:valkey|redis)_version:(\S+)/.exec(info)?.[1] ?? 'unknown';
+  redisVersion(): Promise<string> {
+    return redisVersion(this.#pilotlight.redis);
   }
 
   async run(target: TargetName, order: Omit<LoadOrder, 'url'>): Promise<LoadReport> {
@@ -134,6 +134,6 @@ export class HttpRig {
 async function openSubject(root: string, redisUrl: string | undefined, nodeFlags: readonly string[]): Promise<Subject> {
   const stage = await Stage.open({ main: join(root, 'src/main.ts'), pools: POOLS, redisUrl, nodeFlags });
   const [roomy, tight] = await Promise.all(POOLS.map(({ name }) => stage.modelServer(name)));
-  const modelServers = { roomy: roomy?.url ?? '', tight: tight?.url ?? '' };
+  const modelServers = { roomy: roomy ?? '', tight: tight ?? '' };
   return { stage, redis: new Redis(stage.redis.url), modelServers };
 }

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import type { Line } from './http-summary.ts';
-import { showSpread, type Spread } from './statistics.ts';
+import { type Spread, showSpread } from './statistics.ts';
 
 const HEAD = [
   'scenario',

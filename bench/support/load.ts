@@ -1,8 +1,8 @@
 /** The load generator: a process of its own that offers one phase of load after the other and tells what came of it. */
 import { Worker } from 'node:worker_threads';
 import * as hdr from 'hdr-histogram-js';
-import { answerQuestions, type CpuUs, ownCpu } from './child.ts';
 import { chatBody } from './chat.ts';
+import { answerQuestions, type CpuUs, ownCpu } from './child.ts';
 import { type Answer, HttpConnection, postRequest } from './http-connection.ts';
 import type { TickPlan } from './ticker.ts';
 

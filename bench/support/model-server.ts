@@ -1,6 +1,6 @@
 /**
  * A model server that does no work: every chat is answered at once with the same bytes. Pilotlight starts it as a
- * replica of a pool; the benches find it by the file that it writes when it listens.
+ * replica of a pool; the benches find it by its address, which it writes to a file when it listens.
  *
  * Arguments: --port=N --announce=FILE --events=N
  */
@@ -10,13 +10,14 @@ import { parseArgs } from 'node:util';
 import { PLAIN_ANSWER, streamEvents } from './chat.ts';
 import { ownCpu } from './child.ts';
 
-/** What stands in the announced file. */
-export interface Announced {
-  readonly url: string;
-  readonly pid: number;
-  /** Of the process, and of the moment when it could answer: wall clock, milliseconds with fraction. */
+/** What GET /stamps answers: wall clock, milliseconds with fraction. */
+export interface Stamps {
+  /** When the process began. */
   readonly startedAtEpochMs: number;
+  /** When it could answer. */
   readonly readyAtEpochMs: number;
+  /** When its first call had come in whole; 0 = none yet. */
+  readonly firstCallAtEpochMs: number;
 }
 
 const { values: flags } = parseArgs({
@@ -29,6 +30,12 @@ const STREAM_HEAD = { 'content-type': 'text/event-stream; charset=utf-8' };
 const EVENTS = streamEvents(Number(flags.events)).map((event) => Buffer.from(event));
 const IS_STREAM = /"stream":\s*true/;
 let running = 0;
+let readyAtEpochMs = 0;
+let firstCallAtEpochMs = 0;
+
+function nowEpochMs(): number {
+  return performance.timeOrigin + performance.now();
+}
 
 /** One event for each turn of the event loop, as a decoding engine sends them. */
 function stream(res: ServerResponse, index: number): void {
@@ -42,6 +49,7 @@ function stream(res: ServerResponse, index: number): void {
 }
 
 function answer(body: string, res: ServerResponse): void {
+  firstCallAtEpochMs ||= nowEpochMs();
   if (IS_STREAM.test(body)) {
     res.writeHead(200, STREAM_HEAD);
     stream(res, 0);
@@ -72,10 +80,15 @@ const METRICS = (): string =>
     '',
   ].join('\n');
 
+function stamps(): Stamps {
+  return { startedAtEpochMs: performance.timeOrigin, readyAtEpochMs, firstCallAtEpochMs };
+}
+
 const PAGES: Readonly<Record<string, () => string>> = {
   '/health': () => '',
   '/metrics': METRICS,
   '/cpu': () => JSON.stringify(ownCpu()),
+  '/stamps': () => JSON.stringify(stamps()),
 };
 
 const server = createServer((req, res) => {
@@ -84,12 +97,7 @@ const server = createServer((req, res) => {
 });
 server.keepAliveTimeout = 60_000;
 server.listen(port, '127.0.0.1', () => {
-  const announced: Announced = {
-    url: `http://127.0.0.1:${port}`,
-    pid: process.pid,
-    startedAtEpochMs: performance.timeOrigin,
-    readyAtEpochMs: performance.timeOrigin + performance.now(),
-  };
-  if (flags.announce !== undefined) writeFileSync(flags.announce, JSON.stringify(announced));
+  readyAtEpochMs = nowEpochMs();
+  if (flags.announce !== undefined) writeFileSync(flags.announce, `http://127.0.0.1:${port}`);
 });
 process.once('SIGTERM', () => process.exit(0));

@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { Redis } from 'ioredis';
+import { inspectRedis } from '../../src/platform/redis/inspect.ts';
 
 const FOLDER = new URL('../results/', import.meta.url);
 
@@ -20,6 +22,12 @@ export function circumstances(redisVersion: string): Record<string, unknown> {
     /** Before the run: what else the machine does. */
     load: loadavg().map((load) => Number(load.toFixed(1))),
   };
+}
+
+/** "valkey 9.1.2" */
+export async function redisVersion(client: Redis): Promise<string> {
+  const { flavour, version } = await inspectRedis(client);
+  return `${flavour} ${version ?? 'of unknown version'}`;
 }
 
 /** Writes results/<date>-<name>.json and returns that name. */

@@ -5,12 +5,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { StatusReport } from '../../src/core/status.ts';
 import { type ResolvedRedis, resolveRedis } from '../../src/platform/local-redis/resolve.ts';
 import type { ServeMessage } from '../../src/roles/announcer.ts';
 import type { CpuUs } from './child.ts';
-import type { Announced } from './model-server.ts';
 import { type BenchPool, objectsYaml } from './objects-yaml.ts';
 
+/** Of this checkout. */
+export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const MODEL_SERVER = fileURLToPath(new URL('./model-server.ts', import.meta.url));
 const READY_WITHIN_MS = 60_000;
 const REDIS_WITHIN_MS = 5 * 60_000;
@@ -64,15 +66,19 @@ export class Stage {
     return new Stage(folder, redis, serve, urls);
   }
 
-  /** The model server of a pool, once it listens; of the newest replica. */
-  async modelServer(pool: string): Promise<Announced> {
+  /** Address of a pool's model server, once it listens; of the newest replica. */
+  async modelServer(pool: string): Promise<string> {
     const deadlineMs = performance.now() + READY_WITHIN_MS;
     for (;;) {
       const text = await readFile(announceFile(this.folder, pool), 'utf8').catch(() => '');
-      if (text !== '') return JSON.parse(text) as Announced;
+      if (text !== '') return text;
       if (performance.now() > deadlineMs) throw new Error(`no model server of ${pool} came up (see ${this.folder})`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
+  }
+
+  async status(): Promise<StatusReport> {
+    return (await (await fetch(`${this.adminUrl}/status`)).json()) as StatusReport;
   }
 
   /** CPU time of the `pilotlight serve` process, as it tells itself. */
@@ -94,8 +100,7 @@ export class Stage {
   }
 }
 
-/** Of the model server in this folder's pool: deleted to see the next one come. */
-export function announceFile(folder: string, pool: string): string {
+function announceFile(folder: string, pool: string): string {
   return join(folder, `${pool}.json`);
 }
 
