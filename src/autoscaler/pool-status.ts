@@ -80,9 +80,11 @@ function nextReady({ last, nowMs }: StatusSources, blockedWhy: string | null): P
   const left = snapshot.replicas.filter(isBooting).flatMap(({ remaining }) => (remaining === null ? [] : [remaining]));
   if (left.length > 0) {
     const least = (quantile: 'p50Ms' | 'p90Ms'): number =>
-      Math.max(0, Math.min(...left.map((quantiles) => quantiles[quantile])) - ageMs);
+      Math.round(Math.max(0, Math.min(...left.map((quantiles) => quantiles[quantile])) - ageMs));
     return { p50: least('p50Ms'), p90: least('p90Ms') };
   }
   const [first] = snapshot.targets;
-  return first === undefined ? null : { p50: first.coldStart.p50Ms, p90: first.coldStart.p90Ms };
+  return first === undefined
+    ? null
+    : { p50: Math.round(first.coldStart.p50Ms), p90: Math.round(first.coldStart.p90Ms) };
 }

@@ -4,14 +4,11 @@ import { arrivalRates } from './arrival-rate.ts';
 import type { TrackedBoots } from './boot-tracker.ts';
 import { coldStart, remainingBoot } from './cold-start.ts';
 import type { Observation, PoolMemory } from './pool-memory.ts';
-import { queued, usedRatio } from './pool-memory.ts';
+import { endpointsOf, fullSlots, queued, usedRatio } from './pool-memory.ts';
 import type { DecisionHistory, ObjectiveView, ReplicaView, Snapshot, TargetView } from './snapshot.ts';
 import type { TargetReplica } from './target-replica.ts';
 import { breakerOf, type Templates } from './templates.ts';
 import { slotMsPerRequest } from './work-estimate.ts';
-
-/** Slots of an endpoint with `Auto` of which none was seen yet: the concurrency that the peers' examples assume. */
-const ASSUMED_SLOTS = 32;
 
 export interface SnapshotSources {
   readonly pool: PoolSpec;
@@ -48,7 +45,6 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
 function targetView(spec: ScaleTarget, templateHash: string, sources: SnapshotSources): TargetView {
   const { memory, templates, seen, pool } = sources;
   const { name, minReplicas, maxReplicas, pricePerGpuHour, gpusPerReplica, preference } = spec;
-  const learned = memory.slotsByTarget.get(name) ?? ASSUMED_SLOTS;
   return {
     name,
     minReplicas,
@@ -56,7 +52,7 @@ function targetView(spec: ScaleTarget, templateHash: string, sources: SnapshotSo
     pricePerGpuHour,
     gpusPerReplica,
     preference,
-    slots: spec.slotsPerEndpoint === 'Auto' ? learned : spec.slotsPerEndpoint,
+    slots: fullSlots(memory, spec),
     templateHash,
     coldStart: coldStart(templates.boots.get(templateHash) ?? [], pool.scale.coldStartPriorMs, seen.nowEpochMs),
     breaker: breakerOf(templates, templateHash),
@@ -87,7 +83,7 @@ function replicaView(replica: TargetReplica, { seen, tracked: boots, templates, 
   const tracked = boots.get(replica.uid);
   const inPhaseMs = seen.nowMs - (tracked?.phaseSinceMs ?? seen.nowMs);
   const sinceRequestedMs = seen.nowMs - (tracked?.enteredMs.Requested ?? tracked?.phaseSinceMs ?? seen.nowMs);
-  const endpoints = seen.ledger.endpoints.filter(({ id }) => replica.endpointIds.includes(id));
+  const endpoints = endpointsOf(replica, seen.ledger);
   const isBooting = !['Ready', 'Draining', 'Stuck'].includes(replica.phase);
   const past = templates.boots.get(replica.templateHash) ?? [];
   const { phase } = replica;

@@ -1,5 +1,5 @@
-import type { LedgerSnapshot, ObjectiveDemand } from '../../core/live-order.ts';
-import type { ObjectiveSpec } from '../../core/objects.ts';
+import type { EndpointUse, LedgerSnapshot, ObjectiveDemand } from '../../core/live-order.ts';
+import type { ObjectiveSpec, ScaleTarget } from '../../core/objects.ts';
 import { type ArrivalRate, newArrivalRate, observeArrivals } from './arrival-rate.ts';
 import type { TargetReplica } from './target-replica.ts';
 import {
@@ -10,13 +10,18 @@ import {
   type WorkEstimate,
 } from './work-estimate.ts';
 
+/** Slots of an endpoint with `Auto` of which none was seen at full size yet. */
+const ASSUMED_SLOTS = 32;
+/** A fresh endpoint opens its slots step by step for about this long, and its requests are faster than normal. */
+const SLOW_START_MS = 60_000;
+
 /** What a pool's loop remembers from one look to the next. Times are monotonic. */
 export interface PoolMemory {
   readonly startedMs: number;
   readonly lookedMs: number;
   readonly objectives: ReadonlyMap<string, ObjectiveMemory>;
   readonly slotUseRatio: number;
-  /** Most slots seen on one endpoint of each target: what `Auto` has learned. */
+  /** Slots of one endpoint past its slow start, by target: what `Auto` has learned. */
   readonly slotsByTarget: ReadonlyMap<string, number>;
   readonly lastActivityMs: number;
   readonly lastDemandMs: number;
@@ -37,8 +42,11 @@ export interface Observation {
   readonly nowEpochMs: number;
   readonly ledger: LedgerSnapshot;
   readonly replicas: readonly TargetReplica[];
+  readonly targets: readonly ScaleTarget[];
   /** A replica became ready since the last look. */
   readonly becameReady: boolean;
+  /** The look before this one failed: what happened in between is not known. */
+  readonly wasBlind: boolean;
   objectiveOf(name: string): ObjectiveSpec;
 }
 
@@ -58,19 +66,14 @@ export function newPoolMemory(nowMs: number): PoolMemory {
 /** The memory after this look. */
 export function observe(memory: PoolMemory, seen: Observation): PoolMemory {
   const { nowMs, ledger } = seen;
-  const used = usedRatio(ledger);
+  const busy = busyRatio(memory, seen);
   const isDemanded = ledger.objectives.some((demand) => outstanding(demand) > 0);
   const released = ledger.objectives.reduce((sum, { releasedTotal }) => sum + releasedTotal, 0);
   return {
     startedMs: memory.startedMs,
     lookedMs: nowMs,
-    objectives: new Map(
-      ledger.objectives.map((demand) => [
-        demand.objective,
-        observeObjective(memory.objectives.get(demand.objective), demand, used, nowMs),
-      ]),
-    ),
-    slotUseRatio: observeSlotUse(memory.slotUseRatio, used, nowMs - memory.lookedMs),
+    objectives: observeObjectives(memory, seen, busy),
+    slotUseRatio: observeSlotUse(memory.slotUseRatio, busy, nowMs - memory.lookedMs),
     slotsByTarget: observeSlots(memory.slotsByTarget, seen),
     lastActivityMs: isActive(memory, seen) ? nowMs : memory.lastActivityMs,
     lastDemandMs: isDemanded ? nowMs : memory.lastDemandMs,
@@ -95,32 +98,60 @@ export function usedRatio(ledger: LedgerSnapshot): number {
   return slots === 0 ? 0 : Math.min(1, open.reduce((sum, endpoint) => sum + endpoint.used, 0) / slots);
 }
 
-function observeObjective(
-  known: ObjectiveMemory | undefined,
-  demand: ObjectiveDemand,
-  used: number,
-  nowMs: number,
-): ObjectiveMemory {
-  return {
-    arrivals: observeArrivals(known?.arrivals ?? newArrivalRate(nowMs), demand.arrivedTotal, nowMs),
-    work: observeWork(known?.work ?? newWorkEstimate, demand, used),
-    released: demand.releasedTotal,
-  };
+/** Slots of one endpoint of a target at its full size, whatever slow start opens now. */
+export function fullSlots(memory: PoolMemory, target: ScaleTarget): number {
+  if (target.slotsPerEndpoint !== 'Auto') return target.slotsPerEndpoint;
+  return memory.slotsByTarget.get(target.name) ?? ASSUMED_SLOTS;
+}
+
+/** Used slots of all that the ready replicas have at full size, 0..1; a pool in its slow start is not busy. */
+function busyRatio(memory: PoolMemory, seen: Observation): number {
+  const sizes = new Map(seen.targets.map((target) => [target.name, fullSlots(memory, target)]));
+  const ready = seen.replicas.filter(({ phase }) => phase === 'Ready');
+  const slots = ready.reduce((sum, { target }) => sum + (sizes.get(target) ?? 0), 0);
+  const used = ready.flatMap((replica) => endpointsOf(replica, seen.ledger)).reduce((sum, one) => sum + one.used, 0);
+  return slots === 0 ? 0 : Math.min(1, used / slots);
+}
+
+/** Objectives that are configured are remembered also while the ledger knows nothing of them. */
+function observeObjectives(memory: PoolMemory, seen: Observation, busy: number): PoolMemory['objectives'] {
+  const configured = [...memory.objectives].filter(([name]) => seen.objectiveOf(name).name === name);
+  const demanded = seen.ledger.objectives.map((demand): [string, ObjectiveMemory] => {
+    const known = memory.objectives.get(demand.objective);
+    return [
+      demand.objective,
+      {
+        arrivals: observeArrivals(known?.arrivals ?? newArrivalRate(seen.nowMs), demand.arrivedTotal, seen.nowMs),
+        work: observeWork(known?.work ?? newWorkEstimate, demand, busy),
+        released: demand.releasedTotal,
+      },
+    ];
+  });
+  return new Map([...configured, ...demanded]);
 }
 
 function observeSlots(known: ReadonlyMap<string, number>, seen: Observation): ReadonlyMap<string, number> {
-  const next = new Map(known);
-  for (const replica of seen.replicas) {
-    for (const endpoint of seen.ledger.endpoints.filter(({ id }) => replica.endpointIds.includes(id))) {
-      next.set(replica.target, Math.max(next.get(replica.target) ?? 0, endpoint.slots));
+  const grown = seen.replicas.filter(
+    ({ phase, readyAtEpochMs }) =>
+      phase === 'Ready' && readyAtEpochMs !== null && seen.nowEpochMs - readyAtEpochMs >= SLOW_START_MS,
+  );
+  const sizes = new Map<string, number>();
+  for (const replica of grown) {
+    for (const { slots } of endpointsOf(replica, seen.ledger)) {
+      sizes.set(replica.target, Math.max(sizes.get(replica.target) ?? 0, slots));
     }
   }
-  return next;
+  return new Map([...known, ...[...sizes].filter(([, slots]) => slots > 0)]);
+}
+
+export function endpointsOf(replica: TargetReplica, ledger: LedgerSnapshot): readonly EndpointUse[] {
+  return ledger.endpoints.filter(({ id }) => replica.endpointIds.includes(id));
 }
 
 /**
  * Activity that keeps the pool warm: demand, arrivals or completions of an objective that may extend it. A replica that
- * just became ready counts too, so that it is not ended before its work reaches it, unless only work waits that may not.
+ * just became ready counts too, so that it is not ended before its work reaches it, unless only work waits that may not;
+ * and so does time in which the ledger could not be asked.
  */
 function isActive(memory: PoolMemory, seen: Observation): boolean {
   const mayExtend = (demand: ObjectiveDemand): boolean => seen.objectiveOf(demand.objective).mayExtendKeepWarm;
@@ -130,7 +161,7 @@ function isActive(memory: PoolMemory, seen: Observation): boolean {
     const hasReleases = demand.releasedTotal > (known?.released ?? demand.releasedTotal);
     return outstanding(demand) > 0 || hasArrivals || hasReleases;
   };
-  if (seen.ledger.objectives.some((demand) => mayExtend(demand) && moved(demand))) return true;
+  if (seen.wasBlind || seen.ledger.objectives.some((demand) => mayExtend(demand) && moved(demand))) return true;
   const waiting = seen.ledger.objectives.filter((demand) => outstanding(demand) > 0);
   return seen.becameReady && (waiting.length === 0 || waiting.some(mayExtend));
 }

@@ -185,7 +185,8 @@ test('a ledger that cannot be reached freezes the pool for as long as that lasts
   expect(world.livePods).toBe(1);
   expect(autoscaler.status(KEY)?.lastDecision?.rule).toBe('hold');
   world.unreachable = false;
-  await world.passUntil('the pool sleeps', () => world.livePods === 0, 30_000);
+  const idleMs = await world.passUntil('the pool sleeps', () => world.livePods === 0, 30_000);
+  expect(idleMs).toBeGreaterThan(9_000);
 });
 
 test('three failed boots open the breaker, back off, and a changed command closes it', async () => {
