@@ -2,11 +2,11 @@ import type { JobSpec, JobView } from '../../../core/jobs.ts';
 import type { StoredOutcome } from '../../../core/live-order.ts';
 import type { Outcome } from '../../../core/outcome.ts';
 
-/** The job as its owner may see it. `isHeld` = some process took it out of the backlog. */
-export function unfinishedView(spec: JobSpec, { isHeld }: { isHeld: boolean }): JobView {
+/** The job as its owner may see it. */
+export function unfinishedView(spec: JobSpec, { isRunning }: { isRunning: boolean }): JobView {
   return {
     spec,
-    status: isHeld ? 'running' : 'queued',
+    status: isRunning ? 'running' : 'queued',
     outcome: null,
     finishedAtEpochMs: null,
     resultExpiresAtEpochMs: null,

@@ -13,7 +13,7 @@ import { finish, release, requeue, withdraw } from './release.ts';
 import { snapshot } from './snapshot.ts';
 import type { LedgerState } from './state.ts';
 import { take } from './take.ts';
-import { takeMail, type Turn } from './turn.ts';
+import { type Turn, takeMail } from './turn.ts';
 
 type Handlers = { readonly [N in OpName]: (turn: Turn, op: Protocol[N]['op']) => Protocol[N]['reply'] };
 

@@ -1,7 +1,7 @@
 import { assign } from './assign.ts';
 import type { LeaveOp, Ok, OpenOp, OpenReply } from './ops.ts';
-import { reap } from './sweep.ts';
 import type { LedgerState } from './state.ts';
+import { MAX_REAPED_TICKETS, reap } from './sweep.ts';
 import { isRecovering, type Turn } from './turn.ts';
 
 /**
@@ -23,9 +23,9 @@ export function open(turn: Turn, op: OpenOp): OpenReply {
   return { kind: 'opened', incarnation: state.incarnation, recovering: isRecovering(state) };
 }
 
-/** The owner goes. What it still runs is treated as a dead owner's. */
+/** The owner goes. What it still runs is treated as a dead owner's; more tickets than a sweep may take are left to those. */
 export function leave(turn: Turn, _op: LeaveOp): Ok {
-  reap(turn, turn.owner, Infinity);
+  reap(turn, turn.owner, MAX_REAPED_TICKETS);
   turn.hasLeft = true;
   assign(turn);
   return { kind: 'ok' };

@@ -1,10 +1,10 @@
-import type { OutcomesOp, OutcomesReply, SettleOp, SettleReply } from './ops.ts';
 import { assign } from './assign.ts';
 import { removeDemand } from './demand.ts';
+import type { OutcomesOp, OutcomesReply, SettleOp, SettleReply } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
 import { bookOf } from './state.ts';
 import { endTicket, evict } from './tickets.ts';
-import { stampText, tellEviction, type Turn } from './turn.ts';
+import { stampText, type Turn, tellEviction } from './turn.ts';
 
 /** Writes the outcome unless there is one, ends the demand, and ends the ticket as far as that is the caller's to do. */
 export function settle(turn: Turn, op: SettleOp): SettleReply {

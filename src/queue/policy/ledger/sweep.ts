@@ -6,7 +6,7 @@ import { endTicket, evict, unoffer } from './tickets.ts';
 import { isRecovering, type Turn } from './turn.ts';
 
 /** Bounds of one sweep; the next goes on. */
-const MAX_REAPED_TICKETS = 1_000;
+export const MAX_REAPED_TICKETS = 1_000;
 const MAX_LAPSED_OFFERS_PER_OWNER = 1_000;
 const MAX_EXPIRED_PER_OBJECTIVE = 256;
 const MAX_LAPSED_RESERVATIONS = 256;

@@ -1,8 +1,8 @@
 import type { Eviction } from './ops.ts';
+import { OrderedSet } from './ordered-set.ts';
 import { hold, unhold } from './slots.ts';
 import { bookOf, getOrMake, type Ticket } from './state.ts';
-import { OrderedSet } from './ordered-set.ts';
-import { nextStamp, stampText, tellEviction, tellOffer, type Turn } from './turn.ts';
+import { nextStamp, stampText, type Turn, tellEviction, tellOffer } from './turn.ts';
 import { dequeue, enqueue } from './waiting.ts';
 
 /** This owner's ticket of that id. */
