@@ -336,6 +336,8 @@ describe('JobStore/file: a disk that fails', () => {
         httpStatus: 503,
         message: expect.stringContaining('disk is full') as string,
       });
+      // What was written without being acknowledged is not shown, also before it is cut off.
+      expect(await scannedIds(store)).toEqual(step === 'create' ? [] : ['job-a']);
       disk.failing = null;
       monotonicMs += 2_000;
       await store.append(accept('job-e'), bytes('after'));

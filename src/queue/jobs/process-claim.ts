@@ -66,7 +66,7 @@ export async function processClaim(deps: ProcessDeps, context: ClaimContext, cla
       return await execute(deps, context, claim, { signal, onSlot });
     } catch (error) {
       const known = error instanceof PilotlightError ? error.code : 'internal_error';
-      if (known === 'internal_error') deps.log.error({ jobId: claim.id, err: asError(error) }, 'job.processing_failed');
+      if (known === 'internal_error') deps.log.error({ jobId: claim.id, ...defectOf(error) }, 'job.processing_failed');
       return handBack(deps, context, claim, known);
     }
   });
@@ -168,6 +168,12 @@ async function recordEnd(
     job,
   } as const;
   return deps.store.append(header, Buffer.from(JSON.stringify(errorEnvelope(error))));
+}
+
+/** Without the message: that of a parser quotes the request. */
+function defectOf(thrown: unknown): { error: string; at: string[] } {
+  const { name, stack = '' } = asError(thrown);
+  return { error: name, at: stack.split('\n').filter((line) => line.startsWith('    at ')) };
 }
 
 function placeOf(spec: JobSpec, acceptRef: string, bodyBytes: number): JobPlace {

@@ -40,6 +40,11 @@ export class RunningJobs {
     return verdict;
   }
 
+  /** Whether the job is here and has no slot yet. */
+  isWaiting(id: string): boolean {
+    return this.#runs.has(id) && !this.#withSlot.has(id);
+  }
+
   /** Stops the job's execution at once, if it is here. */
   abort(id: string, reason: Error): void {
     this.#runs.get(id)?.controller.abort(reason);

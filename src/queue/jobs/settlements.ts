@@ -15,6 +15,9 @@ export interface SettlementDeps {
 /** Ids that end together share one round trip and one message. */
 const GATHER_MS = 5;
 const MAX_IDS = 256;
+/** While Redis is away; outcomes need it too, so this grows only by what was told to it just before. */
+const MAX_UNTOLD = 10_000;
+const RETRY_MS = 1_000;
 
 /** What follows an outcome: whoever waits is told, here and elsewhere, and the index entry gets its end. */
 export class Settlements {
@@ -22,6 +25,7 @@ export class Settlements {
   readonly #waiters = new Map<string, Set<() => void>>();
   readonly #stopListening: () => void;
   #ended: string[] = [];
+  #isClosed = false;
   #flushing: Promise<void> | null = null;
 
   constructor(deps: SettlementDeps) {
@@ -51,6 +55,7 @@ export class Settlements {
   /** Tells what is still untold. */
   async close(): Promise<void> {
     this.#stopListening();
+    this.#isClosed = true;
     await this.#flushing;
   }
 
@@ -63,10 +68,21 @@ export class Settlements {
       if (this.#ended.length < MAX_IDS) await this.#deps.clock.sleep(GATHER_MS);
       const ids = this.#ended.splice(0, MAX_IDS);
       this.#deps.hints.publish({ kind: 'settled', ids });
-      await this.#deps.index.expire(ids, this.#deps.retentionMs).catch((error: unknown) => {
-        this.#deps.log.debug({ jobs: ids.length, problem: asError(error).message }, 'index.expire_failed');
-      });
+      if ((await this.#expire(ids)) || this.#isClosed) continue;
+      this.#ended = [...ids, ...this.#ended].slice(0, MAX_UNTOLD);
+      await this.#deps.clock.sleep(RETRY_MS);
     }
     this.#flushing = null;
+  }
+
+  /** Without its end an index entry would stay for ever. */
+  async #expire(ids: readonly string[]): Promise<boolean> {
+    try {
+      await this.#deps.index.expire(ids, this.#deps.retentionMs);
+      return true;
+    } catch (error) {
+      this.#deps.log.debug({ jobs: ids.length, problem: asError(error).message }, 'index.expire_failed');
+      return false;
+    }
   }
 }

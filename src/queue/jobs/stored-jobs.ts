@@ -120,8 +120,10 @@ export class StoredJobs implements JobService {
     if (!spec) return null;
     const stored = await outcomeOf(lane, id);
     if (stored) return finishedView(spec, stored, this.#deps.retentionMs);
-    const isHeld = await reached(() => lane.backlog.isHeld(id, place.objective));
-    return unfinishedView(spec, { isHeld });
+    if (this.#deps.running.isWaiting(id)) return unfinishedView(spec, { isRunning: false });
+    // In another process: held, which there may still mean waiting for a slot.
+    const isRunning = await reached(() => lane.backlog.isHeld(id, place.objective));
+    return unfinishedView(spec, { isRunning });
   }
 
   async #specOf({ acceptRef }: JobPlace): Promise<JobSpec | null> {

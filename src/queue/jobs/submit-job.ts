@@ -94,7 +94,7 @@ async function confirm(deps: SubmitDeps, lane: JobLane, { spec, ticket }: Submis
     // It is in the backlog and runs; only its demand may end with the reservation, until a reconcile.
     deps.log.warn({ jobId: spec.id, problem: asError(error).message }, 'job.confirm_failed');
   }
-  return { kind: 'accepted', view: unfinishedView(spec, { isHeld: false }) };
+  return { kind: 'accepted', view: unfinishedView(spec, { isRunning: false }) };
 }
 
 /** The job is certainly not in the backlog: a synced void record first, then the refusal. */

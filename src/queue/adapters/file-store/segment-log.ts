@@ -81,11 +81,11 @@ export class SegmentLog {
     return this.#pendingBytes;
   }
 
-  /** How much of a segment is synced; null when it is not the one being written: then all of it is. */
+  /** How much of a segment is synced; null when it is neither being written nor broken: then all of it is. */
   syncedBytes(segment: SegmentId): number | null {
-    const current = this.#segment?.id;
-    if (current?.run !== segment.run || current.createdEpochMs !== segment.createdEpochMs) return null;
-    return this.#segment?.syncedBytes ?? null;
+    const current = this.#segment ?? this.#failure?.broken;
+    if (current?.id.run !== segment.run || current.id.createdEpochMs !== segment.createdEpochMs) return null;
+    return current.syncedBytes;
   }
 
   /** Where the record lies, once it is synced. Throws `store_unavailable`; then it does not count. */
