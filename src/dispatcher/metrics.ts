@@ -50,7 +50,7 @@ export const dispatcherMetrics = (registry: Registry) => ({
     buckets: FIRST_BYTE_BUCKETS_S,
   }),
   inFlight: new Gauge({
-    name: 'pilotlight_dispatcher_in_flight',
+    name: 'pilotlight_dispatcher_in_flight_requests',
     registers: [registry],
     labelNames: ['pool'] as const,
     help: 'Attempts that are running on an endpoint now, of this process.',

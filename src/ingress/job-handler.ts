@@ -31,7 +31,6 @@ export async function submitJob(
   const body = servedBody(Buffer.from(bodyText), bodyText, fields.model, route.resolution.servedModel);
   const spec = jobSpec(deps, exchange, submission, route, body);
   const answer = await deps.jobs.submit(spec, body);
-  deps.metrics.jobSubmissions.inc({ answer: answer.kind });
   if (answer.kind === 'rejected') {
     sendError(
       exchange,

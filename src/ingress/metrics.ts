@@ -39,12 +39,6 @@ export function ingressMetrics(registry: Registry, budget: HeldBudget) {
       labelNames: ['header'] as const,
       registers,
     }),
-    jobSubmissions: new Counter({
-      name: 'pilotlight_ingress_job_submissions_total',
-      help: 'Valid jobs handed to the backlog, by answer: accepted or rejected.',
-      labelNames: ['answer'] as const,
-      registers,
-    }),
   };
 
   function gauge(name: string, help: string, read: () => number): void {

@@ -33,8 +33,10 @@ import { systemRandom } from '../platform/random.ts';
 import { FileJobStore } from '../queue/adapters/file-store/file-job-store.ts';
 import { RedisJobHints } from '../queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../queue/adapters/job-index/redis-job-index.ts';
+import { storedJobMetrics } from '../queue/jobs/metrics.ts';
 import { StoredExecution } from '../queue/jobs/stored-execution.ts';
 import { StoredWork } from '../queue/jobs/stored-work.ts';
+import { liveOrderMetrics } from '../queue/live-order/metrics.ts';
 import type { Closers } from './closers.ts';
 import { ingressSettings } from './ingress-settings.ts';
 import { OutcomeTally } from './outcome-tally.ts';
@@ -68,7 +70,7 @@ export async function openGateway(options: GatewayOptions): Promise<OpenGateway>
   const registry = createRegistry({ version, role: 'all' });
   const engine = await openEngine(options, registry);
   const { pools, autoscaler, tally, advisor } = engine;
-  const stored = openStoredWork(options, engine);
+  const stored = openStoredWork(options, engine, registry);
   pools.follow(stored);
   await autoscaler.start();
   closers.add('autoscaler', () => autoscaler.stop());
@@ -205,6 +207,13 @@ async function openPools(options: GatewayOptions, needs: PoolNeeds): Promise<Poo
   };
   const pools = new PoolSet(world, catalogSource);
   closers.add('pools', () => pools.close());
+  liveOrderMetrics(needs.registry, () =>
+    [...catalogSource.current().pools.values()].map(({ key, limits }) => ({
+      pool: key,
+      ...limits,
+      snapshot: () => pools.require(key).order.snapshot(),
+    })),
+  );
   return pools;
 }
 
@@ -215,7 +224,11 @@ function profileOf(config: Config): Profile {
   throw new PilotlightError('config_invalid', problem, { param: 'picker.plugins' });
 }
 
-function openStoredWork({ config, catalogSource, redis, log }: GatewayOptions, engine: Engine): StoredWork {
+function openStoredWork(
+  { config, catalogSource, redis, log }: GatewayOptions,
+  engine: Engine,
+  registry: Registry,
+): StoredWork {
   const { pools, store, tally, advisor } = engine;
   const clock = systemClock;
   const settings = ingressSettings(config);
@@ -239,6 +252,7 @@ function openStoredWork({ config, catalogSource, redis, log }: GatewayOptions, e
     clock,
     log,
     retentionMs: config.limits.jobResultRetentionMs,
+    meter: storedJobMetrics(registry),
   });
 }
 

@@ -68,7 +68,6 @@ describe('POST /v1/jobs', () => {
       });
     const response = await rig.post('/v1/jobs', chat);
     expect([response.status, response.headers.get('retry-after')]).toEqual([429, '7']);
-    expect(await rig.metric('pilotlight_ingress_job_submissions_total')).toBe(1);
   });
 
   test('with a wait answers the result', async () => {
