@@ -8,7 +8,7 @@ const redis = useRedis();
 const withTestRedis = () => ({ PILOTLIGHT_REDIS_URL: redis.url });
 
 test('a small demo finishes every request, goes back to zero and leaves nothing running', async () => {
-  const { exitCode, summary, progress, results, files, folder, runId } = await demo();
+  const { exitCode, summary, progress, results, files, folder, runId } = await demo({ tuning: { bootLoadMs: 2_500 } });
   expect(`${summary}${progress}`).toContain('66 accepted requests have one outcome each');
   expect(exitCode).toBe(0);
   expect(summary).toContain('66 texts are right to the byte');

@@ -4,8 +4,8 @@ import { MODEL, OBJECTIVES } from './names.ts';
 /** Each works as it is printed, in the folder of a checkout. */
 export const NEXT_COMMANDS = [
   ['npm start -- --keep', 'the same, and it stays up for requests of your own'],
-  ['npm start -- --kill-server-after 20s', 'the same, with the serving process killed in the middle'],
-  ['npx pilotlight serve -f examples/local.yaml', 'a pool for as long as you like; its file explains itself'],
+  ['npm start -- --kill-server-after 20s', 'the same, and the serving process is killed in mid-run'],
+  ['npx pilotlight serve -f examples/local.yaml', 'a pool for as long as you like; read the file first'],
 ] as const;
 
 /** What can be tried while the demo stays up. */

@@ -141,7 +141,7 @@ function supervised({ options, world, folder, files }: Setup, view: ProgressView
 
 function announce({ apiUrl, pid, redisSource }: ServeAddress, folder: RunFolder, view: ProgressView): void {
   view.say(`  Redis      ${redisSource}`);
-  view.say(`  Pilotlight ${apiUrl} (pid ${pid}; "kill -9 ${pid}" loses nothing that was accepted: try it)`);
+  view.say(`  Pilotlight ${apiUrl}, pid ${pid} ("kill -9 ${pid}" loses no accepted job: try it)`);
   view.say(`  objects    ${shortPath(folder.objects)}`);
 }
 
@@ -154,7 +154,8 @@ async function stayUp({ options, world }: Setup, server: ServeProcess, text: str
 }
 
 function summaryText(setup: Setup, board: Board, shown: Shown, leftovers: readonly string[]): string {
-  const { folder, results, world, workload } = setup;
+  const { folder, results, world, workload, config } = setup;
+  const replicaLogs = relative(folder.path, join(config.data.dir, config.installation, 'replica-logs'));
   const firstAtMs = Math.min(...[...workload.jobs.slice(0, 1), ...workload.chats.slice(0, 1)].map(({ atMs }) => atMs));
   return renderSummary(
     summarise({
@@ -166,7 +167,7 @@ function summaryText(setup: Setup, board: Board, shown: Shown, leftovers: readon
       maxReplicas: world.tuning.maxReplicas,
       files: [
         ['results', shortPath(results.path)],
-        ['logs', `${shortPath(folder.log)}, ${shortPath(join(folder.data, 'replica-logs'))}/`],
+        ['logs', `${shortPath(folder.path)}/: serve.log, ${replicaLogs}/`],
       ],
       nextCommands: NEXT_COMMANDS,
     }),

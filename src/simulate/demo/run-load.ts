@@ -37,10 +37,10 @@ const NARRATED_CHATS = 2;
 
 /** Sends the whole load, waits until everything is over and the pool is at zero again, and tells what happened. */
 export async function runLoad(run: LoadRun): Promise<RunFacts> {
-  const watched = new AbortController();
-  const watching = watch(run, watched.signal);
+  const over = new AbortController();
+  const beside = Promise.all([watch(run, over.signal), killOnTime(run, over.signal)]);
   try {
-    await Promise.all([chat(run), submit(run), killOnTime(run)]);
+    await Promise.all([failing(run, chat(run)), failing(run, submit(run))]);
     await settle(run);
     await collect(run);
     const poolIsAtZero = await goToZero(run);
@@ -48,8 +48,18 @@ export async function runLoad(run: LoadRun): Promise<RunFacts> {
     await look(run.session, run.board);
     return { ...(await factsOf(run)), poolIsAtZero };
   } finally {
-    watched.abort();
-    await watching;
+    over.abort();
+    await beside;
+  }
+}
+
+/** The failure of one part ends the others. */
+async function failing({ fail }: LoadRun, part: Promise<void>): Promise<void> {
+  try {
+    await part;
+  } catch (thrown) {
+    fail(asError(thrown));
+    throw thrown;
   }
 }
 
@@ -66,51 +76,43 @@ async function watch({ session, board, view, workload, fail }: LoadRun, ends: Ab
   }
 }
 
-async function submit({ session, workload, board, view, fail }: LoadRun): Promise<void> {
+async function submit({ session, workload, board, view }: LoadRun): Promise<void> {
   const [first] = workload.jobs;
-  try {
-    if (first !== undefined) {
-      await session.until(first.atMs);
-      say({ session, view }, 'the jobs begin to come in: POST /v1/jobs, objective nightly');
-    }
-    await submitJobs(session, workload.jobs, {
-      accepted: (job) => board.accepted.push(job),
-      refused: () => (board.refusals.jobs += 1),
-      unanswered: () => (board.unansweredSubmissions += 1),
-    });
-  } catch (thrown) {
-    fail(asError(thrown));
-    throw thrown;
+  if (first !== undefined) {
+    await session.until(first.atMs);
+    say({ session, view }, `the jobs begin to come in: POST /v1/jobs, objective ${OBJECTIVES.nightly.name}`);
   }
+  await submitJobs(session, workload.jobs, {
+    accepted: (job) => board.accepted.push(job),
+    refused: () => (board.refusals.jobs += 1),
+    unanswered: () => (board.unansweredSubmissions += 1),
+  });
   board.allSubmitted = true;
   if (board.accepted.length > 0) say({ session, view }, `all ${board.accepted.length} jobs are accepted and stored`);
 }
 
-async function chat({ session, workload, board, view, fail }: LoadRun): Promise<void> {
+async function chat({ session, workload, board, view }: LoadRun): Promise<void> {
   const tell = (index: number, text: string) => {
     if (index < NARRATED_CHATS) say({ session, view }, `chat ${index + 1} ${text}`);
   };
-  try {
-    await streamChats(session, workload.chats, {
-      hasReadyReplica: () => board.hasReadyReplica,
-      sent: (index) => tell(index, `is sent; ${board.hasReadyReplica ? 'a replica is ready' : 'no replica is ready'}`),
-      comment: (index, text) => tell(index, `is told ": ${text}"`),
-      refused: () => (board.refusals.chats += 1),
-      firstToken: (index, ttftMs) => tell(index, `has its first token after ${(ttftMs / 1_000).toFixed(2)} s`),
-      ended: (facts) => {
-        board.chats.push(facts);
-        if (facts.error !== null) say({ session, view }, `chat ${facts.index + 1}: ${facts.error}`);
-      },
-    });
-  } catch (thrown) {
-    fail(asError(thrown));
-    throw thrown;
-  }
+  await streamChats(session, workload.chats, {
+    hasReadyReplica: () => board.hasReadyReplica,
+    sent: (index) => tell(index, `is sent; ${board.hasReadyReplica ? 'a replica is ready' : 'no replica is ready'}`),
+    comment: (index, text) => tell(index, `is told ": ${text}"`),
+    refused: () => (board.refusals.chats += 1),
+    firstToken: (index, ttftMs) => tell(index, `has its first token after ${(ttftMs / 1_000).toFixed(2)} s`),
+    ended: (facts) => {
+      board.chats.push(facts);
+      if (facts.error !== null) say({ session, view }, `chat ${facts.index + 1}: ${facts.error}`);
+    },
+  });
 }
 
-async function killOnTime({ session, view, server, killServerAfterMs }: LoadRun): Promise<void> {
+async function killOnTime({ session, view, server, killServerAfterMs }: LoadRun, tooLate: AbortSignal): Promise<void> {
   if (killServerAfterMs === null) return;
-  await session.until(killServerAfterMs);
+  const delayMs = Math.max(0, killServerAfterMs - session.elapsedMs());
+  await session.clock.sleep(delayMs, AbortSignal.any([session.signal, tooLate])).catch(() => undefined);
+  if (session.signal.aborted || tooLate.aborted) return;
   say({ session, view }, `kill -9 ${server.pid ?? '(gone)'}: the serving process, in the middle of its work`);
   server.kill();
 }

@@ -31,8 +31,11 @@ export async function tearDown({ server, redisFolder, runId, config, say }: Tear
   }
   const left = await awaitNoLeftovers(runId, redisFolder, GONE_WITHIN_MS);
   killLeftovers(left);
-  return [
+  const broken = [
     ...(inOrder ? [] : ['the serving process did not end in time and was killed']),
     ...left.map(({ pid, what }) => `process ${pid} was left behind and was killed: ${what}`),
   ];
+  for (const sentence of broken) say(`  ${sentence}`);
+  if (broken.length === 0) say('Stopped: nothing of it runs any more.');
+  return broken;
 }
