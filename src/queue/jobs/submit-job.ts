@@ -24,13 +24,12 @@ const RESERVATION_TTL_MS = 60_000;
 /**
  * Accepts one job. What a crash between two steps leaves:
  *
- * | after                  | left behind                           | repaired by                              |
- * | ---------------------- | ------------------------------------- | ---------------------------------------- |
- * | reserve                | room held                             | the reservation's TTL                    |
- * | accept record synced   | a job nobody was promised             | reconcile: it runs                       |
- * | index                  | the same, findable                    | reconcile                                |
- * | queue add              | in the backlog, demand ends with TTL  | reconcile confirms it                    |
- * | confirm                | accepted, caller saw no answer        | nothing to repair                        |
+ * | after                           | left behind                         | repaired by             |
+ * | ------------------------------- | ----------------------------------- | ----------------------- |
+ * | reserve                         | room held                           | the reservation's TTL   |
+ * | accept record synced            | a job nobody was promised           | reconcile: it runs      |
+ * | some of index, backlog, confirm | the same, known to a part of Redis  | reconcile does the rest |
+ * | all of them                     | accepted, its caller saw no answer  | nothing to repair       |
  */
 export async function submitJob(deps: SubmitDeps, spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer> {
   if (!isJobId(spec.id)) return rejected(new PilotlightError('internal_error', `"${spec.id}" cannot be a job's id.`));
@@ -70,31 +69,29 @@ async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submi
     acceptedAtEpochMs: spec.acceptedAtEpochMs,
     bodyBytes: body.byteLength,
   };
-  try {
-    await deps.index.put(spec.id, place);
-  } catch (error) {
-    return takeBack(deps, lane, spec, { acceptRef, why: asError(error).message });
-  }
-  const added = await lane.backlog.add({
-    id: spec.id,
-    objective: spec.objective,
-    tag: ARRIVAL_TAG,
-    acceptRef,
-    costTokens: ticket.costTokens,
-  });
+  const { costTokens } = ticket;
+  const item = { id: spec.id, objective: spec.objective, tag: ARRIVAL_TAG, acceptRef, costTokens };
+  // Sent together; only the answer about the backlog decides.
+  const [indexed, added, confirmed] = await Promise.all([
+    succeeds(deps.index.put(spec.id, place)),
+    lane.backlog.add(item),
+    succeeds(lane.ledger.confirm(ticket)),
+  ]);
   if (added.kind === 'refused') return takeBack(deps, lane, spec, { acceptRef, why: added.why });
   if (added.kind === 'unknown') return acceptUnknown(deps, spec, added.why);
-  return confirm(deps, lane, submission);
+  if (!indexed.ok) return acceptUnknown(deps, spec, indexed.why);
+  // It runs all the same; only its demand may end with the reservation, until a reconcile.
+  if (!confirmed.ok) deps.log.warn({ jobId: spec.id, problem: confirmed.why }, 'job.confirm_failed');
+  return { kind: 'accepted', view: unfinishedView(spec, { isRunning: false }) };
 }
 
-async function confirm(deps: SubmitDeps, lane: JobLane, { spec, ticket }: Submission): Promise<SubmitAnswer> {
+async function succeeds(step: Promise<void>): Promise<{ ok: true } | { ok: false; why: string }> {
   try {
-    await lane.ledger.confirm(ticket);
+    await step;
+    return { ok: true };
   } catch (error) {
-    // It is in the backlog and runs; only its demand may end with the reservation, until a reconcile.
-    deps.log.warn({ jobId: spec.id, problem: asError(error).message }, 'job.confirm_failed');
+    return { ok: false, why: asError(error).message };
   }
-  return { kind: 'accepted', view: unfinishedView(spec, { isRunning: false }) };
 }
 
 /** The job is certainly not in the backlog: a synced void record first, then the refusal. */

@@ -1,10 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { JobIndex, JobPlace } from '../../jobs/ports.ts';
 
-/**
- * "<prefix>:job:<id>" → place, a small hash of its own outside the pool's hash tag: an id alone has to lead to its pool.
- * Fields: p pool, o objective, t tenant, a accept reference, c accepted at (epoch ms), b body bytes.
- */
+/** "<prefix>:job:<id>" → place as JSON, outside the pool's hash tag: an id alone has to lead to its pool. */
 export class RedisJobIndex implements JobIndex {
   readonly #client: Redis;
   readonly #prefix: string;
@@ -15,29 +12,14 @@ export class RedisJobIndex implements JobIndex {
   }
 
   async put(id: string, place: JobPlace, ttlMs?: number): Promise<void> {
-    const key = this.#prefix + id;
-    await this.#client.hset(
-      key,
-      'p',
-      place.pool,
-      'o',
-      place.objective,
-      't',
-      place.tenant,
-      'a',
-      place.acceptRef,
-      'c',
-      place.acceptedAtEpochMs,
-      'b',
-      place.bodyBytes,
-    );
-    if (ttlMs !== undefined) await this.#client.pexpire(key, ttlMs);
+    const text = JSON.stringify(place);
+    if (ttlMs === undefined) await this.#client.set(this.#prefix + id, text);
+    else await this.#client.set(this.#prefix + id, text, 'PX', ttlMs);
   }
 
   async get(id: string): Promise<JobPlace | null> {
-    const { p, o, t, a, c, b } = await this.#client.hgetall(this.#prefix + id);
-    if (p === undefined || o === undefined || t === undefined || a === undefined) return null;
-    return { pool: p, objective: o, tenant: t, acceptRef: a, acceptedAtEpochMs: Number(c), bodyBytes: Number(b) };
+    const text = await this.#client.get(this.#prefix + id);
+    return text === null ? null : (JSON.parse(text) as JobPlace);
   }
 
   async missing(ids: readonly string[]): Promise<ReadonlySet<string>> {
