@@ -1,4 +1,5 @@
 import type { CallRunner, DispatchRequest, DispatchResult, ResponseSink, RunOptions } from '../core/dispatch.ts';
+import type { JobService } from '../core/jobs.ts';
 import type { PoolKey } from '../core/objects.ts';
 import type { ObjectiveReport } from '../core/status.ts';
 
@@ -26,9 +27,19 @@ export class OutcomeTally implements CallRunner {
     return result;
   }
 
-  /** A request that was refused before it became a call, such as a job that the budget had no room for. */
-  countRejected(pool: PoolKey, objective: string): void {
-    this.#countsOf(pool, objective).rejected += 1;
+  /** The same jobs, those that are refused counted too: they never become a call. */
+  countingRefusals(jobs: JobService): JobService {
+    return {
+      submit: async (spec, body) => {
+        const answer = await jobs.submit(spec, body);
+        if (answer.kind === 'rejected') this.#countsOf(spec.pool, spec.objective).rejected += 1;
+        return answer;
+      },
+      get: (id, tenant) => jobs.get(id, tenant),
+      result: (id, tenant) => jobs.result(id, tenant),
+      cancel: (id, tenant) => jobs.cancel(id, tenant),
+      wait: (id, tenant, timeoutMs, signal) => jobs.wait(id, tenant, timeoutMs, signal),
+    };
   }
 
   outcomes(pool: PoolKey, objective: string): ObjectiveReport['outcomes'] {

@@ -1,0 +1,44 @@
+import type { Registry } from 'prom-client';
+import { callFromJob } from '../ingress/policy/build-request.ts';
+import { systemClock } from '../platform/clock.ts';
+import { RedisJobHints } from '../queue/adapters/job-index/redis-job-hints.ts';
+import { RedisJobIndex } from '../queue/adapters/job-index/redis-job-index.ts';
+import { storedJobMetrics } from '../queue/jobs/metrics.ts';
+import { StoredExecution } from '../queue/jobs/stored-execution.ts';
+import { StoredWork } from '../queue/jobs/stored-work.ts';
+import type { Engine } from './engine.ts';
+import { ingressSettings } from './ingress-settings.ts';
+import type { ProcessOptions } from './process-options.ts';
+
+/** Jobs of this process: service, intake, sweeps. Starts nothing. */
+export function openStoredWork(
+  { config, catalogSource, redis, log }: ProcessOptions,
+  engine: Engine,
+  registry: Registry,
+): StoredWork {
+  const { pools, store, tally, advisor } = engine;
+  const clock = systemClock;
+  const settings = ingressSettings(config);
+  const execution = new StoredExecution({
+    runner: tally,
+    toRequest: (spec, body) => callFromJob(spec, body, catalogSource.current(), settings),
+    store,
+    lanes: (pool) => pools.get(pool)?.lane,
+    clock,
+    log,
+    maxResultBytes: config.limits.responseBytes,
+  });
+  const prefix = `${redis.keyPrefix}:${config.installation}`;
+  return new StoredWork({
+    store,
+    index: new RedisJobIndex(redis.command, prefix),
+    hints: new RedisJobHints(redis.command, redis.channels, prefix),
+    catalog: catalogSource,
+    advisor,
+    execute: execution.execute,
+    clock,
+    log,
+    retentionMs: config.limits.jobResultRetentionMs,
+    meter: storedJobMetrics(registry),
+  });
+}
