@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const SHIM = fileURLToPath(new URL('./shim.sh', import.meta.url));
@@ -57,6 +58,7 @@ export class ShimmedChild {
     this.#gone.abort();
     // The shim kills its group itself; this is for a shim that was killed.
     signal(-this.pid, 'SIGKILL');
+    await groupGone(this.pid);
     return { code: await report };
   }
 }
@@ -79,6 +81,16 @@ export async function startChild(spec: ChildSpec): Promise<ShimmedChild> {
   }
 }
 
+const GONE_WITHIN_MS = 500;
+const LOOK_EVERY_MS = 5;
+
+/** A kill is an order: this waits until it is carried out, or long enough if somebody else does not reap his zombies. */
+async function groupGone(groupId: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < GONE_WITHIN_MS && signal(-groupId, 0); waitedMs += LOOK_EVERY_MS) {
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
 /** What the shim says about the command's end. */
 async function readReport(pipe: Readable): Promise<number | null> {
   let text = '';
@@ -90,11 +102,13 @@ async function readReport(pipe: Readable): Promise<number | null> {
   return /^\d+\n$/.test(text) ? Number(text) : null;
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+/** False when there is nobody to be told. Signal 0 only asks. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   try {
     process.kill(pid, name);
+    return true;
   } catch {
-    // Already gone.
+    return false;
   }
 }
 
