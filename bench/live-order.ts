@@ -127,12 +127,22 @@ async function queueRate(pool: string) {
   const redisUs = (await redisCpuUs(command)) - redisBefore;
   const done = reports.reduce((sum, report) => sum + report.done, 0);
   const nodeUs = reports.reduce((sum, report) => sum + report.cpuUs, 0);
-  const after = await order.snapshot();
+  const leaked = await slotsLeftInUse(order);
   await order.close();
   command.disconnect();
   subscriber.disconnect();
-  const leaked = after.endpoints.reduce((sum, endpoint) => sum + endpoint.used, 0);
   return { perSecond: done / seconds, redisUsPerTicket: redisUs / done, nodeUsPerTicket: nodeUs / done, leaked };
+}
+
+/** After a moment for the last operations to arrive. */
+async function slotsLeftInUse(order: PoolLiveOrder): Promise<number> {
+  const deadlineMs = performance.now() + 2_000;
+  for (;;) {
+    const { endpoints } = await order.snapshot();
+    const used = endpoints.reduce((sum, endpoint) => sum + endpoint.used, 0);
+    if (used === 0 || performance.now() > deadlineMs) return used;
+    await systemClock.sleep(20);
+  }
 }
 
 /** What Redis and the client can do at most: a script that does nothing, in the same loop. */

@@ -162,10 +162,10 @@ export class LedgerLink {
   async #join(): Promise<void> {
     const { clock, queue, onIncarnation } = this.#deps;
     const { signal } = this.#closing;
+    const previous = this.#incarnation;
     for (let retryMs = FIRST_RETRY_MS; !signal.aborted; retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)) {
       try {
         await queue.whenIdle();
-        const previous = this.#incarnation;
         await this.#joinOnce();
         this.#isJoining = false;
         queue.resume();

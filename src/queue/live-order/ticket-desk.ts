@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import type { EnterOptions, Entry, EvictReason, TicketSpec } from '../../core/live-order.ts';
 import { PilotlightError } from '../../core/errors.ts';
+import type { EnterOptions, Entry, EvictReason, TicketSpec } from '../../core/live-order.ts';
 import {
   type AdmitReply,
   type LedgerOp,
@@ -176,8 +176,6 @@ export class TicketDesk {
         if (ticket.state === 'admitting') this.#admitted(ticket, reply);
       },
       onFailure: (error) => this.#failed(ticket, error),
-      // The caller was told that the queue is unavailable: what came of it after all must not keep a slot.
-      onLate: () => this.withdraw(ticket.id),
       onDoubt: 'again',
     });
   }
@@ -278,6 +276,8 @@ export class TicketDesk {
 
   #failed(ticket: OwnedTicket, error: Error): void {
     if (ticket.state !== 'admitting') return;
+    // It may still land; then this follows it, and it keeps no slot.
+    this.withdraw(ticket.id);
     this.forget(ticket);
     ticket.reject(error);
   }

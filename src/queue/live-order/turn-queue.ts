@@ -14,8 +14,6 @@ export interface LedgerRequest<N extends OpName> {
   readonly onReply: (reply: ReplyOf<N>) => void;
   /** Not answered until the deadline, or the operation itself was refused. */
   readonly onFailure: (error: Error) => void;
-  /** The answer came after the deadline had been reported. */
-  readonly onLate?: (reply: ReplyOf<N>) => void;
   /** When nobody knows whether the turn was executed: send it again (it must be idempotent), or be told. */
   readonly onDoubt: 'again' | (() => void);
   /** On the monotonic clock. */
@@ -181,9 +179,9 @@ function makeOp(pending: Pending): LedgerOp | null {
 }
 
 function answer(pending: Pending, reply: LedgerReply | Failed | undefined): void {
+  if (pending.isExpired) return;
   if (reply === undefined || reply.kind === 'error') {
     const why = reply?.message ?? 'no reply';
-    if (!pending.isExpired) pending.onFailure(new PilotlightError('internal_error', `The live order failed: ${why}`));
-  } else if (pending.isExpired) pending.onLate?.(reply);
-  else pending.onReply(reply);
+    pending.onFailure(new PilotlightError('internal_error', `The live order failed: ${why}`));
+  } else pending.onReply(reply);
 }
