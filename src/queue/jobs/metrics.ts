@@ -3,8 +3,13 @@ import type { JobMeter } from './job-meter.ts';
 
 const RECONCILE_BUCKETS_S = [0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300];
 
+/** The part of the file store that shows how near its limit is. */
+export interface PendingBytes {
+  readonly pendingBytes: number;
+}
+
 /** The meter of stored jobs on a registry. Labels are bounded: pool is a configured name, the others closed lists. */
-export function storedJobMetrics(registry: Registry): JobMeter {
+export function storedJobMetrics(registry: Registry, store: PendingBytes): JobMeter {
   const counter = <L extends string>(name: string, labelNames: readonly L[], help: string) =>
     new Counter({ name, labelNames: [...labelNames], help, registers: [registry] });
   const submitted = counter(
@@ -32,6 +37,14 @@ export function storedJobMetrics(registry: Registry): JobMeter {
     labelNames: ['pool'],
     help: 'Jobs that this process has claimed from the backlog and not ended yet.',
     registers: [registry],
+  });
+  new Gauge({
+    name: 'pilotlight_queue_store_pending_bytes',
+    help: 'Bytes that wait for their sync in the file store.',
+    registers: [registry],
+    collect() {
+      this.set(store.pendingBytes);
+    },
   });
   const reconcileSeconds = new Histogram({
     name: 'pilotlight_queue_reconcile_seconds',

@@ -78,6 +78,11 @@ export class FileJobStore implements JobStore {
     this.#log = log.child({ part: 'file-store' });
   }
 
+  /** Bytes that wait for their sync; the limit is `pendingBytes`. */
+  get pendingBytes(): number {
+    return this.#segments.pendingBytes;
+  }
+
   async append(header: RecordHeader, body?: Uint8Array): Promise<RecordRef> {
     const record = encodeRecord(header, body);
     const ref = formatRef(await this.#segments.append(record));
