@@ -39,6 +39,6 @@ export function openStoredWork(
     clock,
     log,
     retentionMs: config.limits.jobResultRetentionMs,
-    meter: storedJobMetrics(registry),
+    meter: storedJobMetrics(registry, store),
   });
 }

@@ -31,7 +31,7 @@ function everyMetric(): { name: string; type: string; help: string; labelNames: 
   const registry = new Registry();
   ingressMetrics(registry, new HeldBudget(DEFAULT_INGRESS_SETTINGS));
   liveOrderMetrics(registry, () => []);
-  storedJobMetrics(registry);
+  storedJobMetrics(registry, { pendingBytes: 0 });
   dispatcherMetrics(registry);
   pickerMetrics(registry);
   autoscalerMetrics(registry);
