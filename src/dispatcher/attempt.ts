@@ -30,7 +30,10 @@ export interface AttemptDeps {
 
 export interface AttemptInput {
   readonly call: InferenceCall;
+  readonly endpointId: string;
   readonly endpointUrl: string;
+  /** In the live order, told with the answer's head. */
+  readonly waitedMs: number;
   readonly timeouts: CallTimeouts;
   readonly sink: ResponseSink;
   /** Aborts when the call is over for any reason; ends a wait for a slow reader. */
@@ -228,8 +231,9 @@ export class Attempt implements UpstreamReceiver {
   }
 
   #begin(head: ResponseHead): void {
-    this.#input.onBegin();
-    this.#guard(() => this.#input.sink.begin(head));
+    const { onBegin, sink, waitedMs, endpointId } = this.#input;
+    onBegin();
+    this.#guard(() => sink.begin({ ...head, waitedMs, endpointId }));
   }
 
   #write(bytes: Uint8Array): void {

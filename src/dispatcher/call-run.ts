@@ -172,7 +172,9 @@ export class CallRun implements Watched {
     this.#options.onSlot?.();
     const attempt = new Attempt(this.#shared.attempt, {
       call,
+      endpointId: endpoint.id,
       endpointUrl: endpoint.url,
+      waitedMs: this.#timer.times().waitedMs,
       timeouts,
       sink: this.#sink,
       signal: this.#abort.signal,

@@ -298,6 +298,8 @@ async function run(
     },
     {
       call: inferenceCall({ stream }),
+      endpointId: 'pod@server',
+      waitedMs: 0,
       endpointUrl: url,
       timeouts,
       sink,

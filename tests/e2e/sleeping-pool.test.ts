@@ -27,11 +27,10 @@ test('the official client streams a chat through a sleeping pool, and the pool g
   expect(text).toMatch(/^Simulated text/);
   expect(finish).toBe('length');
 
-  const plain = await client.chat.completions.create({
-    model: MODEL,
-    max_completion_tokens: 12,
-    messages: [{ role: 'user', content: 'Why is the sky blue?' }],
-  });
+  const { data: plain, response } = await client.chat.completions
+    .create({ model: MODEL, max_completion_tokens: 12, messages: [{ role: 'user', content: 'Why is the sky blue?' }] })
+    .withResponse();
+  expect(response.headers.get('x-pilotlight-queue-ms')).toMatch(/^\d+$/);
   expect(plain.choices[0]?.message.content).toBe(text);
 
   await serve.untilPool('the pool sleeps again', ({ phase, replicas }) => phase === 'Asleep' && replicas.length === 0);
