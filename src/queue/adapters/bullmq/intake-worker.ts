@@ -1,7 +1,7 @@
 import { DelayedError, type Job, type RedisConnection, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { Logger } from '../../../core/logger.ts';
 import { asError } from '../../../core/errors.ts';
+import type { Logger } from '../../../core/logger.ts';
 import type { ClaimHandler, ClaimVerdict, IntakeQueue } from '../../backlog/ports.ts';
 import { backendOver, type FetchGate } from './shared-backend.ts';
 import { Wake } from './wake.ts';

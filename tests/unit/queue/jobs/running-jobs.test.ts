@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ClaimVerdict } from '../../../../src/queue/backlog/ports.ts';
-import { RunningJobs, type RunKey } from '../../../../src/queue/jobs/running-jobs.ts';
+import { type RunKey, RunningJobs } from '../../../../src/queue/jobs/running-jobs.ts';
 
 const FINISHED: ClaimVerdict = { kind: 'finished' };
 const key = (id: string, fields: Partial<RunKey> = {}): RunKey => ({
