@@ -277,8 +277,8 @@ export class ReplicaProcess {
   }
 
   #probe(): ReturnType<typeof probeReadiness> {
-    const url = `http://${HOST}:${this.#port ?? 0}${this.settings.process.readinessPath}`;
-    return probeReadiness(url, PROBE_TIMEOUT_MS, this.#stop.signal);
+    const address = { host: HOST, port: this.#port ?? 0 };
+    return probeReadiness(address, this.settings.process.readinessPath, PROBE_TIMEOUT_MS, this.#stop.signal);
   }
 
   /** Waits, but no longer than the child lives or until it is told to end. */
