@@ -3,7 +3,7 @@ import type { Failed, LedgerReply, Mail, PoolHint, TurnResult } from '../../poli
 /** What the script returns: Lua's JSON writes an empty array as {}, and hints as an object of flags. */
 type RawResult =
   | { kind: 'stale' }
-  | { kind: 'turned'; nowMs: number; replies: RawReply[] | object; mail: RawMail; hints: Record<string, true> };
+  | { kind: 'turned'; nowMs: number; replies: RawReply[] | object; mail?: RawMail; hints: Record<string, true> };
 type RawReply = LedgerReply | Failed;
 interface RawMail {
   offers: Mail['offers'] | object;
@@ -18,7 +18,7 @@ export function decodeTurn(text: string): TurnResult {
     kind: 'turned',
     nowMs: raw.nowMs,
     replies: list<RawReply>(raw.replies).map(decodeReply),
-    mail: decodeMail(raw.mail),
+    mail: raw.mail ? decodeMail(raw.mail) : { offers: [], evictions: [] },
     hints: Object.keys(raw.hints).sort() as PoolHint[],
   };
 }

@@ -1,18 +1,24 @@
 import type { Redis } from 'ioredis';
 import type { PoolKey } from '../../../core/objects.ts';
 import { parseRedisInfo } from '../../../platform/redis/inspect.ts';
-import { loadLua, runLua } from '../../../platform/redis/script.ts';
+import { type LuaScript, loadLua, runLua } from '../../../platform/redis/script.ts';
 import type { LedgerNews, LedgerStore } from '../../live-order/ports.ts';
-import type { PoolHint, TurnRequest, TurnResult } from '../../policy/ledger/ops.ts';
+import type { OpName, PoolHint, TurnRequest, TurnResult } from '../../policy/ledger/ops.ts';
 import { decodeMail, decodeTurn } from './decode.ts';
 
-/** Joined in this order: `turn` declares what the others use, `execute` runs the turn. */
-const LUA_FILES = [
-  ...['turn', 'slots', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'],
-  ...['admit', 'take', 'release', 'demand', 'outcomes', 'quarantine', 'endpoints', 'sweep', 'heartbeat'],
-  ...['membership', 'reassert', 'idle', 'snapshot', 'execute'],
-];
-const SCRIPT = loadLua(...LUA_FILES.map((name) => new URL(`../lua/${name}.lua`, import.meta.url)));
+const SHARED_FILES = ['turn', 'slots', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'];
+const HOT_FILES = ['admit', 'take', 'release', 'demand', 'outcomes'];
+const COLD_FILES = ['quarantine', 'endpoints', 'sweep', 'heartbeat', 'membership', 'reassert', 'idle', 'snapshot'];
+const HOT_OPS = new Set<OpName>([
+  ...(['admit', 'take', 'release', 'finish', 'requeue', 'withdraw'] as const),
+  ...(['reserve', 'confirm', 'forget', 'settle', 'outcomes', 'overdue'] as const),
+]);
+/**
+ * One script in two sizes: Redis makes all functions of a script anew for each call and Lua collects them afterwards,
+ * which is most of what a small turn costs. A turn of hot operations goes without the others.
+ */
+const HOT_SCRIPT = joined([...SHARED_FILES, ...HOT_FILES]);
+const FULL_SCRIPT = joined([...SHARED_FILES, ...HOT_FILES, ...COLD_FILES]);
 
 export interface RedisLedgerStoreOptions {
   /** For turns; purpose `command`. */
@@ -59,7 +65,8 @@ export class RedisLedgerStore implements LedgerStore {
     if (!this.#isVerified && !(await this.#verify())) return { kind: 'stale' };
     const { command, nowUs } = this.#options;
     const now = nowUs === undefined ? '' : nowUs();
-    const reply = await runLua(command, SCRIPT, [`${this.#keys}meta`], [JSON.stringify(request), now]);
+    const script = request.ops.every(({ op }) => HOT_OPS.has(op)) ? HOT_SCRIPT : FULL_SCRIPT;
+    const reply = await runLua(command, script, [`${this.#keys}meta`], [JSON.stringify(request), now]);
     return decodeTurn(String(reply));
   }
 
@@ -108,4 +115,9 @@ export class RedisLedgerStore implements LedgerStore {
     if (runId === undefined) throw new Error('this Redis hides its run_id (INFO server), which the ledger needs');
     return runId;
   }
+}
+
+/** `execute` runs what the files before it define. */
+function joined(files: readonly string[]): LuaScript {
+  return loadLua(...[...files, 'execute'].map((name) => new URL(`../lua/${name}.lua`, import.meta.url)));
 }

@@ -36,5 +36,5 @@ L.save_endpoints()
 L.save_meta()
 L.announce()
 return cjson.encode({
-  kind = 'turned', nowMs = now_ms, replies = replies, mail = L.mail_of(owner), hints = T.hints,
+  kind = 'turned', nowMs = now_ms, replies = replies, mail = T.mail[owner], hints = T.hints,
 })

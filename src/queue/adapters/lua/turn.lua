@@ -24,8 +24,8 @@ local now_ms = math.floor(now_us / 1000)
 
 local L = {}
 local T = {
-  -- Scalars of the ledger, and whether they changed.
-  meta = nil, is_meta_dirty = false,
+  -- Scalars of the ledger, and the names of those that changed.
+  meta = nil, changed_meta = {},
   -- Read once a turn, nil = not yet: objective -> book, kind -> name -> whole key, key -> size of a set, objective ->
   -- last queue key made, ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
   books = {}, objectives = nil, keys = {}, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
@@ -56,15 +56,17 @@ end
 function L.set_meta(field, value)
   if T.meta[field] == value then return end
   T.meta[field] = value
-  T.is_meta_dirty = true
+  T.changed_meta[field] = true
 end
 
 function L.save_meta()
-  if not T.is_meta_dirty then return end
-  local m = T.meta
-  call('HSET', KEYS[1], 'incarnation', m.incarnation, 'runId', m.runId, 'stamp', L.stamp_text(m.stamp),
-    'activityEpoch', m.activityEpoch, 'recoverUntilMs', m.recoverUntilMs, 'soonSlots', m.soonSlots,
-    'isAssignOwed', m.isAssignOwed and '1' or '0')
+  local values = {}
+  for field in pairs(T.changed_meta) do
+    local value = T.meta[field]
+    values[#values + 1] = field
+    values[#values + 1] = type(value) == 'boolean' and (value and '1' or '0') or value
+  end
+  if #values > 0 then call('HSET', KEYS[1], unpack(values)) end
 end
 
 function L.next_stamp()
@@ -82,8 +84,11 @@ function L.book_of(objective)
   local book = T.books[objective]
   if book then return book end
   local values = call('HMGET', P .. 'book:' .. objective, unpack(L.BOOK))
-  book = { is_new = not values[1], is_dirty = false }
-  for i, field in ipairs(L.BOOK) do book[field] = tonumber(values[i] or 0) end
+  book = { is_new = not values[1], is_open = false, saved = {} }
+  for i, field in ipairs(L.BOOK) do
+    book.saved[i] = tonumber(values[i] or 0)
+    book[field] = book.saved[i]
+  end
   T.books[objective] = book
   return book
 end
@@ -91,10 +96,11 @@ end
 -- The book, to be changed by the caller.
 function L.open_book(objective)
   local book = L.book_of(objective)
-  book.is_dirty = true
+  book.is_open = true
   if book.is_new then
     book.is_new = false
     call('SADD', P .. 'objectives', objective)
+    call('HSET', P .. 'book:' .. objective, 'priority', 0)
     T.objectives = nil
   end
   return book
@@ -107,11 +113,14 @@ end
 
 function L.save_books()
   for objective, book in pairs(T.books) do
-    if book.is_dirty then
-      local values = {}
-      for i, field in ipairs(L.BOOK) do values[2 * i - 1], values[2 * i] = field, book[field] end
-      call('HSET', P .. 'book:' .. objective, unpack(values))
+    local values = {}
+    for i, field in ipairs(book.is_open and L.BOOK or {}) do
+      if book[field] ~= book.saved[i] then
+        values[#values + 1] = field
+        values[#values + 1] = book[field]
+      end
     end
+    if #values > 0 then call('HSET', P .. 'book:' .. objective, unpack(values)) end
   end
 end
 
