@@ -55,6 +55,7 @@ export class ControlLoop {
     this.#removed = pool === null;
     // Without targets every replica is one too many and leaves through a drain.
     this.#pool = pool ?? { ...this.#pool, targets: [], scale: { ...this.#pool.scale, paused: false, mode: 'Native' } };
+    if (pool !== null) this.#deps.target.configure(pool);
     this.#nap.wake();
   }
 

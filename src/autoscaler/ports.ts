@@ -16,6 +16,8 @@ export interface ScaleTargetPort {
   replicas(pool: PoolKey): readonly TargetReplica[];
   /** Asks for more replicas; they are listed when it resolves. A boot that fails shows as a Stuck replica. */
   start(order: StartOrder): Promise<void>;
+  /** The pool's newest spec: slots of its endpoints change at once, for those that run too. */
+  configure(pool: PoolSpec): void;
   /** Marks a ready replica: its endpoints are listed as draining. No effect on any other. */
   drain(uid: string): void;
   undrain(uid: string): void;

@@ -55,6 +55,32 @@ test('a drained replica stays listed as draining and can be taken back', async (
   expect(only(target)?.phase).toBe('Ready');
 });
 
+test('changed slots apply to the endpoints that are up', async () => {
+  const target = place.open();
+  const engine = place.engine();
+  await target.start({ pool, target: engine, count: 1 });
+  await inPhase(target, 'Ready');
+  let told = 0;
+  target.onChange(() => {
+    told += 1;
+  });
+  target.configure({ ...pool, targets: [{ ...engine, slotsPerEndpoint: 4 }] });
+  target.configure({ ...pool, targets: [{ ...engine, slotsPerEndpoint: 4 }] });
+  expect(target.list(pool.key)).toMatchObject([{ slotsPerEndpoint: 4 }]);
+  expect(told).toBe(1);
+});
+
+test('a draining replica that crashes is gone and not started again', async () => {
+  const target = place.open();
+  await target.start({ pool, target: place.engine(), count: 1 });
+  const { uid } = await inPhase(target, 'Ready');
+  const [endpoint] = target.list(pool.key);
+  target.drain(uid);
+  await fetch(`${endpoint?.url ?? ''}/crash`).catch(() => undefined);
+  await until('no replica', () => target.replicas(pool.key).length === 0);
+  expect(target.list(pool.key)).toEqual([]);
+});
+
 test('a stopped replica loses its endpoint at once and is gone when its process has ended', async () => {
   const target = place.open();
   await target.start({ pool, target: place.engine(), count: 2 });

@@ -5,7 +5,7 @@ import type { Clock } from '../../../core/clock.ts';
 import type { Endpoint, EndpointDirectory } from '../../../core/endpoint.ts';
 import { asError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
-import type { PoolKey, ScaleTarget } from '../../../core/objects.ts';
+import type { PoolKey, PoolSpec, ScaleTarget } from '../../../core/objects.ts';
 import type { TargetReplica } from '../../policy/target-replica.ts';
 import type { ScaleTargetPort, StartOrder } from '../../ports.ts';
 import { takeFreePort } from './free-port.ts';
@@ -99,6 +99,13 @@ export class LocalProcesses implements ScaleTargetPort, EndpointDirectory {
     return Promise.resolve();
   }
 
+  configure(pool: PoolSpec): void {
+    for (const replica of this.#of(pool.key)) {
+      const target = pool.targets.find(({ name }) => name === replica.settings.target.name);
+      if (target !== undefined) replica.configure(target);
+    }
+  }
+
   drain(uid: string): void {
     this.#replicas.get(uid)?.drain(true);
   }
@@ -167,7 +174,7 @@ export class LocalProcesses implements ScaleTargetPort, EndpointDirectory {
     const { phase, message, restarts } = replica.view();
     this.#options.log.info({ pool: pool.key, replica: uid, phase, message, restarts }, 'replica.phase_changed');
     const endpoint = replica.endpoint();
-    const told = endpoint === null ? '' : `${endpoint.id} ${endpoint.draining}`;
+    const told = endpoint === null ? '' : JSON.stringify(endpoint);
     if (told !== (this.#toldEndpoints.get(uid) ?? '')) {
       this.#toldEndpoints.set(uid, told);
       for (const listener of this.#endpointListeners) listener(pool.key);

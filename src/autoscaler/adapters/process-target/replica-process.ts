@@ -66,6 +66,7 @@ export class ReplicaProcess {
   #readyAtEpochMs: number | null = null;
   #message: string | null = null;
   #restarts = 0;
+  #slotsPerEndpoint: ScaleTarget['slotsPerEndpoint'];
   #drainMarked = false;
   #port: number | null = null;
   #child: ShimmedChild | null = null;
@@ -77,6 +78,7 @@ export class ReplicaProcess {
     this.#world = world;
     this.#requestedAtEpochMs = world.clock.epochMs();
     this.#phaseSinceEpochMs = this.#requestedAtEpochMs;
+    this.#slotsPerEndpoint = settings.target.slotsPerEndpoint;
   }
 
   view(): TargetReplica {
@@ -106,10 +108,17 @@ export class ReplicaProcess {
       pool: pool.key,
       url: `http://${HOST}:${this.#port}`,
       target: target.name,
-      slotsPerEndpoint: target.slotsPerEndpoint,
+      slotsPerEndpoint: this.#slotsPerEndpoint,
       readyAtEpochMs: this.#readyAtEpochMs,
       draining: this.#drainMarked,
     };
+  }
+
+  /** Slots of a changed target apply at once; the rest to the next replica. */
+  configure({ slotsPerEndpoint }: ScaleTarget): void {
+    if (this.#slotsPerEndpoint === slotsPerEndpoint) return;
+    this.#slotsPerEndpoint = slotsPerEndpoint;
+    this.#world.changed(this);
   }
 
   drain(marked: boolean): void {
@@ -187,7 +196,7 @@ export class ReplicaProcess {
       if (this.#stop.signal.aborted) return { kind: 'failed', why: 'told to end while it booted' };
       if (!child.running) return { kind: 'failed', why: `${describeExit(await child.exited)} while it booted` };
       if (elapsedMs > bootTimeoutMs) {
-        return { kind: 'failed', why: `not ready after ${formatDuration(bootTimeoutMs)} (scale.bootTimeout)` };
+        return { kind: 'failed', why: `not ready after ${formatDuration(bootTimeoutMs)} (boot.timeout)` };
       }
       const readiness = await this.#probe();
       if (readiness === 'ready') {
@@ -212,10 +221,11 @@ export class ReplicaProcess {
       if (failedProbes === 0 && this.#readyAtEpochMs === null) this.#becomeReady();
       if (failedProbes === FAILED_PROBES) this.#becomeNotReady();
       if (failedProbes >= FAILED_PROBES && failedProbes * everyMs > bootTimeoutMs) {
-        return { kind: 'failed', why: `not ready again after ${formatDuration(bootTimeoutMs)} (scale.bootTimeout)` };
+        return { kind: 'failed', why: `not ready again after ${formatDuration(bootTimeoutMs)} (boot.timeout)` };
       }
     }
     if (this.#stop.signal.aborted || child === null) return { kind: 'stopped' };
+    this.#loseEndpoint();
     return { kind: 'crashed', why: describeExit(await child.exited) };
   }
 
@@ -223,7 +233,7 @@ export class ReplicaProcess {
     this.#forgetChild();
     this.#restarts += 1;
     this.#message = `crashed: ${ended}; restarting in ${formatDuration(delayMs)}; output in ${this.settings.logPath}`;
-    this.#enter('Requested');
+    this.#world.changed(this);
     await this.#world.clock.sleep(delayMs, this.#stop.signal).catch(() => undefined);
   }
 
@@ -260,6 +270,13 @@ export class ReplicaProcess {
     this.#port = null;
     this.#readyAtEpochMs = null;
     this.#drainMarked = false;
+  }
+
+  /** At once after a crash, before anything is cleaned up. A draining one is not started again. */
+  #loseEndpoint(): void {
+    this.#readyAtEpochMs = null;
+    if (this.#drainMarked) this.#world.changed(this);
+    else this.#enter('Requested');
   }
 
   #becomeReady(): void {

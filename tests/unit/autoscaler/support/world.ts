@@ -164,6 +164,10 @@ export class World implements SlotLedger, ScaleTargetPort {
     return Promise.resolve();
   }
 
+  configure(): void {
+    // Its slots are those of the target a pod was started with.
+  }
+
   drain(uid: string): void {
     const pod = this.#pod(uid);
     if (pod?.phase === 'Ready') this.#enter(pod, 'Draining');
