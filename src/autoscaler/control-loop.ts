@@ -2,7 +2,7 @@ import { asError } from '../core/errors.ts';
 import type { PoolKey, PoolSpec } from '../core/objects.ts';
 import type { PoolStatus } from '../core/replicas.ts';
 import { act } from './actions.ts';
-import { PoolHistory } from './decision-history.ts';
+import { PoolHistory } from './pool-history.ts';
 import { DecisionLog, type DecisionRecord } from './decision-log.ts';
 import { GpuMeter, type GpuUse } from './gpu-meter.ts';
 import { Nap } from './nap.ts';
@@ -13,7 +13,7 @@ import type { Snapshot } from './policy/snapshot.ts';
 import { type WaitAdvice, waitAdvice } from './policy/wait-advice.ts';
 import { type ObserverDeps, PoolObserver } from './pool-observer.ts';
 import { poolStatus } from './pool-status.ts';
-import { reportDecision } from './report.ts';
+import { reportDecision, reportReplicas } from './report.ts';
 
 /** Wake-ups that follow each other closer than this are taken together; the first of them is never delayed. */
 const WAKE_GAP_MS = 20;
@@ -80,6 +80,7 @@ export class ControlLoop {
     signal.removeEventListener('abort', onAbort);
     stopDemand();
     stopReplicas();
+    if (this.#removed) reportReplicas(this.#deps.metrics, this.pool, []);
   }
 
   status(): PoolStatus {

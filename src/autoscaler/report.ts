@@ -31,6 +31,6 @@ export function reportDecision(
   for (const { name, breaker } of snapshot.targets) {
     metrics.breakerOpen.set({ pool, target: name }, isOpen(breaker) ? 1 : 0);
   }
-  if (live === 0 && desired > 0) metrics.wakesTotal.inc({ pool, rule: decision.rule });
+  if (isNew && live === 0 && desired > 0) metrics.wakesTotal.inc({ pool, rule: decision.rule });
   if (isNew) log.info({ pool, rule: decision.rule, desired, sentence: decision.sentence }, 'autoscaler.decided');
 }

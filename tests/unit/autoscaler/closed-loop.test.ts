@@ -35,6 +35,7 @@ async function start(over: Partial<PoolSpec> = {}, world = new World(KEY), learn
       objectiveSpec({ name: 'nightly', priority: -10, activation: 'Batched', maxWaitMs: 4 * 3_600_000 }),
     ],
   );
+  const registry = new Registry();
   const autoscaler = new Autoscaler({
     clock: world.clock,
     log: silentLogger,
@@ -42,11 +43,11 @@ async function start(over: Partial<PoolSpec> = {}, world = new World(KEY), learn
     ledgerOf: () => world,
     target: world,
     learned,
-    metrics: autoscalerMetrics(new Registry()),
+    metrics: autoscalerMetrics(registry),
   });
   started.push({ autoscaler, world });
   await autoscaler.start();
-  return { autoscaler, world, catalog, learned };
+  return { autoscaler, world, catalog, learned, registry };
 }
 
 /** A pool whose command has booted five times, so that no probe is needed and its cold start is known. */
@@ -72,6 +73,27 @@ test('a first request on a sleeping pool orders a replica at once, and idleness 
   expect(idleMs).toBeGreaterThan(290_000);
   expect(world.cut).toBe(0);
   expect(autoscaler.status(KEY)?.lastDecision?.rule).toBe('asleep');
+});
+
+test('what happened is in the metrics', async () => {
+  const { world, registry } = await start({ scale: { ...scale, coldStartPriorMs: 5_000, keepWarmMs: 10_000 } });
+  world.bootMs = 3_000;
+  world.enqueue(1, 5_000);
+  await world.passUntil(
+    'the pool sleeps',
+    () => world.waits.length === 1 && world.replicas(KEY).length === 0,
+    MINUTE_MS,
+  );
+  const text = await registry.metrics();
+  for (const line of [
+    `pilotlight_autoscaler_wakes_total{pool="${KEY}",rule="immediate"} 1`,
+    `pilotlight_autoscaler_boot_duration_seconds_sum{pool="${KEY}"} 3`,
+    `pilotlight_autoscaler_desired_replicas{pool="${KEY}"} 0`,
+    `pilotlight_autoscaler_replicas{pool="${KEY}",phase="Ready"} 0`,
+    `pilotlight_autoscaler_source_available{pool="${KEY}",source="ledger"} 1`,
+  ]) {
+    expect(text).toContain(line);
+  }
 });
 
 test('a burst of 2,000 during a boot of 300 s orders each needed pod once', async () => {
