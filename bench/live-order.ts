@@ -9,6 +9,9 @@
  * Usage: node bench/live-order.ts [--seconds 8] [--callers 256] [--slots 64] [--redis URL] [--json]
  */
 import { fork } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as hdr from 'hdr-histogram-js';
 import type { Redis } from 'ioredis';
@@ -16,6 +19,7 @@ import { asError } from '../src/core/errors.ts';
 import type { TicketSpec } from '../src/core/live-order.ts';
 import type { Outcome } from '../src/core/outcome.ts';
 import { systemClock } from '../src/platform/clock.ts';
+import { resolveRedis } from '../src/platform/local-redis/resolve.ts';
 import { createRedis } from '../src/platform/redis/connection.ts';
 import { loadLua, runLua } from '../src/platform/redis/script.ts';
 import { RedisLedgerStore } from '../src/queue/adapters/ledger/redis-ledger-store.ts';
@@ -26,7 +30,8 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '8' },
     callers: { type: 'string', default: '256' },
     slots: { type: 'string', default: '64' },
-    redis: { type: 'string', default: process.env['PILOTLIGHT_REDIS_URL'] ?? 'redis://127.0.0.1:6379' },
+    /** Default: a throw-away server of its own. */
+    redis: { type: 'string', default: process.env.PILOTLIGHT_REDIS_URL ?? '' },
     stored: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     worker: { type: 'string' },
@@ -239,7 +244,26 @@ async function main(): Promise<void> {
   if (result.leakedSlots !== 0) process.exitCode = 1;
 }
 
-await (flags.worker === undefined ? main() : worker(flags.worker)).catch((thrown: unknown) => {
+/** Runs the bench on the given Redis, or on one of its own that ends with it. */
+async function mainWithRedis(): Promise<void> {
+  if (flags.redis !== '') return main();
+  const dataDir = await mkdtemp(join(tmpdir(), 'pilotlight-bench-'));
+  const server = await resolveRedis(
+    { dataDir, persistence: 'none', lifetime: 'with-process' },
+    AbortSignal.timeout(60_000),
+  );
+  // The forked owners read it from their environment.
+  process.env.PILOTLIGHT_REDIS_URL = server.url;
+  flags.redis = server.url;
+  try {
+    await main();
+  } finally {
+    await server.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+await (flags.worker === undefined ? mainWithRedis() : worker(flags.worker)).catch((thrown: unknown) => {
   console.error(asError(thrown));
   process.exit(1);
 });
