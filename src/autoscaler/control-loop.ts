@@ -9,7 +9,7 @@ import { Nap } from './nap.ts';
 import { decide } from './policy/decide.ts';
 import type { Decision } from './policy/decision.ts';
 import type { LearnedPool } from './policy/learned-state.ts';
-import type { Snapshot } from './policy/snapshot.ts';
+import { type Snapshot, totalQueued } from './policy/snapshot.ts';
 import { type WaitAdvice, waitAdvice } from './policy/wait-advice.ts';
 import { type ObserverDeps, PoolObserver } from './pool-observer.ts';
 import { poolStatus } from './pool-status.ts';
@@ -63,7 +63,9 @@ export class ControlLoop {
   async run(signal: AbortSignal): Promise<void> {
     const { ledger, target, clock } = this.#deps;
     const onAbort = (): void => this.#nap.wake();
-    const stopDemand = ledger.onDemand(() => this.#nap.wake());
+    const stopDemand = ledger.onDemand(() => {
+      if (!this.#isKnownBusy()) this.#nap.wake();
+    });
     const stopReplicas = target.onReplicaChange((pool) => {
       if (pool === this.pool) this.#onReplicaChange();
     });
@@ -112,6 +114,12 @@ export class ControlLoop {
 
   learned(): LearnedPool {
     return this.#observer.learned();
+  }
+
+  /** The last look saw a queue in front of replicas that serve or boot: more of it is no news before the next tick. */
+  #isKnownBusy(): boolean {
+    const last = this.#decisions.last;
+    return last !== undefined && last.decision.components.live > 0 && totalQueued(last.snapshot) > 0;
   }
 
   #onReplicaChange(): void {

@@ -67,7 +67,8 @@ function stepDownOrStay(considered: Considered, boots: number): Verdict {
   if (sinceStepMs < settings.stepMs) {
     return stay(considered, `${lowest} would be enough, but the last step was ${formatDuration(sinceStepMs)} ago`);
   }
-  return down(considered, stepDown(live, windowMax), 'scale-down', `${windowMax} were enough for ${window}`);
+  const was = windowMax === 1 ? 'was' : 'were';
+  return down(considered, stepDown(live, windowMax), 'scale-down', `${windowMax} ${was} enough for ${window}`);
 }
 
 function stay({ components }: Considered, why: string, wouldChange = 'more queued work'): Verdict {
@@ -78,7 +79,7 @@ function enough(considered: Considered): Verdict {
   const { components, order } = considered;
   if (components.live === components.max) return stay(considered, 'maxReplicas', 'a higher maxReplicas');
   if (order.orderable.length === 0) return stay(considered, 'no target can start another one now', 'a boot that works');
-  return stay(considered, 'they are what the load needs', 'more or less queued work');
+  return stay(considered, 'the load needs no other number', 'more or less queued work');
 }
 
 function warm(considered: Considered): Verdict {
