@@ -17,19 +17,16 @@ afterEach(() => {
 
 const adapters: Record<string, () => LedgerStore> = {
   memory: () => new MemoryLedgerStore(() => Date.now() * 1_000),
-  Redis: () => {
-    const subscriber = new Redis(redis.url);
-    cleanUps.push(() => subscriber.disconnect());
-    const pool = `ns/p${(pools += 1)}`;
-    return new RedisLedgerStore({
-      command: redis.client,
-      subscriber,
-      keyPrefix: redis.prefix,
-      installation: 'c',
-      pool,
-    });
-  },
+  Redis: () => inRedis(true),
+  'Redis, as a script': () => inRedis(false),
 };
+
+function inRedis(useFunctions: boolean): LedgerStore {
+  const subscriber = new Redis(redis.url);
+  cleanUps.push(() => subscriber.disconnect());
+  const options = { keyPrefix: redis.prefix, installation: 'c', pool: `ns/p${(pools += 1)}`, useFunctions };
+  return new RedisLedgerStore({ command: redis.client, subscriber, ...options });
+}
 
 const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 15_000, interval: 5 });
 const admit = (id: string): LedgerOp => ({

@@ -1,24 +1,10 @@
 import type { Redis } from 'ioredis';
 import type { PoolKey } from '../../../core/objects.ts';
 import { parseRedisInfo } from '../../../platform/redis/inspect.ts';
-import { type LuaScript, loadLua, runLua } from '../../../platform/redis/script.ts';
 import type { LedgerNews, LedgerStore } from '../../live-order/ports.ts';
-import type { OpName, PoolHint, TurnRequest, TurnResult } from '../../policy/ledger/ops.ts';
+import type { PoolHint, TurnRequest, TurnResult } from '../../policy/ledger/ops.ts';
 import { decodeMail, decodeTurn } from './decode.ts';
-
-const SHARED_FILES = ['turn', 'slots', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'];
-const HOT_FILES = ['admit', 'take', 'release', 'demand', 'outcomes'];
-const COLD_FILES = ['quarantine', 'endpoints', 'sweep', 'heartbeat', 'membership', 'reassert', 'idle', 'snapshot'];
-const HOT_OPS = new Set<OpName>([
-  ...(['admit', 'take', 'release', 'finish', 'requeue', 'withdraw'] as const),
-  ...(['reserve', 'confirm', 'forget', 'settle', 'outcomes', 'overdue'] as const),
-]);
-/**
- * One script in two sizes: Redis makes all functions of a script anew for each call and Lua collects them afterwards,
- * which is most of what a small turn costs. A turn of hot operations goes without the others.
- */
-const HOT_SCRIPT = joined([...SHARED_FILES, ...HOT_FILES]);
-const FULL_SCRIPT = joined([...SHARED_FILES, ...HOT_FILES, ...COLD_FILES]);
+import { LedgerLibrary } from './ledger-library.ts';
 
 export interface RedisLedgerStoreOptions {
   /** For turns; purpose `command`. */
@@ -32,6 +18,8 @@ export interface RedisLedgerStoreOptions {
   readonly pool: PoolKey;
   /** The ledger's time in microseconds instead of Redis TIME. Tests only. */
   readonly nowUs?: () => number;
+  /** False: as a script, which is what a server before Redis 7.0 gets by itself. */
+  readonly useFunctions?: boolean;
 }
 
 /** What all Redis keys of one pool have in common, so that they share a slot in Redis Cluster. */
@@ -43,6 +31,7 @@ export function poolHashTag(installation: string, pool: PoolKey): string {
 export class RedisLedgerStore implements LedgerStore {
   readonly #options: RedisLedgerStoreOptions;
   readonly #keys: string;
+  readonly #library: LedgerLibrary;
   /** The server that the ledger was opened on; '' = not asked yet. */
   #openedOn = '';
   /** Whether the present connection leads to that server. */
@@ -52,6 +41,7 @@ export class RedisLedgerStore implements LedgerStore {
   constructor(options: RedisLedgerStoreOptions) {
     this.#options = options;
     this.#keys = `${options.keyPrefix}${poolHashTag(options.installation, options.pool)}:live:`;
+    this.#library = new LedgerLibrary(options.useFunctions ?? true);
     // One listener a pool, on connections that all pools share.
     options.command.setMaxListeners(0);
     options.subscriber.setMaxListeners(0);
@@ -65,9 +55,8 @@ export class RedisLedgerStore implements LedgerStore {
     if (!this.#isVerified && !(await this.#verify())) return { kind: 'stale' };
     const { command, nowUs } = this.#options;
     const now = nowUs === undefined ? '' : nowUs();
-    const script = request.ops.every(({ op }) => HOT_OPS.has(op)) ? HOT_SCRIPT : FULL_SCRIPT;
-    const reply = await runLua(command, script, [`${this.#keys}meta`], [JSON.stringify(request), now]);
-    return decodeTurn(String(reply));
+    const reply = await this.#library.run(command, `${this.#keys}meta`, [JSON.stringify(request), now]);
+    return decodeTurn(reply);
   }
 
   async runId(): Promise<string> {
@@ -115,9 +104,4 @@ export class RedisLedgerStore implements LedgerStore {
     if (runId === undefined) throw new Error('this Redis hides its run_id (INFO server), which the ledger needs');
     return runId;
   }
-}
-
-/** `execute` runs what the files before it define. */
-function joined(files: readonly string[]): LuaScript {
-  return loadLua(...[...files, 'execute'].map((name) => new URL(`../lua/${name}.lua`, import.meta.url)));
 }

@@ -25,16 +25,18 @@ function L.announce()
   end
 end
 
-L.load_meta()
-if not L.is_admitted() then return '{"kind":"stale"}' end
-L.end_recovery_if_due()
-local replies = {}
-for i, op in ipairs(request.ops) do replies[i] = L.reply_to(op) end
-L.save_tickets()
-L.save_books()
-L.save_endpoints()
-L.save_meta()
-L.announce()
-return cjson.encode({
-  kind = 'turned', nowMs = now_ms, replies = replies, mail = T.mail[owner], hints = T.hints,
-})
+function L.turn(keys, args)
+  L.begin(keys, args)
+  if not L.is_admitted() then return '{"kind":"stale"}' end
+  L.end_recovery_if_due()
+  local replies = {}
+  for i, op in ipairs(request.ops) do replies[i] = L.reply_to(op) end
+  L.save_tickets()
+  L.save_books()
+  L.save_endpoints()
+  L.save_meta()
+  L.announce()
+  return cjson.encode({
+    kind = 'turned', nowMs = now_ms, replies = replies, mail = T.mail[owner], hints = T.hints,
+  })
+end

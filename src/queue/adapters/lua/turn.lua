@@ -1,51 +1,59 @@
 -- The ledger of one pool, part 1: one turn, its clock, its caches and what it writes when it ends.
--- The files of this folder are joined by redis-ledger-store.ts, this one first and execute.lua last; each mirrors the
+-- The files of this folder are joined by ledger-library.ts, this one first and execute.lua last; each mirrors the
 -- TypeScript file of its name in src/queue/policy/ledger, which is the specification and has the explanations.
 --
--- KEYS[1]: the pool's `meta` key. Every other key has the same prefix and hash tag; docs/queue.md lists them.
--- ARGV[1]: the TurnRequest as JSON. ARGV[2]: the time in microseconds, '' = Redis TIME (only tests give one).
+-- keys[1]: the pool's `meta` key. Every other key has the same prefix and hash tag; docs/queue.md lists them.
+-- args[1]: the TurnRequest as JSON. args[2]: the time in microseconds, '' = Redis TIME (only tests give one).
 -- RETURNS: the TurnResult as JSON; empty arrays read as {}.
 -- COST: one turn loads what its operations touch once, and writes tickets, books and meta once at its end.
 --
--- Functions are fields of L and state is in T because Redis makes every function anew for each call, and Lua 5.1 looks
--- for each local that a function uses in a list of all that are in use: a hundred locals cost 50 us a turn.
+-- Redis loads this as a function library, so what follows is defined once and `L.begin` sets it up for each turn. A
+-- server without functions (before 7.0) is sent the same text as a script, which defines everything anew for each turn.
 
-local call = redis.call
-local P = string.sub(KEYS[1], 1, -5)
-local request = cjson.decode(ARGV[1])
-local owner = request.owner
-local timing = request.timing
-local now_us = tonumber(ARGV[2])
-if not now_us then
-  local t = call('TIME')
-  now_us = t[1] * 1000000 + t[2]
-end
-local now_ms = math.floor(now_us / 1000)
-
+-- Functions, and handlers by operation name.
 local L = {}
-local T = {
-  -- Scalars of the ledger, and the names of those that changed.
-  meta = nil, changed_meta = {},
-  -- Read once a turn, nil = not yet: objective -> book, kind -> name -> whole key, key -> size of a set, objective ->
-  -- last queue key made, ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
-  books = {}, objectives = nil, keys = {}, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
-  -- Ids of tickets to delete.
-  ended = {},
-  -- Endpoints in their order and by id, whether they changed, and whether no open one is known to have a free slot.
-  endpoints = nil, endpoint_by_id = nil, are_endpoints_dirty = false, is_full = false,
-  -- Told when the turn ends: owner -> {offers, evictions}, hint -> true.
-  mail = {}, hints = {},
-  -- The caller has left; nothing more is done for it.
-  has_left = false,
-}
--- By operation name.
 local handlers = {}
+-- Of the present turn: the server's `call`, the prefix of all keys, the request and parts of it, the time.
+local call, P, meta_key, request, owner, timing, now_us, now_ms
+-- What the present turn has read and will write.
+local T
+
+function L.begin(keys, args)
+  call = redis.call
+  meta_key = keys[1]
+  P = string.sub(meta_key, 1, -5)
+  request = cjson.decode(args[1])
+  owner = request.owner
+  timing = request.timing
+  now_us = tonumber(args[2])
+  if not now_us then
+    local t = call('TIME')
+    now_us = t[1] * 1000000 + t[2]
+  end
+  now_ms = math.floor(now_us / 1000)
+  T = {
+    -- Scalars of the ledger, and the names of those that changed.
+    meta = nil, changed_meta = {},
+    -- Read once a turn, nil = not yet: objective -> book, kind -> name -> whole key, key -> size of a set, objective ->
+    -- last queue key made, ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
+    books = {}, objectives = nil, keys = {}, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
+    -- Ids of tickets to delete.
+    ended = {},
+    -- Endpoints in their order and by id, whether they changed, and whether no open one is known to have a free slot.
+    endpoints = nil, endpoint_by_id = nil, are_endpoints_dirty = false, is_full = false,
+    -- Told when the turn ends: owner -> {offers, evictions}, hint -> true.
+    mail = {}, hints = {},
+    -- The caller has left; nothing more is done for it.
+    has_left = false,
+  }
+  L.load_meta()
+end
 
 -- Stamps have 16 digits, which neither `..` nor cjson keeps.
 function L.stamp_text(stamp) return string.format('%.0f', stamp) end
 
 function L.load_meta()
-  local v = call('HMGET', KEYS[1], 'incarnation', 'runId', 'stamp', 'activityEpoch', 'recoverUntilMs', 'soonSlots',
+  local v = call('HMGET', meta_key, 'incarnation', 'runId', 'stamp', 'activityEpoch', 'recoverUntilMs', 'soonSlots',
     'isAssignOwed')
   T.meta = {
     incarnation = v[1] or '', runId = v[2] or '', stamp = tonumber(v[3] or 0), activityEpoch = tonumber(v[4] or 0),
@@ -66,7 +74,7 @@ function L.save_meta()
     values[#values + 1] = field
     values[#values + 1] = type(value) == 'boolean' and (value and '1' or '0') or value
   end
-  if #values > 0 then call('HSET', KEYS[1], unpack(values)) end
+  if #values > 0 then call('HSET', meta_key, unpack(values)) end
 end
 
 function L.next_stamp()
