@@ -38,7 +38,7 @@ export const announcer = {
       'Try, in another terminal:',
       `  curl -N ${apiUrl}/v1/chat/completions -H 'content-type: application/json' \\`,
       `    -d '{"model":"${models[0] ?? 'MODEL'}","stream":true,"messages":[{"role":"user","content":"Hello"}]}'`,
-      `  pilotlight status --admin-url ${adminUrl}`,
+      `  npx pilotlight status --admin-url ${adminUrl}`,
       '',
       'Ctrl-C drains and stops.',
     ];
