@@ -149,6 +149,8 @@ export interface StoredRun {
   readonly place: JobPlace;
   /** To be called when it gets a slot: until then it only waits, and may be handed back at no cost. */
   readonly onSlot: () => void;
+  /** Aborts the signal of this execution. */
+  readonly abort: (reason: Error) => void;
 }
 
 export type ExecutionVerdict =

@@ -60,10 +60,10 @@ export async function processClaim(deps: ProcessDeps, context: ClaimContext, cla
     objective: claim.objective,
     isSuspect: decision.kind === 'run' && decision.isSuspect,
   };
-  return deps.running.run(key, async (signal, onSlot) => {
+  return deps.running.run(key, async (stop, onSlot) => {
     try {
       if (decision.kind === 'quarantine') return await quarantine(deps, context.lane, claim);
-      return await execute(deps, context, claim, { signal, onSlot });
+      return await execute(deps, context, claim, { stop, onSlot });
     } catch (error) {
       const known = error instanceof PilotlightError ? error.code : 'internal_error';
       if (known === 'internal_error') deps.log.error({ jobId: claim.id, ...defectOf(error) }, 'job.processing_failed');
@@ -76,7 +76,7 @@ async function execute(
   deps: ProcessDeps,
   context: ClaimContext,
   claim: Claim,
-  { signal, onSlot }: { signal: AbortSignal; onSlot: () => void },
+  { stop, onSlot }: { stop: AbortController; onSlot: () => void },
 ): Promise<ClaimVerdict> {
   const record = await deps.store.read(claim.acceptRef);
   if (record.kind !== 'found' || record.header.kind !== 'accept') {
@@ -86,8 +86,9 @@ async function execute(
   }
   const { spec } = record.header;
   const place = placeOf(spec, claim.acceptRef, record.body.byteLength);
-  const run = { spec, body: record.body, attempt: claim.claims, place, onSlot };
-  return conclude(deps, context, claim, place, await deps.execute(run, signal));
+  const abort = (reason: Error): void => stop.abort(reason);
+  const run = { spec, body: record.body, attempt: claim.claims, place, onSlot, abort };
+  return conclude(deps, context, claim, place, await deps.execute(run, stop.signal));
 }
 
 async function conclude(

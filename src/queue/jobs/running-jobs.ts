@@ -8,7 +8,7 @@ export interface RunKey {
   readonly isSuspect: boolean;
 }
 
-export type RunJob = (signal: AbortSignal, onSlot: () => void) => Promise<ClaimVerdict>;
+export type RunJob = (stop: AbortController, onSlot: () => void) => Promise<ClaimVerdict>;
 
 interface Run {
   readonly key: RunKey;
@@ -35,7 +35,7 @@ export class RunningJobs {
     const known = this.#runs.get(key.id);
     if (known) return known.verdict;
     const controller = new AbortController();
-    const verdict = this.#untilEnd(key, controller.signal, execute);
+    const verdict = this.#untilEnd(key, controller, execute);
     this.#runs.set(key.id, { key, controller, verdict });
     return verdict;
   }
@@ -61,10 +61,10 @@ export class RunningJobs {
     for (const { controller } of this.#runs.values()) controller.abort(reason);
   }
 
-  async #untilEnd({ id, isSuspect }: RunKey, signal: AbortSignal, execute: RunJob): Promise<ClaimVerdict> {
+  async #untilEnd({ id, isSuspect }: RunKey, stop: AbortController, execute: RunJob): Promise<ClaimVerdict> {
     if (isSuspect) this.#suspects += 1;
     try {
-      return await execute(signal, () => this.#withSlot.add(id));
+      return await execute(stop, () => this.#withSlot.add(id));
     } finally {
       this.#runs.delete(id);
       this.#withSlot.delete(id);

@@ -41,14 +41,9 @@ export class StoredExecution {
     const request = this.#deps.toRequest(run.spec, run.body);
     // Its pool left the configuration meanwhile, and may come back.
     if (request instanceof PilotlightError) return { kind: 'handed_back', reason: request.code };
-    // Forwarded by hand: `AbortSignal.any` costs more than the rest of this function.
-    const stop = new AbortController();
-    const forward = (): void => stop.abort(signal.reason);
-    signal.addEventListener('abort', forward, { once: true });
-    if (signal.aborted) forward();
     const sink = new CollectedResponse(this.#deps.maxResultBytes, () => {
       // As a hand-back: the ticket leaves the live order without an outcome, which is then decided here.
-      stop.abort(new PilotlightError('draining', 'The answer is too large.'));
+      run.abort(new PilotlightError('draining', 'The answer is too large.'));
     });
     let persisted: Persisted | null = null;
     const persist = async (outcome: Outcome): Promise<string> => {
@@ -57,11 +52,10 @@ export class StoredExecution {
       return ref;
     };
     const result = await this.#deps.runner.run(request, sink, {
-      signal: stop.signal,
+      signal,
       persist,
       onSlot: run.onSlot,
     });
-    signal.removeEventListener('abort', forward);
     if (sink.isTooLarge && result.kind === 'handed_back') {
       const limit = `more than ${this.#deps.maxResultBytes} bytes (limit maxResultBytes)`;
       return this.#fail(run, 'upstream_response_too_large', `The model server's answer has ${limit}.`, signal);

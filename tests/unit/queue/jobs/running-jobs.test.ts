@@ -20,7 +20,7 @@ function openRun() {
     begun: () => begun,
     signals,
     end: (verdict: ClaimVerdict) => end(verdict),
-    execute: (signal: AbortSignal) => {
+    execute: ({ signal }: AbortController) => {
       begun += 1;
       signals.push(signal);
       return new Promise<ClaimVerdict>((resolve) => (end = resolve));
@@ -45,7 +45,7 @@ test('only jobs without a slot, of that pool and objective, are stopped as waiti
   const running = new RunningJobs();
   const aborted: string[] = [];
   const start = (id: string, fields: Partial<RunKey>, hasSlot: boolean): void => {
-    void running.run(key(id, fields), (signal, onSlot) => {
+    void running.run(key(id, fields), ({ signal }, onSlot) => {
       if (hasSlot) onSlot();
       signal.addEventListener('abort', () => aborted.push(id));
       return new Promise(() => undefined);

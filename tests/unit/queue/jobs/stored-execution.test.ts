@@ -77,6 +77,7 @@ const run: StoredRun = {
     bodyBytes: 2,
   },
   onSlot: () => undefined,
+  abort: () => undefined,
 };
 
 describe('StoredExecution', () => {
@@ -171,7 +172,9 @@ describe('StoredExecution', () => {
         },
       { maxResultBytes: 1_000 },
     );
-    expect(await execute(run, never)).toMatchObject({
+    const stop = new AbortController();
+    const large = { ...run, abort: (reason: Error) => stop.abort(reason) };
+    expect(await execute(large, stop.signal)).toMatchObject({
       kind: 'settled',
       outcome: { kind: 'failed', code: 'upstream_response_too_large' },
     });
