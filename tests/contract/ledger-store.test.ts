@@ -48,8 +48,10 @@ async function join(store: LedgerStore, owner: string) {
   cleanUps.push(store.subscribe(owner, news));
   if (store instanceof RedisLedgerStore) await eventually(() => expect(isHeard).toBe(true));
   let incarnation = '';
-  const exec = (...ops: LedgerOp[]) => store.exec({ owner, incarnation, timing: TEST_TIMING, ops });
-  const opened = turned(await exec({ op: 'open', runId: await store.runId(), previous: '', executes: true }));
+  const exec = (...ops: LedgerOp[]) => store.exec({ owner, incarnation, ops });
+  const opened = turned(
+    await exec({ op: 'open', runId: await store.runId(), previous: '', executes: true, timing: TEST_TIMING }),
+  );
   incarnation = (opened.replies[0] as { incarnation: string }).incarnation;
   return { exec, mail, hints };
 }
@@ -83,10 +85,10 @@ describe.each(Object.entries(adapters))('a ledger store (%s)', (_name, open) => 
   test('executes nothing for an owner or an incarnation that it does not know', async () => {
     const store = open();
     const a = await join(store, 'a');
-    expect(await store.exec({ owner: 'a', incarnation: 'older', timing: TEST_TIMING, ops: [admit('t')] })).toEqual({
+    expect(await store.exec({ owner: 'a', incarnation: 'older', ops: [admit('t')] })).toEqual({
       kind: 'stale',
     });
-    expect(await store.exec({ owner: 'b', incarnation: '', timing: TEST_TIMING, ops: [admit('t')] })).toEqual({
+    expect(await store.exec({ owner: 'b', incarnation: '', ops: [admit('t')] })).toEqual({
       kind: 'stale',
     });
     expect(turned(await a.exec({ op: 'snapshot' })).replies[0]).toMatchObject({ objectives: [] });

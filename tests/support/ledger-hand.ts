@@ -21,7 +21,7 @@ export class LedgerHand {
 
   /** Joins, or joins again, also on another server. */
   join(owner: string, runId = 'run-1', previous = '', executes = true) {
-    const reply = this.do(owner, { op: 'open', runId, previous, executes });
+    const reply = this.do(owner, { op: 'open', runId, previous, executes, timing: TEST_TIMING });
     this.#incarnation = reply.incarnation;
     return reply;
   }
@@ -35,7 +35,7 @@ export class LedgerHand {
   }
 
   do<O extends LedgerOp>(owner: string, op: O): ReplyOf<O['op']> {
-    const request = { owner, incarnation: this.#incarnation, timing: TEST_TIMING, ops: [op] };
+    const request = { owner, incarnation: this.#incarnation, ops: [op] };
     const { result, mail } = executeTurn(this.state, request, this.nowMs * 1_000);
     if (result.kind === 'stale') throw new Error('stale');
     const letters = [[owner, result.mail] as const, ...mail];

@@ -147,11 +147,15 @@ export class Story {
 
   async #open(owner: string): Promise<void> {
     const previous = this.#incarnations.get(owner) ?? '';
-    await this.#turn(owner, [{ op: 'open', runId: this.#runId, previous, executes: owner === 'gw-a' }], null);
+    await this.#turn(
+      owner,
+      [{ op: 'open', runId: this.#runId, previous, executes: owner === 'gw-a', timing: TEST_TIMING }],
+      null,
+    );
   }
 
   async #turn(owner: string, ops: LedgerOp[], step: Step | null): Promise<void> {
-    const request = { owner, incarnation: this.#incarnations.get(owner) ?? '', timing: TEST_TIMING, ops };
+    const request = { owner, incarnation: this.#incarnations.get(owner) ?? '', ops };
     const results: TurnResult[] = [];
     for (const store of this.#stores) results.push(await store.exec(request));
     this.#compare(results, ops, step);

@@ -68,8 +68,8 @@ export class LedgerLink {
   }
 
   exec(ops: readonly LedgerOp[]): Promise<TurnResult> {
-    const { store, owner, timing } = this.#deps;
-    return store.exec({ owner, timing, incarnation: this.#incarnation, ops });
+    const { store, owner } = this.#deps;
+    return store.exec({ owner, incarnation: this.#incarnation, ops });
   }
 
   /** What the ledger has of this process may differ from what this process knows. */
@@ -181,9 +181,9 @@ export class LedgerLink {
   }
 
   async #joinOnce(): Promise<void> {
-    const { store, executes, desk } = this.#deps;
+    const { store, executes, timing, desk } = this.#deps;
     const runId = await store.runId();
-    const { replies } = await this.#turn([{ op: 'open', runId, previous: this.#incarnation, executes }]);
+    const { replies } = await this.#turn([{ op: 'open', runId, previous: this.#incarnation, executes, timing }]);
     const [opened] = replies;
     if (opened?.kind !== 'opened') throw new Error('the ledger did not open');
     this.#incarnation = opened.incarnation;

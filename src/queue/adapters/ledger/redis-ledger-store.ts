@@ -40,7 +40,7 @@ export class RedisLedgerStore implements LedgerStore {
 
   constructor(options: RedisLedgerStoreOptions) {
     this.#options = options;
-    this.#keys = `${options.keyPrefix}${poolHashTag(options.installation, options.pool)}:live:`;
+    this.#keys = `${options.keyPrefix}${poolHashTag(options.installation, options.pool)}:order:`;
     this.#library = new LedgerLibrary(options.useFunctions ?? true);
     // One listener a pool, on connections that all pools share.
     options.command.setMaxListeners(0);

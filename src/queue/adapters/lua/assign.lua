@@ -8,7 +8,7 @@ function L.is_offerable(to)
   local known = T.offerable[to]
   if known == nil then
     local beat_ms = tonumber(call('ZSCORE', P .. 'owners', to) or 0)
-    known = beat_ms > now_ms - timing.deadOwnerMs
+    known = beat_ms > now_ms - L.timing().deadOwnerMs
       and tonumber(call('HGET', P .. 'missed', to) or 0) < L.MAX_MISSED_OFFERS
     T.offerable[to] = known
   end

@@ -47,6 +47,7 @@ function handlers.setEndpoints(op)
 end
 
 function handlers.setGate(op)
+  L.endpoint_list()
   local endpoint = L.endpoint_of(op.endpointId)
   if not endpoint or not endpoint.is_listed then return { kind = 'ok' } end
   L.move_gate(endpoint, op.gate)

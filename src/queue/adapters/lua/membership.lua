@@ -20,7 +20,7 @@ end
 function L.begin_incarnation(run_id)
   L.set_meta('runId', run_id)
   L.set_meta('incarnation', run_id .. ':' .. now_ms)
-  L.set_meta('recoverUntilMs', now_ms + timing.recoveryMs)
+  L.set_meta('recoverUntilMs', now_ms + L.timing().recoveryMs)
   L.set_meta('isAssignOwed', false)
   call('DEL', P .. 'awaiting')
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do call('SADD', P .. 'awaiting', name) end
@@ -33,6 +33,7 @@ function L.has_reasserted()
 end
 
 function handlers.open(op)
+  L.set_timing(op.timing)
   if T.meta.runId ~= op.runId then
     local is_fresh = T.meta.incarnation == '' and op.previous == ''
     L.begin_incarnation(op.runId)

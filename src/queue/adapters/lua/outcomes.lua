@@ -18,7 +18,7 @@ function handlers.settle(op)
   local already = L.outcome_of(op.id)
   if not already then
     local text = '{"atEpochMs":' .. now_ms .. ',"recordRef":' .. op.recordRef .. ',"outcome":' .. op.outcome .. '}'
-    call('SET', P .. 'outcome:' .. op.id, text, 'PX', timing.outcomeRetentionMs)
+    call('SET', P .. 'outcome:' .. op.id, text, 'PX', L.timing().outcomeRetentionMs)
     L.add_book(op.objective, 'settledTotal', 1)
   end
   L.remove_demand(op.id)

@@ -42,7 +42,7 @@ end
 function L.expire_quarantine()
   for endpoint_id, entries in pairs(L.quarantined()) do
     L.drop_entries(endpoint_id, entries, function(_, reaped_at_ms)
-      return reaped_at_ms + timing.quarantineCapMs <= now_ms
+      return reaped_at_ms + L.timing().quarantineCapMs <= now_ms
     end)
   end
 end

@@ -1,13 +1,31 @@
 -- Slots: `used:<endpoint>` is the set of ticket ids that hold one, and of '!<ticket>' for a quarantined one, so that
--- its size is the number in use. Endpoints are one packed list, read once a turn.
+-- its size is the number in use. `endpoints` id -> packed record; a turn reads the one it asks for, or all.
 
+function L.read_endpoint(id, packed)
+  local r = cmsgpack.unpack(packed)
+  return {
+    id = id, used_key = L.key('used:', id), order = r[1], slots = r[2], gate = r[3], is_listed = r[4], adapters = r[5],
+  }
+end
+
+-- One; to be changed only after `endpoint_list` has read all, which are written together.
+function L.endpoint_of(id)
+  local endpoint = T.endpoint_by_id[id]
+  if endpoint == nil and not T.endpoints then
+    local packed = call('HGET', L.key('endpoints', ''), id)
+    endpoint = packed and L.read_endpoint(id, packed)
+    T.endpoint_by_id[id] = endpoint
+  end
+  return endpoint or nil
+end
+
+-- All, in their order.
 function L.endpoint_list()
   if not T.endpoints then
-    local packed = call('GET', P .. 'endpoints')
+    local flat = call('HGETALL', L.key('endpoints', ''))
     local list = {}
-    for i, e in ipairs(packed and cmsgpack.unpack(packed) or {}) do
-      list[i] = { id = e[1], slots = e[2], gate = e[3], is_listed = e[4], adapters = e[5] or false }
-    end
+    for i = 1, #flat, 2 do list[(i + 1) / 2] = L.read_endpoint(flat[i], flat[i + 1]) end
+    table.sort(list, function(a, b) return a.order < b.order end)
     L.cache_endpoints(list)
   end
   return T.endpoints
@@ -15,28 +33,24 @@ end
 
 function L.cache_endpoints(list)
   T.endpoints, T.endpoint_by_id, T.is_full = list, {}, false
-  for _, endpoint in ipairs(list) do
-    endpoint.used_key = L.key('used:', endpoint.id)
-    T.endpoint_by_id[endpoint.id] = endpoint
-  end
+  for _, endpoint in ipairs(list) do T.endpoint_by_id[endpoint.id] = endpoint end
 end
 
+-- Replaces them all.
 function L.set_endpoints(list)
+  for _, endpoint in ipairs(list) do endpoint.used_key = L.key('used:', endpoint.id) end
   L.cache_endpoints(list)
   T.are_endpoints_dirty = true
 end
 
 function L.save_endpoints()
   if not T.are_endpoints_dirty then return end
-  local packed = {}
-  for i, e in ipairs(T.endpoints) do packed[i] = { e.id, e.slots, e.gate, e.is_listed, e.adapters } end
-  call('SET', P .. 'endpoints', cmsgpack.pack(packed))
+  call('DEL', L.key('endpoints', ''))
+  for i, e in ipairs(T.endpoints) do
+    local record = cmsgpack.pack({ i, e.slots, e.gate, e.is_listed, e.adapters })
+    call('HSET', L.key('endpoints', ''), e.id, record)
+  end
   T.are_endpoints_dirty = false
-end
-
-function L.endpoint_of(id)
-  L.endpoint_list()
-  return T.endpoint_by_id[id]
 end
 
 function L.contains(list, value)

@@ -64,7 +64,7 @@ function handlers.snapshot()
   end
   return {
     kind = 'snapshot', activityEpoch = T.meta.activityEpoch, recovering = L.is_recovering(),
-    owners = call('ZCOUNT', P .. 'owners', '(' .. (now_ms - timing.deadOwnerMs), '+inf'),
+    owners = call('ZCOUNT', P .. 'owners', '(' .. (now_ms - L.timing().deadOwnerMs), '+inf'),
     objectives = lines, endpoints = uses,
   }
 end

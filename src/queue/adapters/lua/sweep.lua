@@ -29,7 +29,7 @@ end
 
 function L.reap_dead_owners()
   local left = L.MAX_REAPED_TICKETS
-  for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'owners', '-inf', now_ms - timing.deadOwnerMs)) do
+  for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'owners', '-inf', now_ms - L.timing().deadOwnerMs)) do
     if left == 0 then return end
     left = left - L.reap(name, left)
   end

@@ -68,7 +68,7 @@ function L.offer(ticket, endpoint_id)
   ticket.endpointId = endpoint_id
   ticket.token = L.stamp_text(L.next_stamp())
   L.touch(ticket)
-  call('ZADD', L.key('offers:', ticket.owner), now_ms + timing.offerMs, ticket.id)
+  call('ZADD', L.key('offers:', ticket.owner), now_ms + L.timing().offerMs, ticket.id)
   L.tell_offer(ticket.owner, { id = ticket.id, endpointId = endpoint_id, token = ticket.token })
 end
 

@@ -13,10 +13,12 @@
 -- Functions, and handlers by operation name.
 local L = {}
 local handlers = {}
--- Of the present turn: the server's `call`, the prefix of all keys, the request and parts of it, the time.
-local call, P, meta_key, request, owner, timing, now_us, now_ms
+-- Of the present turn: the server's `call`, the prefix of all keys, the request and its owner, the time.
+local call, P, meta_key, request, owner, now_us, now_ms
 -- What the present turn has read and will write.
 local T
+-- Whole keys made so far, prefix -> kind -> name -> key, and how many: they outlive the turn where functions do.
+local keys_made, count_of_keys = {}, 0
 
 function L.begin(keys, args)
   call = redis.call
@@ -24,7 +26,6 @@ function L.begin(keys, args)
   P = string.sub(meta_key, 1, -5)
   request = cjson.decode(args[1])
   owner = request.owner
-  timing = request.timing
   now_us = tonumber(args[2])
   if not now_us then
     local t = call('TIME')
@@ -34,13 +35,14 @@ function L.begin(keys, args)
   T = {
     -- Scalars of the ledger, and the names of those that changed.
     meta = nil, changed_meta = {},
-    -- Read once a turn, nil = not yet: objective -> book, kind -> name -> whole key, key -> size of a set, objective ->
-    -- last queue key made, ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
-    books = {}, objectives = nil, keys = {}, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
+    -- Read once a turn, nil = not yet: objective -> book, key -> size of a set, objective -> last queue key made,
+    -- ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
+    books = {}, objectives = nil, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
     -- Ids of tickets to delete.
     ended = {},
-    -- Endpoints in their order and by id, whether they changed, and whether no open one is known to have a free slot.
-    endpoints = nil, endpoint_by_id = nil, are_endpoints_dirty = false, is_full = false,
+    -- Endpoints by id (false = there is none), all in their order, whether they changed, and whether no open one is
+    -- known to have a free slot.
+    endpoint_by_id = {}, endpoints = nil, are_endpoints_dirty = false, is_full = false,
     -- Told when the turn ends: owner -> {offers, evictions}, hint -> true.
     mail = {}, hints = {},
     -- The caller has left; nothing more is done for it.
@@ -54,10 +56,11 @@ function L.stamp_text(stamp) return string.format('%.0f', stamp) end
 
 function L.load_meta()
   local v = call('HMGET', meta_key, 'incarnation', 'runId', 'stamp', 'activityEpoch', 'recoverUntilMs', 'soonSlots',
-    'isAssignOwed')
+    'isAssignOwed', 'timing')
   T.meta = {
     incarnation = v[1] or '', runId = v[2] or '', stamp = tonumber(v[3] or 0), activityEpoch = tonumber(v[4] or 0),
     recoverUntilMs = tonumber(v[5] or 0), soonSlots = tonumber(v[6] or 0), isAssignOwed = v[7] == '1',
+    timing = v[8],
   }
 end
 
@@ -84,19 +87,33 @@ end
 
 function L.is_recovering() return T.meta.recoverUntilMs > 0 end
 
--- Books: the totals of each objective, one hash each; the set `objectives` names them.
-L.BOOK = { 'priority', 'heldBytes', 'heldCostTokens', 'storedBytes', 'storedCostTokens',
-  'arrivedTotal', 'releasedTotal', 'slotMsTotal', 'settledTotal' }
+-- The durations that the last `open` brought.
+function L.timing()
+  if not T.timing then
+    local v = cmsgpack.unpack(T.meta.timing)
+    T.timing =
+      { offerMs = v[1], deadOwnerMs = v[2], quarantineCapMs = v[3], recoveryMs = v[4], outcomeRetentionMs = v[5] }
+  end
+  return T.timing
+end
 
+function L.set_timing(t)
+  T.timing = t
+  L.set_meta('timing',
+    cmsgpack.pack({ t.offerMs, t.deadOwnerMs, t.quarantineCapMs, t.recoveryMs, t.outcomeRetentionMs }))
+end
+
+-- Books: the totals of each objective, packed; the set `objectives` names them.
 function L.book_of(objective)
   local book = T.books[objective]
   if book then return book end
-  local values = call('HMGET', P .. 'book:' .. objective, unpack(L.BOOK))
-  book = { is_new = not values[1], is_open = false, saved = {} }
-  for i, field in ipairs(L.BOOK) do
-    book.saved[i] = tonumber(values[i] or 0)
-    book[field] = book.saved[i]
-  end
+  local packed = call('GET', L.key('book:', objective))
+  local r = packed and cmsgpack.unpack(packed) or { 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  book = {
+    is_new = not packed, is_open = false,
+    priority = r[1], heldBytes = r[2], heldCostTokens = r[3], storedBytes = r[4], storedCostTokens = r[5],
+    arrivedTotal = r[6], releasedTotal = r[7], slotMsTotal = r[8], settledTotal = r[9],
+  }
   T.books[objective] = book
   return book
 end
@@ -108,7 +125,6 @@ function L.open_book(objective)
   if book.is_new then
     book.is_new = false
     call('SADD', P .. 'objectives', objective)
-    call('HSET', P .. 'book:' .. objective, 'priority', 0)
     T.objectives = nil
   end
   return book
@@ -120,15 +136,13 @@ function L.add_book(objective, field, amount)
 end
 
 function L.save_books()
-  for objective, book in pairs(T.books) do
-    local values = {}
-    for i, field in ipairs(book.is_open and L.BOOK or {}) do
-      if book[field] ~= book.saved[i] then
-        values[#values + 1] = field
-        values[#values + 1] = book[field]
-      end
+  for objective, b in pairs(T.books) do
+    if b.is_open then
+      call('SET', L.key('book:', objective), cmsgpack.pack({
+        b.priority, b.heldBytes, b.heldCostTokens, b.storedBytes, b.storedCostTokens,
+        b.arrivedTotal, b.releasedTotal, b.slotMsTotal, b.settledTotal,
+      }))
     end
-    if #values > 0 then call('HSET', P .. 'book:' .. objective, unpack(values)) end
   end
 end
 
@@ -137,17 +151,26 @@ function L.objective_names()
   return T.objectives
 end
 
--- A whole key, made once a turn: building one costs more than the command that uses it.
+-- A whole key. Building one costs more than the command that uses it, so they are kept.
+L.MAX_KEYS_KEPT = 10000
+
 function L.key(kind, name)
-  local keys = T.keys[kind]
-  if not keys then
-    keys = {}
-    T.keys[kind] = keys
+  local kinds = keys_made[P]
+  if not kinds then
+    kinds = {}
+    keys_made[P] = kinds
   end
-  local key = keys[name]
+  local names = kinds[kind]
+  if not names then
+    names = {}
+    kinds[kind] = names
+  end
+  local key = names[name]
   if not key then
+    if count_of_keys >= L.MAX_KEYS_KEPT then keys_made, count_of_keys = {}, 0 end
     key = P .. kind .. name
-    keys[name] = key
+    names[name] = key
+    count_of_keys = count_of_keys + 1
   end
   return key
 end

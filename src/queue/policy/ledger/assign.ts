@@ -75,9 +75,9 @@ function firstOfferable(turn: Turn, queue: WaitingQueue): Ticket | undefined {
   return undefined;
 }
 
-function isOfferable({ state, nowMs, timing }: Turn, owner: string): boolean {
+function isOfferable({ state, nowMs }: Turn, owner: string): boolean {
   const beatMs = state.owners.score(owner);
-  if (beatMs === undefined || beatMs <= nowMs - timing.deadOwnerMs) return false;
+  if (beatMs === undefined || beatMs <= nowMs - state.timing.deadOwnerMs) return false;
   return (state.missedOffers.get(owner) ?? 0) < MAX_MISSED_OFFERS;
 }
 

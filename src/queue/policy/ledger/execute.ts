@@ -35,7 +35,7 @@ export interface Executed {
  */
 export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: number): Executed {
   const turn: Turn = {
-    ...{ state, owner: request.owner, timing: request.timing, nowUs },
+    ...{ state, owner: request.owner, nowUs },
     nowMs: Math.floor(nowUs / 1000),
     mail: new Map(),
     hints: new Set(),

@@ -11,6 +11,7 @@ import { isRecovering, type Turn } from './turn.ts';
  */
 export function open(turn: Turn, op: OpenOp): OpenReply {
   const { state, owner } = turn;
+  state.timing = op.timing;
   if (state.runId !== op.runId) {
     const isFresh = state.incarnation === '' && op.previous === '';
     beginIncarnation(turn, op.runId);
@@ -50,10 +51,10 @@ function endRecovery(turn: Turn): void {
 }
 
 /** Keeps what is durable: endpoints, demand, outcomes, totals. */
-function beginIncarnation({ state, nowMs, timing }: Turn, runId: string): void {
+function beginIncarnation({ state, nowMs }: Turn, runId: string): void {
   state.runId = runId;
   state.incarnation = `${runId}:${nowMs}`;
-  state.recoverUntilMs = nowMs + timing.recoveryMs;
+  state.recoverUntilMs = nowMs + state.timing.recoveryMs;
   state.awaiting.clear();
   for (const owner of state.owners.ids()) state.awaiting.add(owner);
   state.isAssignOwed = false;

@@ -25,6 +25,8 @@ export interface OpenOp {
   readonly previous: string;
   /** It executes tickets and takes in stored work; false for a controller that only looks and sets. */
   readonly executes: boolean;
+  /** Kept by the ledger: the last that opened it decides for all. */
+  readonly timing: Timing;
 }
 export interface OpenReply {
   readonly kind: 'opened';
@@ -349,7 +351,6 @@ export interface TurnRequest {
   readonly owner: string;
   /** '' only with `open`. */
   readonly incarnation: string;
-  readonly timing: Timing;
   readonly ops: readonly LedgerOp[];
 }
 

@@ -12,7 +12,7 @@ export function settle(turn: Turn, op: SettleOp): SettleReply {
   const already = outcomeOf(turn, op.id);
   if (already === undefined) {
     const text = `{"atEpochMs":${turn.nowMs},"recordRef":${op.recordRef},"outcome":${op.outcome}}`;
-    state.outcomes.set(op.id, { text, untilMs: turn.nowMs + turn.timing.outcomeRetentionMs });
+    state.outcomes.set(op.id, { text, untilMs: turn.nowMs + state.timing.outcomeRetentionMs });
     bookOf(state, op.objective).settledTotal += 1;
   }
   removeDemand(state, op.id);

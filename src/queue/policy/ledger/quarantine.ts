@@ -17,9 +17,9 @@ export function unquarantine(state: LedgerState, endpointId: string, ticketId: s
 }
 
 /** Frees quarantined slots that have reached the cap. */
-export function expireQuarantine({ state, nowMs, timing }: Turn): void {
+export function expireQuarantine({ state, nowMs }: Turn): void {
   for (const endpointId of [...state.quarantine.keys()]) {
-    dropEntries(state, endpointId, (_id, reapedAtMs) => reapedAtMs + timing.quarantineCapMs <= nowMs);
+    dropEntries(state, endpointId, (_id, reapedAtMs) => reapedAtMs + state.timing.quarantineCapMs <= nowMs);
   }
 }
 

@@ -4,7 +4,7 @@ import type { LedgerState, ObjectiveBook } from './state.ts';
 import { isRecovering, type Turn } from './turn.ts';
 
 /** Everything that scaling needs to know. Offered tickets count as running: they hold a slot. */
-export function snapshot({ state, nowMs, timing }: Turn): SnapshotReply {
+export function snapshot({ state, nowMs }: Turn): SnapshotReply {
   const running = runningByObjective(state);
   const objectives = [...state.books].map(([objective, book]) =>
     lineOf(state, objective, book, running.get(objective)),
@@ -13,7 +13,7 @@ export function snapshot({ state, nowMs, timing }: Turn): SnapshotReply {
     kind: 'snapshot',
     activityEpoch: state.activityEpoch,
     recovering: isRecovering(state),
-    owners: state.owners.size - state.owners.upTo(nowMs - timing.deadOwnerMs, state.owners.size).length,
+    owners: state.owners.size - state.owners.upTo(nowMs - state.timing.deadOwnerMs, state.owners.size).length,
     objectives: objectives.sort((a, b) => (a.objective < b.objective ? -1 : 1)),
     endpoints: state.endpoints.map(({ id, slots, gate }) => ({
       ...{ id, slots, gate },

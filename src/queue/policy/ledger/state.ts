@@ -1,4 +1,5 @@
 import type { Gate, TicketKind } from '../../../core/live-order.ts';
+import type { Timing } from './ops.ts';
 import { OrderedSet } from './ordered-set.ts';
 
 /** A ticket in the live order; docs/queue.md has the table of its states. */
@@ -79,6 +80,7 @@ export interface Demand {
 export interface LedgerState {
   incarnation: string;
   runId: string;
+  timing: Timing;
   /** Last stamp given out. */
   stamp: number;
   activityEpoch: number;
@@ -124,6 +126,7 @@ export function emptyLedger(): LedgerState {
   return {
     incarnation: '',
     runId: '',
+    timing: { offerMs: 0, deadOwnerMs: 0, quarantineCapMs: 0, recoveryMs: 0, outcomeRetentionMs: 0 },
     stamp: 0,
     activityEpoch: 0,
     recoverUntilMs: 0,

@@ -42,9 +42,9 @@ export function reap(turn: Turn, owner: string, limit: number): number {
 }
 
 function reapDeadOwners(turn: Turn): void {
-  const { state, nowMs, timing } = turn;
+  const { state, nowMs } = turn;
   let left = MAX_REAPED_TICKETS;
-  for (const owner of state.owners.upTo(nowMs - timing.deadOwnerMs, state.owners.size)) {
+  for (const owner of state.owners.upTo(nowMs - state.timing.deadOwnerMs, state.owners.size)) {
     if (left === 0) return;
     left -= reap(turn, owner, left);
   }

@@ -30,7 +30,7 @@ export function offer(turn: Turn, ticket: Ticket, endpointId: string): void {
   ticket.state = 'offered';
   ticket.endpointId = endpointId;
   ticket.token = nextStamp(turn);
-  const lapsesAtMs = turn.nowMs + turn.timing.offerMs;
+  const lapsesAtMs = turn.nowMs + state.timing.offerMs;
   getOrMake(state.offers, ticket.owner, () => new OrderedSet()).add(ticket.id, lapsesAtMs);
   tellOffer(turn, ticket.owner, { id: ticket.id, endpointId, token: stampText(ticket.token) });
 }
