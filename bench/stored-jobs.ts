@@ -11,9 +11,10 @@
  *   whole     all of it
  *
  * Each row: jobs per second, and CPU microseconds a job of this process and of Redis. Closed loop, `--callers` jobs
- * outstanding. Rounds alternate; the median counts.
+ * outstanding. Rounds alternate and each stage waits for a quiet machine; the median counts.
  *
- * Usage: npm run bench -- stored-jobs [--jobs 20000] [--callers 256] [--rounds 3] [--stages bare,whole] [--redis URL] [--json]
+ * Usage: npm run bench -- stored-jobs [--jobs 20000] [--callers 256] [--rounds 3] [--stages bare,whole] [--redis URL]
+ *        [--save NAME]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -40,6 +41,8 @@ import { poolHashTag, RedisLedgerStore } from '../src/queue/adapters/ledger/redi
 import { StoredExecution } from '../src/queue/jobs/stored-execution.ts';
 import { StoredWork } from '../src/queue/jobs/stored-work.ts';
 import { PoolLiveOrder } from '../src/queue/live-order/pool-live-order.ts';
+import { whenQuiet } from './support/quiet.ts';
+import { circumstances, redisVersion, saveResult } from './support/results.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -49,7 +52,7 @@ const { values: flags } = parseArgs({
     rounds: { type: 'string', default: '3' },
     stages: { type: 'string', default: 'bare,backlog,store,order,whole' },
     redis: { type: 'string' },
-    json: { type: 'boolean', default: false },
+    save: { type: 'string' },
   },
 });
 const jobs = Number(flags.jobs);
@@ -59,6 +62,7 @@ const REQUEST = Buffer.alloc(1_000, 'q');
 const ANSWER = Buffer.alloc(400, 'a');
 /** A given Redis may still hold the jobs of an earlier run. */
 const RUN = systemClock.epochMs().toString(36);
+const QUIET_PATIENCE_MS = 30_000;
 const INSTALLATION = 'bench';
 const OBJECTIVE = 'nightly';
 const ENDPOINTS = ['pod-a', 'pod-b', 'pod-c', 'pod-d'];
@@ -378,6 +382,7 @@ async function main(): Promise<void> {
 }
 
 async function report(world: World): Promise<void> {
+  const about = circumstances(await redisVersion(world.command));
   const stages = flags.stages.split(',');
   const results = new Map<string, Measured[]>(stages.map((name) => [name, []]));
   for (let round = 0; round < Number(flags.rounds); round += 1) {
@@ -385,6 +390,7 @@ async function report(world: World): Promise<void> {
       const open = RIGS[name];
       if (!open) throw new Error(`no stage "${name}"; there are ${Object.keys(RIGS).join(', ')}`);
       const rig = await open(world, `${name}-${round}-${RUN}`);
+      await whenQuiet(QUIET_PATIENCE_MS);
       results.get(name)?.push(await measure(rig, world.command));
       await rig.close();
     }
@@ -397,10 +403,6 @@ async function report(world: World): Promise<void> {
   }));
   const rate = (name: string): number => rows.find((row) => row.name === name)?.perSecond ?? 0;
   const ratio = rate('whole') / rate('bare');
-  if (flags.json) {
-    process.stdout.write(`${JSON.stringify({ jobs, callers, slots, rows, ratioToBare: ratio })}\n`);
-    return;
-  }
   process.stdout.write('stage      jobs/s   node µs/job   redis µs/job\n');
   for (const { name, perSecond, nodeUs, redisUs } of rows) {
     process.stdout.write(
@@ -408,6 +410,8 @@ async function report(world: World): Promise<void> {
     );
   }
   process.stdout.write(`whole / bare = ${ratio.toFixed(2)}\n`);
+  const result = { about, jobs, callers, slots, rows, wholeToBare: Number(ratio.toFixed(2)) };
+  if (flags.save !== undefined) process.stdout.write(`Saved ${saveResult(flags.save, result)}\n`);
 }
 
 await main();
