@@ -2,7 +2,7 @@
 
 function L.slot_owed_to_nobody(op)
   if L.is_recovering() or T.meta.isAssignOwed then return nil end
-  return L.best_ranked({ classKey = op.classKey, excluded = {} }, op.ranking, #op.ranking)
+  return L.best_ranked(op.classKey, false, op.ranking, #op.ranking)
 end
 
 function L.count_arrival(op)
@@ -14,21 +14,19 @@ end
 
 function L.new_ticket(op)
   local stamp = L.next_stamp()
+  local tag = op.arrivedAtMs > 0 and math.min(stamp, op.arrivedAtMs * 1000) or stamp
   return {
-    id = op.id, kind = op.kind, objective = op.objective, priority = op.priority, classKey = op.classKey,
-    bytes = op.bytes, costTokens = op.costTokens, expiresAtMs = op.expiresAtMs,
-    tag = op.arrivedAtMs > 0 and math.min(stamp, op.arrivedAtMs * 1000) or stamp,
-    queuedAtMs = now_ms, owner = owner, state = 'waiting', endpointId = '', excluded = {}, attempt = 0, token = '',
-    sinceMs = 0,
+    op.id, op.kind, op.objective, op.priority, op.classKey, op.bytes, op.costTokens, op.expiresAtMs,
+    tag, now_ms, owner, 'waiting', '', false, 0, '', 0,
   }
 end
 
 function L.run(ticket, endpoint_id)
-  L.hold(endpoint_id, ticket.id)
-  ticket.endpointId = endpoint_id
-  ticket.token = L.stamp_text(L.next_stamp())
+  L.hold(endpoint_id, ticket[ID])
+  ticket[ENDPOINT_ID] = endpoint_id
+  ticket[TOKEN] = L.stamp_text(L.next_stamp())
   L.start_run(ticket)
-  return { kind = 'run', endpointId = endpoint_id, token = ticket.token, tag = L.stamp_text(ticket.tag) }
+  return { kind = 'run', endpointId = endpoint_id, token = ticket[TOKEN], tag = L.stamp_text(ticket[TAG]) }
 end
 
 function L.wait(ticket)
@@ -37,14 +35,14 @@ function L.wait(ticket)
   if asleep then T.hints.wake = true end
   local position = L.position_of(ticket)
   L.assign()
-  return { kind = 'queued', position = position, tag = L.stamp_text(ticket.tag), asleep = asleep }
+  return { kind = 'queued', position = position, tag = L.stamp_text(ticket[TAG]), asleep = asleep }
 end
 
 function handlers.admit(op)
   local stored = op.kind == 'stored' and L.outcome_of(op.id)
   if stored then return { kind = 'done', stored = stored } end
   local existing = L.load_ticket(op.id)
-  if existing then return { kind = 'live', owner = existing.owner } end
+  if existing then return { kind = 'live', owner = existing[OWNER] } end
   if op.expiresAtMs > 0 and op.expiresAtMs <= now_ms then return { kind = 'expired' } end
 
   local endpoint_id = L.slot_owed_to_nobody(op)

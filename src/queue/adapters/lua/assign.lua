@@ -21,9 +21,9 @@ function L.first_offerable(queue)
     local id = call('ZRANGE', queue.wait, index, index)[1]
     local ticket = id and L.load_ticket(id)
     if not ticket then return nil end
-    if ticket.expiresAtMs > 0 and ticket.expiresAtMs <= now_ms then
+    if ticket[EXPIRES_AT_MS] > 0 and ticket[EXPIRES_AT_MS] <= now_ms then
       L.evict(ticket, 'expired')
-    elseif L.is_offerable(ticket.owner) then
+    elseif L.is_offerable(ticket[OWNER]) then
       return ticket
     else
       index = index + 1
@@ -36,9 +36,9 @@ end
 function L.next_ticket_of_band(list, first, last)
   local best, best_endpoint
   for i = first, last do
-    local endpoint_id = L.freest(list[i])
+    local endpoint_id = L.freest(list[i].classKey, list[i].excluded)
     local ticket = endpoint_id and L.first_offerable(list[i])
-    if ticket and (not best or ticket.tag < best.tag) then
+    if ticket and (not best or ticket[TAG] < best[TAG]) then
       best, best_endpoint = ticket, endpoint_id
     end
   end

@@ -46,18 +46,18 @@ function handlers.reserve(op)
 end
 
 function handlers.confirm(op)
-  if L.outcome_of(op.id) then return { kind = 'ok' } end
+  if L.outcome_of(op.id) then return L.OK end
   local is_new = not L.has_demand(op.id)
   if is_new then L.add_demand(op, op.acceptedAtMs > 0 and op.acceptedAtMs or now_ms) end
   local was_reserved = call('ZREM', P .. 'reservations', op.id) == 1
   if op.deadlineMs > 0 then call('ZADD', P .. 'deadlines', op.deadlineMs, op.id) end
   if is_new or was_reserved then L.add_book(op.objective, 'arrivedTotal', 1) end
-  return { kind = 'ok' }
+  return L.OK
 end
 
 function handlers.forget(op)
   L.remove_demand(op.id)
-  return { kind = 'ok' }
+  return L.OK
 end
 
 function handlers.overdue(op)

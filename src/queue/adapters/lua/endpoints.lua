@@ -6,7 +6,7 @@ function L.move_gate(endpoint, gate)
   if gate == 'open' then return end
   for _, id in ipairs(call('SMEMBERS', endpoint.used_key)) do
     local ticket = L.load_ticket(id)
-    if ticket and ticket.state == 'offered' then L.unoffer(ticket) end
+    if ticket and ticket[STATE] == 'offered' then L.unoffer(ticket) end
   end
 end
 
@@ -43,21 +43,21 @@ function handlers.setEndpoints(op)
   L.set_endpoints(list)
   T.hints.windows = true
   L.assign()
-  return { kind = 'ok' }
+  return L.OK
 end
 
 function handlers.setGate(op)
   L.endpoint_list()
   local endpoint = L.endpoint_of(op.endpointId)
-  if not endpoint or not endpoint.is_listed then return { kind = 'ok' } end
+  if not endpoint or not endpoint.is_listed then return L.OK end
   L.move_gate(endpoint, op.gate)
   T.hints.windows = true
   L.assign()
-  return { kind = 'ok' }
+  return L.OK
 end
 
 function handlers.setSoonSlots(op)
   if T.meta.soonSlots ~= op.slots then T.hints.windows = true end
   L.set_meta('soonSlots', op.slots)
-  return { kind = 'ok' }
+  return L.OK
 end

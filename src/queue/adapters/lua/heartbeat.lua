@@ -6,7 +6,7 @@ L.NOT_HERE = -2
 function L.place_of(id)
   local ticket = L.own_ticket(id)
   if not ticket then return L.NOT_HERE end
-  return ticket.state == 'waiting' and L.position_of(ticket) or L.IN_SERVICE
+  return ticket[STATE] == 'waiting' and L.position_of(ticket) or L.IN_SERVICE
 end
 
 function L.windows()
@@ -30,9 +30,9 @@ function handlers.poll()
   box.offers = {}
   for i, id in ipairs(call('ZRANGE', L.key('offers:', owner), 0, -1)) do
     local ticket = L.load_ticket(id)
-    box.offers[i] = { id = id, endpointId = ticket.endpointId, token = ticket.token }
+    box.offers[i] = { id = id, endpointId = ticket[ENDPOINT_ID], token = ticket[TOKEN] }
   end
-  return { kind = 'ok' }
+  return L.OK
 end
 
 function handlers.heartbeat(op)

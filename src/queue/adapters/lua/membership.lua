@@ -14,7 +14,7 @@ function L.clear_live_order()
     book.heldBytes, book.heldCostTokens = 0, 0
   end
   for _, key in ipairs(dead) do call('UNLINK', P .. key) end
-  T.tickets, T.ended, T.queues, T.sizes, T.offerable, T.is_full = {}, {}, nil, {}, {}, false
+  T.tickets, T.changed_tickets, T.ended, T.queues, T.sizes, T.offerable, T.is_full = {}, {}, {}, nil, {}, {}, false
 end
 
 function L.begin_incarnation(run_id)
@@ -50,5 +50,5 @@ function handlers.leave()
   L.reap(owner, L.MAX_REAPED_TICKETS)
   T.has_left = true
   L.assign()
-  return { kind = 'ok' }
+  return L.OK
 end

@@ -3,13 +3,13 @@
 function L.settle_ticket(op)
   local ticket = L.load_ticket(op.id)
   if not ticket then return end
-  local is_active = ticket.state == 'running' or ticket.state == 'recording'
+  local is_active = ticket[STATE] == 'running' or ticket[STATE] == 'recording'
   if not is_active then
     L.evict(ticket, 'withdrawn')
-  elseif ticket.owner == owner and ticket.token == op.token then
+  elseif ticket[OWNER] == owner and ticket[TOKEN] == op.token then
     L.end_ticket(ticket)
   else
-    L.tell_eviction(ticket.owner, op.id, 'settled')
+    L.tell_eviction(ticket[OWNER], op.id, 'settled')
   end
   L.assign()
 end

@@ -2,11 +2,11 @@
 -- last scrape that saw no stranger on an endpoint with such slots.
 
 function L.quarantine_slot(ticket)
-  L.unhold(ticket.endpointId, ticket.id)
-  ticket.state = 'recording'
+  L.unhold(ticket[ENDPOINT_ID], ticket[ID])
+  ticket[STATE] = 'recording'
   L.touch(ticket)
-  L.hold(ticket.endpointId, '!' .. ticket.id)
-  call('ZADD', P .. 'quarantine', now_ms, ticket.endpointId .. '\n' .. ticket.id)
+  L.hold(ticket[ENDPOINT_ID], '!' .. ticket[ID])
+  call('ZADD', P .. 'quarantine', now_ms, ticket[ENDPOINT_ID] .. '\n' .. ticket[ID])
 end
 
 -- { endpoint id -> { count, ids -> reaped at } }
@@ -49,16 +49,16 @@ end
 
 function handlers.observe(op)
   local entries = L.quarantined()[op.endpointId]
-  if not entries then return { kind = 'ok' } end
+  if not entries then return L.OK end
   local living_requests = L.size_of('SCARD', L.key('used:', op.endpointId)) - entries.count
   if op.activeRequests > living_requests then
     call('HDEL', P .. 'clean', op.endpointId)
-    return { kind = 'ok' }
+    return L.OK
   end
   local first_clean_ms = tonumber(call('HGET', P .. 'clean', op.endpointId) or nil)
   call('HSET', P .. 'clean', op.endpointId, op.startedAtMs)
-  if not first_clean_ms or first_clean_ms >= op.startedAtMs then return { kind = 'ok' } end
+  if not first_clean_ms or first_clean_ms >= op.startedAtMs then return L.OK end
   L.drop_entries(op.endpointId, entries, function(_, reaped_at_ms) return reaped_at_ms < first_clean_ms end)
   L.assign()
-  return { kind = 'ok' }
+  return L.OK
 end

@@ -2,14 +2,14 @@
 
 function L.place(ticket, at)
   if at == 'waiting' then return L.enqueue(ticket) end
-  ticket.state = at
-  ticket.token = L.stamp_text(L.next_stamp())
-  L.unquarantine(ticket.endpointId, ticket.id)
+  ticket[STATE] = at
+  ticket[TOKEN] = L.stamp_text(L.next_stamp())
+  L.unquarantine(ticket[ENDPOINT_ID], ticket[ID])
   if at == 'recording' then return end
-  L.hold(ticket.endpointId, ticket.id)
-  if not L.endpoint_of(ticket.endpointId) then
+  L.hold(ticket[ENDPOINT_ID], ticket[ID])
+  if not L.endpoint_of(ticket[ENDPOINT_ID]) then
     local list = L.endpoint_list()
-    table.insert(list, L.unlisted_endpoint(ticket.endpointId))
+    table.insert(list, L.unlisted_endpoint(ticket[ENDPOINT_ID]))
     L.set_endpoints(list)
   end
 end
@@ -18,29 +18,28 @@ function L.ticket_of(claim)
   local tag = tonumber(claim.tag)
   L.set_meta('stamp', math.max(T.meta.stamp, tag))
   return {
-    id = claim.id, kind = claim.kind, objective = claim.objective, priority = claim.priority,
-    classKey = claim.classKey, bytes = claim.bytes, costTokens = claim.costTokens, expiresAtMs = claim.expiresAtMs,
-    tag = tag > 0 and tag or L.next_stamp(), queuedAtMs = claim.queuedAtMs, owner = owner, state = 'waiting',
-    endpointId = claim.endpointId, excluded = claim.excluded, attempt = claim.attempt, token = '', sinceMs = now_ms,
+    claim.id, claim.kind, claim.objective, claim.priority, claim.classKey, claim.bytes, claim.costTokens,
+    claim.expiresAtMs, tag > 0 and tag or L.next_stamp(), claim.queuedAtMs, owner, 'waiting', claim.endpointId,
+    #claim.excluded > 0 and claim.excluded, claim.attempt, '', now_ms,
   }
 end
 
 function L.put_back(claim)
   local existing = L.load_ticket(claim.id)
   local is_done = claim.kind == 'stored' and L.outcome_of(claim.id)
-  if existing and existing.owner == owner then
+  if existing and existing[OWNER] == owner then
     L.end_ticket(existing)
   elseif existing and not is_done then
-    local has_begun = existing.state == 'running' or existing.state == 'recording'
+    local has_begun = existing[STATE] == 'running' or existing[STATE] == 'recording'
     if has_begun or claim.state == 'waiting' then return { state = 'lost', token = '', tag = '' } end
     L.evict(existing, 'lost')
   end
   if is_done then return { state = 'done', token = '', tag = '' } end
   local ticket = L.ticket_of(claim)
-  L.open_book(ticket.objective).priority = ticket.priority
+  L.open_book(ticket[OBJECTIVE]).priority = ticket[PRIORITY]
   L.add_ticket(ticket)
   L.place(ticket, claim.state)
-  return { state = claim.state, token = ticket.token, tag = L.stamp_text(ticket.tag) }
+  return { state = claim.state, token = ticket[TOKEN], tag = L.stamp_text(ticket[TAG]) }
 end
 
 function handlers.reassert(op)

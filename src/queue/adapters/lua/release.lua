@@ -4,28 +4,30 @@ L.MAX_EXCLUDED = 8
 
 function handlers.release(op)
   local ticket = L.granted_ticket(op.id, op.token)
-  if not ticket or ticket.state ~= 'running' then return { kind = 'gone' } end
+  if not ticket or ticket[STATE] ~= 'running' then return L.GONE end
   L.stop_run(ticket)
   L.assign()
-  return { kind = 'ok' }
+  return L.OK
 end
 
 function handlers.finish(op)
   local ticket = L.granted_ticket(op.id, op.token)
-  if not ticket or (ticket.state ~= 'running' and ticket.state ~= 'recording') then return { kind = 'gone' } end
+  if not ticket or (ticket[STATE] ~= 'running' and ticket[STATE] ~= 'recording') then return L.GONE end
   L.end_ticket(ticket)
-  L.add_book(ticket.objective, 'settledTotal', 1)
+  L.add_book(ticket[OBJECTIVE], 'settledTotal', 1)
   L.assign()
-  return { kind = 'ok' }
+  return L.OK
 end
 
 function handlers.requeue(op)
   local ticket = L.granted_ticket(op.id, op.token)
-  if not ticket or ticket.state ~= 'running' then return { kind = 'gone' } end
-  L.unhold(ticket.endpointId, ticket.id)
-  if op.exclude ~= '' and not L.contains(ticket.excluded, op.exclude) then
-    table.insert(ticket.excluded, op.exclude)
-    if #ticket.excluded > L.MAX_EXCLUDED then table.remove(ticket.excluded, 1) end
+  if not ticket or ticket[STATE] ~= 'running' then return L.GONE end
+  L.unhold(ticket[ENDPOINT_ID], ticket[ID])
+  local excluded = ticket[EXCLUDED] or {}
+  if op.exclude ~= '' and not L.contains(excluded, op.exclude) then
+    table.insert(excluded, op.exclude)
+    if #excluded > L.MAX_EXCLUDED then table.remove(excluded, 1) end
+    ticket[EXCLUDED] = excluded
   end
   L.enqueue(ticket)
   L.touch(ticket)
@@ -36,8 +38,8 @@ end
 
 function handlers.withdraw(op)
   local ticket = L.own_ticket(op.id)
-  if not ticket then return { kind = 'gone' } end
+  if not ticket then return L.GONE end
   L.end_ticket(ticket)
   L.assign()
-  return { kind = 'ok' }
+  return L.OK
 end

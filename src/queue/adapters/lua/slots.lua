@@ -84,33 +84,34 @@ function L.serves(endpoint, class_key)
   return class_key == '' or not endpoint.adapters or L.contains(endpoint.adapters, class_key)
 end
 
-function L.may_use(slot_class, endpoint)
-  if endpoint.gate ~= 'open' or not L.serves(endpoint, slot_class.classKey) then return false end
-  if not L.contains(slot_class.excluded, endpoint.id) then return true end
+-- `excluded` is a list or false.
+function L.may_use(class_key, excluded, endpoint)
+  if endpoint.gate ~= 'open' or not L.serves(endpoint, class_key) then return false end
+  if not excluded or not L.contains(excluded, endpoint.id) then return true end
   for _, other in ipairs(L.endpoint_list()) do
-    local is_other = other.gate == 'open' and other.slots > 0 and not L.contains(slot_class.excluded, other.id)
-    if is_other and L.serves(other, slot_class.classKey) then return false end
+    local is_other = other.gate == 'open' and other.slots > 0 and not L.contains(excluded, other.id)
+    if is_other and L.serves(other, class_key) then return false end
   end
   return true
 end
 
 -- The first endpoint of ranking[1..last] with a free slot for the class.
-function L.best_ranked(slot_class, ranking, last)
+function L.best_ranked(class_key, excluded, ranking, last)
   if T.is_full then return nil end
   for i = 1, last do
     local endpoint = L.endpoint_of(ranking[i])
-    if endpoint and L.free_slots(endpoint) > 0 and L.may_use(slot_class, endpoint) then return endpoint.id end
+    if endpoint and L.free_slots(endpoint) > 0 and L.may_use(class_key, excluded, endpoint) then return endpoint.id end
   end
   return nil
 end
 
-function L.freest(slot_class)
+function L.freest(class_key, excluded)
   if T.is_full then return nil end
   local best, most_free, is_full = nil, 0, true
   for _, endpoint in ipairs(L.endpoint_list()) do
     local free = L.free_slots(endpoint)
     is_full = is_full and free == 0
-    if free > most_free and L.may_use(slot_class, endpoint) then
+    if free > most_free and L.may_use(class_key, excluded, endpoint) then
       best, most_free = endpoint.id, free
     end
   end

@@ -8,7 +8,7 @@ function L.running_by_objective()
   for _, endpoint in ipairs(L.endpoint_list()) do
     for _, id in ipairs(call('SMEMBERS', endpoint.used_key)) do
       local ticket = L.load_ticket(id)
-      if ticket then running[ticket.objective] = (running[ticket.objective] or 0) + 1 end
+      if ticket then running[ticket[OBJECTIVE]] = (running[ticket[OBJECTIVE]] or 0) + 1 end
     end
   end
   return running
@@ -20,7 +20,7 @@ function L.oldest_stored_ms(objective)
     local page = call('ZRANGE', L.key('stored:', objective), start, start + L.PAGE - 1, 'WITHSCORES')
     for i = 1, #page, 2 do
       local ticket = L.load_ticket(page[i])
-      if not ticket or ticket.state == 'waiting' then return tonumber(page[i + 1]) end
+      if not ticket or ticket[STATE] == 'waiting' then return tonumber(page[i + 1]) end
     end
     if #page < 2 * L.PAGE then return nil end
     start = start + L.PAGE

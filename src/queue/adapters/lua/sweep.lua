@@ -19,7 +19,7 @@ function L.reap(name, limit)
   for _, id in ipairs(ids) do
     local ticket = L.load_ticket(id)
     if ticket then
-      if ticket.state == 'running' then L.quarantine_slot(ticket) end
+      if ticket[STATE] == 'running' then L.quarantine_slot(ticket) end
       L.end_ticket(ticket)
     end
   end

@@ -17,6 +17,10 @@ local handlers = {}
 local call, P, meta_key, request, owner, now_us, now_ms
 -- What the present turn has read and will write.
 local T
+-- A ticket is the list that is packed; EXCLUDED is a list of endpoint ids, or false.
+local ID, KIND, OBJECTIVE, PRIORITY, CLASS_KEY, BYTES, COST_TOKENS, EXPIRES_AT_MS = 1, 2, 3, 4, 5, 6, 7, 8
+local TAG, QUEUED_AT_MS, OWNER, STATE, ENDPOINT_ID = 9, 10, 11, 12, 13
+local EXCLUDED, ATTEMPT, TOKEN, SINCE_MS = 14, 15, 16, 17
 -- Whole keys made so far, prefix -> kind -> name -> key, and how many: they outlive the turn where functions do.
 local keys_made, count_of_keys = {}, 0
 
@@ -38,8 +42,8 @@ function L.begin(keys, args)
     -- Read once a turn, nil = not yet: objective -> book, key -> size of a set, objective -> last queue key made,
     -- ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
     books = {}, objectives = nil, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
-    -- Ids of tickets to delete.
-    ended = {},
+    -- Ids of tickets to write and to delete.
+    changed_tickets = {}, ended = {},
     -- Endpoints by id (false = there is none), all in their order, whether they changed, and whether no open one is
     -- known to have a free slot.
     endpoint_by_id = {}, endpoints = nil, are_endpoints_dirty = false, is_full = false,
@@ -50,6 +54,10 @@ function L.begin(keys, args)
   }
   L.load_meta()
 end
+
+-- Replies that say no more.
+L.OK = { kind = 'ok' }
+L.GONE = { kind = 'gone' }
 
 -- Stamps have 16 digits, which neither `..` nor cjson keeps.
 function L.stamp_text(stamp) return string.format('%.0f', stamp) end

@@ -2,13 +2,13 @@
 -- `intake:<objective>` by expiry are count and TTL index at once.
 
 function L.queue_key(ticket)
-  local excluded = ticket.excluded
-  local last = T.queue_keys[ticket.objective]
-  local is_same = last and last.priority == ticket.priority and last.classKey == ticket.classKey
-  if is_same and #excluded == 0 then return last.key end
-  local key = ticket.priority .. '|' .. ticket.objective .. '|' .. ticket.classKey
-  if #excluded > 0 then return key .. '\n' .. table.concat(excluded, '\n') end
-  T.queue_keys[ticket.objective] = { priority = ticket.priority, classKey = ticket.classKey, key = key }
+  local excluded = ticket[EXCLUDED]
+  local last = T.queue_keys[ticket[OBJECTIVE]]
+  local is_same = last and last.priority == ticket[PRIORITY] and last.classKey == ticket[CLASS_KEY]
+  if is_same and not excluded then return last.key end
+  local key = ticket[PRIORITY] .. '|' .. ticket[OBJECTIVE] .. '|' .. ticket[CLASS_KEY]
+  if excluded then return key .. '\n' .. table.concat(excluded, '\n') end
+  T.queue_keys[ticket[OBJECTIVE]] = { priority = ticket[PRIORITY], classKey = ticket[CLASS_KEY], key = key }
   return key
 end
 
@@ -17,7 +17,7 @@ function L.parse_queue(key)
   local parts = {}
   for part in string.gmatch(rest .. '\n', '(.-)\n') do parts[#parts + 1] = part end
   return { key = key, wait = L.key('wait:', key), priority = tonumber(priority), objective = objective,
-    classKey = table.remove(parts, 1), excluded = parts }
+    classKey = table.remove(parts, 1), excluded = #parts > 0 and parts }
 end
 
 -- The non-empty queues, highest priority first. The list is replaced, never changed.
@@ -34,50 +34,50 @@ function L.queues_in_order()
 end
 
 function L.waiting_key(ticket)
-  return L.key(ticket.kind == 'held' and 'held:' or 'intake:', ticket.objective)
+  return L.key(ticket[KIND] == 'held' and 'held:' or 'intake:', ticket[OBJECTIVE])
 end
 
 function L.add_held(ticket, sign)
-  if ticket.kind ~= 'held' then return end
-  local book = L.open_book(ticket.objective)
-  book.heldBytes = book.heldBytes + sign * ticket.bytes
-  book.heldCostTokens = book.heldCostTokens + sign * ticket.costTokens
+  if ticket[KIND] ~= 'held' then return end
+  local book = L.open_book(ticket[OBJECTIVE])
+  book.heldBytes = book.heldBytes + sign * ticket[BYTES]
+  book.heldCostTokens = book.heldCostTokens + sign * ticket[COST_TOKENS]
 end
 
 function L.enqueue(ticket)
-  ticket.state = 'waiting'
+  ticket[STATE] = 'waiting'
   local key = L.queue_key(ticket)
-  L.resize(1, 'ZADD', L.key('wait:', key), ticket.tag, ticket.id)
+  L.resize(1, 'ZADD', L.key('wait:', key), ticket[TAG], ticket[ID])
   if not (T.queues and T.queues.by_key[key]) then
-    call('ZADD', P .. 'queues', -ticket.priority, key)
+    call('ZADD', P .. 'queues', -ticket[PRIORITY], key)
     T.queues = nil
   end
-  local expires_at_ms = ticket.expiresAtMs == 0 and '+inf' or ticket.expiresAtMs
-  L.resize(1, 'ZADD', L.waiting_key(ticket), expires_at_ms, ticket.id)
+  local expires_at_ms = ticket[EXPIRES_AT_MS] == 0 and '+inf' or ticket[EXPIRES_AT_MS]
+  L.resize(1, 'ZADD', L.waiting_key(ticket), expires_at_ms, ticket[ID])
   L.add_held(ticket, 1)
 end
 
 function L.dequeue(ticket)
   local key = L.queue_key(ticket)
   local wait_key = L.key('wait:', key)
-  L.resize(-1, 'ZREM', wait_key, ticket.id)
+  L.resize(-1, 'ZREM', wait_key, ticket[ID])
   if L.size_of('ZCARD', wait_key) == 0 then
     call('ZREM', P .. 'queues', key)
     T.queues = nil
   end
-  L.resize(-1, 'ZREM', L.waiting_key(ticket), ticket.id)
+  L.resize(-1, 'ZREM', L.waiting_key(ticket), ticket[ID])
   L.add_held(ticket, -1)
 end
 
 function L.position_of(ticket)
   -- The newest of all has every other before it, and needs no counting.
-  local is_newest = ticket.tag == T.meta.stamp
+  local is_newest = ticket[TAG] == T.meta.stamp
   local ahead = is_newest and -1 or 0
   for _, queue in ipairs(L.queues_in_order()) do
-    if queue.priority > ticket.priority or (is_newest and queue.priority == ticket.priority) then
+    if queue.priority > ticket[PRIORITY] or (is_newest and queue.priority == ticket[PRIORITY]) then
       ahead = ahead + L.size_of('ZCARD', queue.wait)
-    elseif queue.priority == ticket.priority then
-      ahead = ahead + call('ZCOUNT', queue.wait, '-inf', '(' .. L.stamp_text(ticket.tag))
+    elseif queue.priority == ticket[PRIORITY] then
+      ahead = ahead + call('ZCOUNT', queue.wait, '-inf', '(' .. L.stamp_text(ticket[TAG]))
     end
   end
   return ahead
