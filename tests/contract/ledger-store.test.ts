@@ -48,7 +48,7 @@ async function join(store: LedgerStore, owner: string) {
   cleanUps.push(store.subscribe(owner, news));
   if (store instanceof RedisLedgerStore) await eventually(() => expect(isHeard).toBe(true));
   let incarnation = '';
-  const exec = (...ops: LedgerOp[]) => store.exec({ owner, incarnation, ops });
+  const exec = (...ops: LedgerOp[]) => store.exec({ owner, incarnation, reach: [], ops });
   const opened = turned(
     await exec({ op: 'open', runId: await store.runId(), previous: '', executes: true, timing: TEST_TIMING }),
   );
@@ -85,10 +85,10 @@ describe.each(Object.entries(adapters))('a ledger store (%s)', (_name, open) => 
   test('executes nothing for an owner or an incarnation that it does not know', async () => {
     const store = open();
     const a = await join(store, 'a');
-    expect(await store.exec({ owner: 'a', incarnation: 'older', ops: [admit('t')] })).toEqual({
+    expect(await store.exec({ owner: 'a', incarnation: 'older', reach: [], ops: [admit('t')] })).toEqual({
       kind: 'stale',
     });
-    expect(await store.exec({ owner: 'b', incarnation: '', ops: [admit('t')] })).toEqual({
+    expect(await store.exec({ owner: 'b', incarnation: '', reach: [], ops: [admit('t')] })).toEqual({
       kind: 'stale',
     });
     expect(turned(await a.exec({ op: 'snapshot' })).replies[0]).toMatchObject({ objectives: [] });

@@ -1,5 +1,13 @@
 import { executeTurn } from '../../src/queue/policy/ledger/execute.ts';
-import type { AdmitOp, Eviction, LedgerOp, Offer, PoolHint, ReplyOf } from '../../src/queue/policy/ledger/ops.ts';
+import type {
+  AdmitOp,
+  Eviction,
+  Grant,
+  LedgerOp,
+  Offer,
+  PoolHint,
+  ReplyOf,
+} from '../../src/queue/policy/ledger/ops.ts';
 import { emptyLedger, type LedgerState } from '../../src/queue/policy/ledger/state.ts';
 import { TEST_TIMING } from './ledger-script.ts';
 import { ROOMY_LIMITS } from './live-order-builders.ts';
@@ -12,6 +20,9 @@ export class LedgerHand {
   offers: Record<string, Offer[]> = {};
   evictions: Record<string, Eviction[]> = {};
   hints: readonly PoolHint[] = [];
+  grants: readonly Grant[] = [];
+  /** What every caller could run on; none: he is asked about each slot. */
+  reach: readonly string[] = [];
   #incarnation = '';
 
   constructor(slots: Record<string, number> = {}, owners: readonly string[] = ['a', 'b']) {
@@ -35,13 +46,14 @@ export class LedgerHand {
   }
 
   do<O extends LedgerOp>(owner: string, op: O): ReplyOf<O['op']> {
-    const request = { owner, incarnation: this.#incarnation, ops: [op] };
+    const request = { owner, incarnation: this.#incarnation, reach: this.reach, ops: [op] };
     const { result, mail } = executeTurn(this.state, request, this.nowMs * 1_000);
     if (result.kind === 'stale') throw new Error('stale');
     const letters = [[owner, result.mail] as const, ...mail];
     this.offers = Object.fromEntries(letters.map(([to, letter]) => [to, [...letter.offers]]));
     this.evictions = Object.fromEntries(letters.map(([to, letter]) => [to, [...letter.evictions]]));
     this.hints = result.hints;
+    this.grants = result.grants;
     return result.replies[0] as ReplyOf<O['op']>;
   }
 

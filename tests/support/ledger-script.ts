@@ -155,7 +155,8 @@ export class Story {
   }
 
   async #turn(owner: string, ops: LedgerOp[], step: Step | null): Promise<void> {
-    const request = { owner, incarnation: this.#incarnations.get(owner) ?? '', ops };
+    const reach = step?.ranking.map((index) => ENDPOINTS[index]!) ?? [];
+    const request = { owner, incarnation: this.#incarnations.get(owner) ?? '', reach, ops };
     const results: TurnResult[] = [];
     for (const store of this.#stores) results.push(await store.exec(request));
     this.#compare(results, ops, step);
@@ -165,6 +166,10 @@ export class Story {
       return;
     }
     result.replies.forEach((reply, index) => this.#remember(owner, ops[index]!, reply));
+    for (const grant of result.grants) {
+      this.#tokens.set(grant.id, grant.token);
+      this.#heard.set(grant.id, { owner, state: 'running' });
+    }
     for (const offer of result.mail.offers) {
       this.#tokens.set(offer.id, offer.token);
       this.#heard.set(offer.id, { owner, state: 'offered' });

@@ -67,9 +67,9 @@ export class LedgerLink {
     this.#offsetMs = nowMs - this.#deps.clock.epochMs();
   }
 
-  exec(ops: readonly LedgerOp[]): Promise<TurnResult> {
+  exec(ops: readonly LedgerOp[], reach: readonly string[]): Promise<TurnResult> {
     const { store, owner } = this.#deps;
-    return store.exec({ owner, incarnation: this.#incarnation, ops });
+    return store.exec({ owner, incarnation: this.#incarnation, reach, ops });
   }
 
   /** What the ledger has of this process may differ from what this process knows. */
@@ -204,7 +204,8 @@ export class LedgerLink {
   }
 
   async #turn(ops: readonly LedgerOp[]) {
-    const result = await this.exec(ops);
+    // Without reach, so that nothing begins to run before this process knows what it has.
+    const result = await this.exec(ops, []);
     if (result.kind === 'stale') throw new Error('the ledger began anew');
     this.heard(result.nowMs);
     return result;

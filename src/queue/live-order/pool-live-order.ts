@@ -72,9 +72,10 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
     const onAsleep = () => this.#demand.emit();
     this.#queue = new TurnQueue({
       clock,
-      exec: (ops) => this.#link.exec(ops),
-      onTurn: ({ nowMs, mail, hints }) => {
+      exec: (ops) => this.#link.exec(ops, this.#desk.reach),
+      onTurn: ({ nowMs, grants, mail, hints }) => {
         this.#link.heard(nowMs);
+        this.#desk.onGrants(grants);
         this.#desk.onMail(mail);
         if (hints.includes('windows')) this.#link.beat();
       },

@@ -2,7 +2,9 @@ import type { Clock } from '../../core/clock.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import type { EnterOptions, Entry, EvictReason, TicketSpec } from '../../core/live-order.ts';
 import {
+  type AdmitOp,
   type AdmitReply,
+  type Grant,
   type LedgerOp,
   type Mail,
   NOT_HERE,
@@ -10,6 +12,7 @@ import {
   type OpName,
   type ReassertedTicket,
   type ReassertReply,
+  type TakeOp,
   type TakeReply,
 } from '../policy/ledger/ops.ts';
 import { OwnedTicket } from './owned-ticket.ts';
@@ -38,6 +41,8 @@ export class TicketDesk {
   readonly #deps: TicketDeskDeps;
   readonly #tickets = new Map<string, OwnedTicket>();
   #checkedUpTo = 0;
+  /** As the last ranking named them. */
+  #knownEndpoints: readonly string[] = [];
   #isClosed = false;
 
   constructor(deps: TicketDeskDeps) {
@@ -53,6 +58,12 @@ export class TicketDesk {
     return false;
   }
 
+  /** Endpoints that a ticket of this process could run on now; none while no ticket waits. */
+  get reach(): readonly string[] {
+    for (const { state } of this.#tickets.values()) if (state === 'waiting') return this.#knownEndpoints;
+    return [];
+  }
+
   enter(spec: TicketSpec, options: EnterOptions): Promise<Entry> {
     if (options.signal.aborted) return Promise.resolve(evicted('withdrawn'));
     if (this.#tickets.has(spec.id)) return Promise.resolve({ kind: 'live', owner: this.#deps.owner });
@@ -63,6 +74,16 @@ export class TicketDesk {
     const entry = ticket.entry();
     this.#admit(ticket);
     return entry;
+  }
+
+  /** A ticket that has left meanwhile is withdrawn already, and gives its slot back so. */
+  onGrants(grants: readonly Grant[]): void {
+    for (const { id, endpointId, token, attempt, waitedMs } of grants) {
+      const ticket = this.#tickets.get(id);
+      if (ticket?.state !== 'waiting' && ticket?.state !== 'offered') continue;
+      ticket.token = token;
+      this.#run(ticket, endpointId, attempt, waitedMs);
+    }
   }
 
   onMail(mail: Mail): void {
@@ -171,7 +192,7 @@ export class TicketDesk {
 
   #admit(ticket: OwnedTicket): void {
     this.push<'admit'>({
-      make: () => (ticket.state === 'admitting' ? ticket.admitOp() : null),
+      make: () => (ticket.state === 'admitting' ? this.#noted(ticket.admitOp()) : null),
       onReply: (reply) => {
         if (ticket.state === 'admitting') this.#admitted(ticket, reply);
       },
@@ -246,7 +267,7 @@ export class TicketDesk {
       if (isCurrent()) ticket.state = 'waiting';
     };
     const request: Omit<LedgerRequest<'take'>, 'deadlineMs'> = {
-      make: () => (isCurrent() ? { op: 'take', id: ticket.id, token, ranking: ticket.rank() } : null),
+      make: () => (isCurrent() ? this.#noted({ op: 'take', id: ticket.id, token, ranking: ticket.rank() }) : null),
       onReply: (reply) => {
         if (isCurrent()) this.#taken(ticket, token, reply);
       },
@@ -254,6 +275,11 @@ export class TicketDesk {
       onDoubt: waitAgain,
     };
     this.push(request, Infinity);
+  }
+
+  #noted<O extends AdmitOp | TakeOp>(op: O): O {
+    this.#knownEndpoints = op.ranking;
+    return op;
   }
 
   #taken(ticket: OwnedTicket, token: string, reply: TakeReply): void {

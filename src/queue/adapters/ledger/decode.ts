@@ -1,9 +1,16 @@
-import type { Failed, LedgerReply, Mail, PoolHint, TurnResult } from '../../policy/ledger/ops.ts';
+import type { Failed, Grant, LedgerReply, Mail, PoolHint, TurnResult } from '../../policy/ledger/ops.ts';
 
 /** What the script returns: Lua's JSON writes an empty array as {}, and hints as an object of flags. */
 type RawResult =
   | { kind: 'stale' }
-  | { kind: 'turned'; nowMs: number; replies: RawReply[] | object; mail?: RawMail; hints: Record<string, true> };
+  | {
+      kind: 'turned';
+      nowMs: number;
+      replies: RawReply[] | object;
+      grants: Grant[] | object;
+      mail?: RawMail;
+      hints: Record<string, true>;
+    };
 type RawReply = LedgerReply | Failed;
 interface RawMail {
   offers: Mail['offers'] | object;
@@ -18,6 +25,7 @@ export function decodeTurn(text: string): TurnResult {
     kind: 'turned',
     nowMs: raw.nowMs,
     replies: list<RawReply>(raw.replies).map(decodeReply),
+    grants: list<Grant>(raw.grants),
     mail: raw.mail ? decodeMail(raw.mail) : { offers: [], evictions: [] },
     hints: Object.keys(raw.hints).sort() as PoolHint[],
   };

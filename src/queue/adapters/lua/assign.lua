@@ -58,6 +58,11 @@ function L.next_ticket()
   return nil
 end
 
+function L.is_without_choice(ticket, endpoint_id)
+  return ticket[OWNER] == owner and L.contains(request.reach, endpoint_id)
+    and not L.is_other_free(ticket[CLASS_KEY], ticket[EXCLUDED], endpoint_id)
+end
+
 function L.assign()
   if L.is_recovering() then return end
   for _ = 1, L.MAX_OFFERS_PER_ASSIGN do
@@ -66,7 +71,11 @@ function L.assign()
       L.set_meta('isAssignOwed', false)
       return
     end
-    L.offer(ticket, endpoint_id)
+    if L.is_without_choice(ticket, endpoint_id) then
+      L.grant(ticket, endpoint_id)
+    else
+      L.offer(ticket, endpoint_id)
+    end
   end
   L.set_meta('isAssignOwed', true)
 end

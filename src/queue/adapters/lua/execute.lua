@@ -37,6 +37,6 @@ function L.turn(keys, args)
   L.save_meta()
   L.announce()
   return cjson.encode({
-    kind = 'turned', nowMs = now_ms, replies = replies, mail = T.mail[owner], hints = T.hints,
+    kind = 'turned', nowMs = now_ms, replies = replies, grants = T.grants, mail = T.mail[owner], hints = T.hints,
   })
 end

@@ -105,6 +105,14 @@ function L.best_ranked(class_key, excluded, ranking, last)
   return nil
 end
 
+function L.is_other_free(class_key, excluded, endpoint_id)
+  for _, other in ipairs(L.endpoint_list()) do
+    local is_free = other.id ~= endpoint_id and L.free_slots(other) > 0
+    if is_free and L.may_use(class_key, excluded, other) then return true end
+  end
+  return false
+end
+
 function L.freest(class_key, excluded)
   if T.is_full then return nil end
   local best, most_free, is_full = nil, 0, true

@@ -50,15 +50,27 @@ function L.add_ticket(ticket)
   call('SADD', L.key('owner:', ticket[OWNER]), ticket[ID])
 end
 
-function L.offer(ticket, endpoint_id)
+function L.reserve(ticket, endpoint_id)
   L.dequeue(ticket)
   L.hold(endpoint_id, ticket[ID])
-  ticket[STATE] = 'offered'
   ticket[ENDPOINT_ID] = endpoint_id
   ticket[TOKEN] = L.stamp_text(L.next_stamp())
   L.touch(ticket)
+  return { id = ticket[ID], endpointId = endpoint_id, token = ticket[TOKEN] }
+end
+
+function L.offer(ticket, endpoint_id)
+  local reserved = L.reserve(ticket, endpoint_id)
+  ticket[STATE] = 'offered'
   call('ZADD', L.key('offers:', ticket[OWNER]), now_ms + L.timing().offerMs, ticket[ID])
-  L.tell_offer(ticket[OWNER], { id = ticket[ID], endpointId = endpoint_id, token = ticket[TOKEN] })
+  L.tell_offer(ticket[OWNER], reserved)
+end
+
+function L.grant(ticket, endpoint_id)
+  local grant = L.reserve(ticket, endpoint_id)
+  L.start_run(ticket)
+  grant.attempt, grant.waitedMs = ticket[ATTEMPT], now_ms - ticket[QUEUED_AT_MS]
+  table.insert(T.grants, grant)
 end
 
 function L.drop_offer(ticket)

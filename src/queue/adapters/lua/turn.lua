@@ -47,8 +47,8 @@ function L.begin(keys, args)
     -- Endpoints by id (false = there is none), all in their order, whether they changed, and whether no open one is
     -- known to have a free slot.
     endpoint_by_id = {}, endpoints = nil, are_endpoints_dirty = false, is_full = false,
-    -- Told when the turn ends: owner -> {offers, evictions}, hint -> true.
-    mail = {}, hints = {},
+    -- Told when the turn ends: to the caller; owner -> {offers, evictions}; hint -> true.
+    grants = {}, mail = {}, hints = {},
     -- The caller has left; nothing more is done for it.
     has_left = false,
   }

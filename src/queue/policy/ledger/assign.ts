@@ -1,6 +1,6 @@
-import { freest } from './slots.ts';
+import { freest, isOtherFree } from './slots.ts';
 import type { Ticket, WaitingQueue } from './state.ts';
-import { evict, offer } from './tickets.ts';
+import { evict, grant, offer } from './tickets.ts';
 import { isRecovering, type Turn } from './turn.ts';
 
 /** Offers one assign makes; what is left is owed, and the fast path is shut until the next assign has gone on. */
@@ -27,9 +27,15 @@ export function assign(turn: Turn): void {
       turn.state.isAssignOwed = false;
       return;
     }
-    offer(turn, pick.ticket, pick.endpointId);
+    if (isWithoutChoice(turn, pick)) grant(turn, pick.ticket, pick.endpointId);
+    else offer(turn, pick.ticket, pick.endpointId);
   }
   turn.state.isAssignOwed = true;
+}
+
+/** The owner is here and could take this slot only: to ask him would cost a turn and change nothing. */
+function isWithoutChoice({ state, owner, reach }: Turn, { ticket, endpointId }: Pick): boolean {
+  return ticket.owner === owner && reach.includes(endpointId) && !isOtherFree(state, ticket, endpointId);
 }
 
 /** The next ticket of the highest band in which one can run. */

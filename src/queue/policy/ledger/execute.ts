@@ -35,8 +35,9 @@ export interface Executed {
  */
 export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: number): Executed {
   const turn: Turn = {
-    ...{ state, owner: request.owner, nowUs },
+    ...{ state, owner: request.owner, reach: request.reach, nowUs },
     nowMs: Math.floor(nowUs / 1000),
+    grants: [],
     mail: new Map(),
     hints: new Set(),
     hasLeft: false,
@@ -45,8 +46,8 @@ export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: num
   endRecoveryIfDue(turn);
   const replies = request.ops.map((op) => handle(turn, op));
   const mail = takeMail(turn, request.owner);
-  const result = { kind: 'turned' as const, nowMs: turn.nowMs, replies, mail, hints: [...turn.hints].sort() };
-  return { result, mail: turn.mail };
+  const { nowMs, grants } = turn;
+  return { result: { kind: 'turned', nowMs, replies, grants, mail, hints: [...turn.hints].sort() }, mail: turn.mail };
 }
 
 function isAdmitted(state: LedgerState, { owner, incarnation, ops }: TurnRequest): boolean {

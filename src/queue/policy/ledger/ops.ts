@@ -323,6 +323,11 @@ export interface Offer {
   readonly endpointId: string;
   readonly token: Stamp;
 }
+/** An offer to the caller that was taken for him: the ticket runs. */
+export interface Grant extends Offer {
+  readonly attempt: number;
+  readonly waitedMs: number;
+}
 /** `settled`: somebody else wrote the outcome of a ticket that runs or records; its owner should stop. */
 export interface Eviction {
   readonly id: string;
@@ -351,6 +356,8 @@ export interface TurnRequest {
   readonly owner: string;
   /** '' only with `open`. */
   readonly incarnation: string;
+  /** Endpoints that the caller could run on now: an offer to him that leaves no choice is taken at once. */
+  readonly reach: readonly string[];
   readonly ops: readonly LedgerOp[];
 }
 
@@ -362,6 +369,7 @@ export type TurnResult =
       readonly nowMs: number;
       /** One per operation, in order. */
       readonly replies: readonly (LedgerReply | Failed)[];
+      readonly grants: readonly Grant[];
       /** For the calling owner. Others are told by their channel. */
       readonly mail: Mail;
       /** What the pool is told; the caller hears it here. */

@@ -63,6 +63,13 @@ export function freest(state: LedgerState, slotClass: SlotClass): string | undef
   return bestId;
 }
 
+/** Whether another endpoint has a free slot for the class, too. */
+export function isOtherFree(state: LedgerState, slotClass: SlotClass, endpointId: string): boolean {
+  return state.endpoints.some(
+    (other) => other.id !== endpointId && freeSlots(state, other) > 0 && mayUse(state, slotClass, other),
+  );
+}
+
 function serves(endpoint: Endpoint, classKey: string): boolean {
   return classKey === '' || endpoint.adapters === null || endpoint.adapters.includes(classKey);
 }

@@ -1,4 +1,4 @@
-import type { Eviction } from './ops.ts';
+import type { Eviction, Offer } from './ops.ts';
 import { OrderedSet } from './ordered-set.ts';
 import { hold, unhold } from './slots.ts';
 import { bookOf, getOrMake, type Ticket } from './state.ts';
@@ -25,14 +25,26 @@ export function addTicket(turn: Turn, ticket: Ticket): void {
 /** waiting → offered: reserves the slot and tells the owner. */
 export function offer(turn: Turn, ticket: Ticket, endpointId: string): void {
   const { state } = turn;
-  dequeue(state, ticket);
-  hold(state, endpointId, ticket.id);
+  const reserved = reserve(turn, ticket, endpointId);
   ticket.state = 'offered';
-  ticket.endpointId = endpointId;
-  ticket.token = nextStamp(turn);
   const lapsesAtMs = turn.nowMs + state.timing.offerMs;
   getOrMake(state.offers, ticket.owner, () => new OrderedSet()).add(ticket.id, lapsesAtMs);
-  tellOffer(turn, ticket.owner, { id: ticket.id, endpointId, token: stampText(ticket.token) });
+  tellOffer(turn, ticket.owner, reserved);
+}
+
+/** waiting → running, for a ticket of the caller. */
+export function grant(turn: Turn, ticket: Ticket, endpointId: string): void {
+  const reserved = reserve(turn, ticket, endpointId);
+  startRun(turn, ticket);
+  turn.grants.push({ ...reserved, attempt: ticket.attempt, waitedMs: turn.nowMs - ticket.queuedAtMs });
+}
+
+function reserve(turn: Turn, ticket: Ticket, endpointId: string): Offer {
+  dequeue(turn.state, ticket);
+  hold(turn.state, endpointId, ticket.id);
+  ticket.endpointId = endpointId;
+  ticket.token = nextStamp(turn);
+  return { id: ticket.id, endpointId, token: stampText(ticket.token) };
 }
 
 /** offered → waiting, at its old place. */

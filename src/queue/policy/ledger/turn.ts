@@ -1,4 +1,4 @@
-import type { Eviction, Mail, Offer, PoolHint, Stamp } from './ops.ts';
+import type { Eviction, Grant, Mail, Offer, PoolHint, Stamp } from './ops.ts';
 import { getOrMake, type LedgerState } from './state.ts';
 
 /** One list of operations being executed: the state, the instant, and what has to be told to whom afterwards. */
@@ -7,6 +7,8 @@ export interface Turn {
   readonly owner: string;
   readonly nowMs: number;
   readonly nowUs: number;
+  readonly reach: readonly string[];
+  readonly grants: Grant[];
   readonly mail: Map<string, { offers: Offer[]; evictions: Eviction[] }>;
   readonly hints: Set<PoolHint>;
   /** The caller has left; nothing more is done for it. */

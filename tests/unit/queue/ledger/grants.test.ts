@@ -46,6 +46,45 @@ describe('take', () => {
   });
 });
 
+describe('a slot for a ticket of the caller', () => {
+  beforeEach(() => {
+    ledger.admit('t');
+    ledger.admit('t2');
+    ledger.pass(30);
+    ledger.reach = ['ep-1', 'ep-2'];
+  });
+
+  test('is granted in the turn that frees it when no other is free', () => {
+    ledger.finish('t');
+    const { token } = ledger.ticket('t2');
+    expect(ledger.grants).toEqual([{ id: 't2', endpointId: 'ep-1', token: String(token), attempt: 1, waitedMs: 30 }]);
+    expect(ledger.offers['a']).toEqual([]);
+    expect(ledger.states).toEqual({ t2: 'running' });
+    expect(ledger.finish('t2')).toEqual({ kind: 'ok' });
+  });
+
+  test('is only offered when another endpoint is free, too: its owner has the choice', () => {
+    ledger.endpoints({ 'ep-1': 2, 'ep-2': 1 });
+    expect(ledger.grants).toEqual([]);
+    expect(ledger.states).toEqual({ t: 'running', t2: 'offered' });
+  });
+
+  test('is only offered on an endpoint that the caller does not know', () => {
+    ledger.reach = ['ep-2'];
+    ledger.finish('t');
+    expect(ledger.grants).toEqual([]);
+    expect(ledger.states).toEqual({ t2: 'offered' });
+  });
+
+  test('is only offered to another owner', () => {
+    ledger.do('a', { op: 'withdraw', id: 't2' });
+    ledger.admit('t3', { owner: 'b' });
+    ledger.finish('t');
+    expect(ledger.grants).toEqual([]);
+    expect(ledger.offers['b']).toMatchObject([{ id: 't3', endpointId: 'ep-1' }]);
+  });
+});
+
 describe('a running ticket', () => {
   beforeEach(() => {
     ledger.admit('t');

@@ -88,6 +88,40 @@ describe('a call', () => {
     expect(leaseOf(second.entry!)).toMatchObject({ endpointId: 'ep-1', waitedMs: 40 });
   });
 
+  test('runs with the very turn that frees the only slot, without being asked', async () => {
+    const { order, link } = open('a');
+    await order.setEndpoints([endpoint('ep-1', 1)]);
+    const first = leaseOf(await order.enter(ticketSpec('t1'), enterOptions()));
+    const second = watch(order.enter(ticketSpec('t2'), enterOptions()));
+    await pass();
+    void first.settle(COMPLETED);
+    await pass();
+    const lease = leaseOf(second.entry!);
+    expect(lease).toMatchObject({ endpointId: 'ep-1', attempt: 1 });
+    expect(link.executed.map(({ op }) => op)).not.toContain('take');
+    void lease.settle(COMPLETED);
+    await pass();
+    expect(ledger.state.tickets.size).toBe(0);
+  });
+
+  test('that leaves while its slot is on the way gives it back', async () => {
+    const { order, link } = open('a');
+    await order.setEndpoints([endpoint('ep-1', 1)]);
+    const first = leaseOf(await order.enter(ticketSpec('t1'), enterOptions()));
+    const leaving = new AbortController();
+    const second = watch(order.enter(ticketSpec('t2'), enterOptions({ signal: leaving.signal })));
+    await pass();
+    link.connection = 'silent';
+    void first.settle(COMPLETED);
+    await pass();
+    leaving.abort();
+    link.deliver();
+    await pass();
+    expect(second.entry).toEqual({ kind: 'evicted', reason: 'withdrawn' });
+    expect(ledger.state.tickets.size).toBe(0);
+    expect(used()).toEqual([0]);
+  });
+
   test('hears its new place with a heartbeat', async () => {
     const { order } = open('a');
     const places: number[] = [];
