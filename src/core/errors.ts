@@ -9,7 +9,6 @@ const CATALOGUE = {
   invalid_value: { httpStatus: 400, type: 'invalid_request_error', retryable: false },
   missing_required_parameter: { httpStatus: 400, type: 'invalid_request_error', retryable: false },
   unknown_objective: { httpStatus: 400, type: 'invalid_request_error', retryable: false },
-  context_length_exceeded: { httpStatus: 400, type: 'invalid_request_error', retryable: false },
   invalid_api_key: { httpStatus: 401, type: 'authentication_error', retryable: false },
   objective_forbidden: { httpStatus: 403, type: 'permission_error', retryable: false },
   model_forbidden: { httpStatus: 403, type: 'permission_error', retryable: false },
