@@ -16,6 +16,9 @@ const POOLS = [
 ] as const;
 export type PoolName = (typeof POOLS)[number]['name'];
 
+const PINGS = 400;
+const PING_EVERY_MS = 5;
+
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export interface RigOptions {
@@ -95,6 +98,20 @@ export class HttpRig {
       modelServer: perCall('modelServer'),
     };
     return { target, report, cpuUs, foreignRatio: foreignRatio(machine, ownUs / 1_000) };
+  }
+
+  /** What one round trip to Redis takes at the rhythm of 200 calls a second: Pilotlight has one on the way of each call. */
+  async pingUs(): Promise<{ readonly p50Us: number; readonly p99Us: number }> {
+    const pings: number[] = [];
+    for (let count = 0; count < PINGS; count += 1) {
+      await new Promise((resolve) => setTimeout(resolve, PING_EVERY_MS));
+      const sentAtMs = performance.now();
+      await this.#pilotlight.redis.ping();
+      pings.push((performance.now() - sentAtMs) * 1_000);
+    }
+    pings.sort((a, b) => a - b);
+    const at = (ratio: number): number => Math.round(pings[Math.floor(PINGS * ratio)] ?? Number.NaN);
+    return { p50Us: at(0.5), p99Us: at(0.99) };
   }
 
   async close(): Promise<void> {
