@@ -39,7 +39,7 @@ export async function act(deps: ActionDeps, step: Step): Promise<boolean> {
   await attempt('start', () => startReplicas(deps, step, todo.start));
   await attempt('undrain', () => undrain(deps, step, todo.undrain));
   await attempt('drain', () => drain(deps, step, todo.drain));
-  stop(deps, step, todo.stop);
+  await attempt('stop', () => stop(deps, step, todo.stop));
   let done = todo.start.size + todo.undrain.length + todo.drain.length + todo.stop.length > 0;
   await attempt('close', async () => {
     if (step.decision.toZero && (await closePool(deps, step))) done = true;
@@ -63,19 +63,15 @@ async function startReplicas(deps: ActionDeps, { pool }: Step, start: ReadonlyMa
   }
 }
 
-async function undrain(deps: ActionDeps, { replicas }: Step, uids: readonly string[]): Promise<void> {
-  for (const uid of uids) {
-    deps.target.undrain(uid);
-    await setGates(deps, replicas, uid, 'open');
-  }
+async function undrain(deps: ActionDeps, { pool, replicas }: Step, uids: readonly string[]): Promise<void> {
+  if (uids.length > 0) await deps.target.undrain(pool.key, uids);
+  for (const uid of uids) await setGates(deps, replicas, uid, 'open');
 }
 
 /** Marks new victims, and shuts the gate of any draining replica whose endpoint the ledger still has open. */
-async function drain(deps: ActionDeps, { replicas, snapshot }: Step, uids: readonly string[]): Promise<void> {
-  for (const uid of uids) {
-    deps.target.drain(uid);
-    await setGates(deps, replicas, uid, 'draining');
-  }
+async function drain(deps: ActionDeps, { pool, replicas, snapshot }: Step, uids: readonly string[]): Promise<void> {
+  if (uids.length > 0) await deps.target.drain(pool.key, uids);
+  for (const uid of uids) await setGates(deps, replicas, uid, 'draining');
   const reopened = snapshot.replicas.filter(({ phase, gate }) => phase === 'Draining' && gate === 'open');
   for (const { uid } of reopened) await setGates(deps, replicas, uid, 'draining');
 }
@@ -90,21 +86,24 @@ async function setGates(
   for (const endpointId of endpointIds) await deps.ledger.setGate(endpointId, gate);
 }
 
-function stop(deps: ActionDeps, { pool, snapshot }: Step, uids: readonly string[]): void {
-  for (const uid of uids) {
+async function stop(deps: ActionDeps, { pool, snapshot }: Step, uids: readonly string[]): Promise<void> {
+  if (uids.length === 0) return;
+  for (const uid of await deps.target.stop(pool.key, uids)) {
     const replica = snapshot.replicas.find((candidate) => candidate.uid === uid);
     if (replica?.phase === 'Draining') {
       deps.metrics.drainDurationSeconds.observe({ pool: pool.key }, replica.inPhaseMs / 1_000);
       if (replica.usedSlots > 0) deps.metrics.drainsForcedTotal.inc({ pool: pool.key });
     }
-    deps.target.stop(uid);
   }
 }
 
 /** 1→0: the ledger closes the pool in one step unless anything came in since the snapshot; only then replicas end. */
-async function closePool(deps: ActionDeps, { ledger, replicas }: Step): Promise<boolean> {
+async function closePool(deps: ActionDeps, { pool, ledger, replicas }: Step): Promise<boolean> {
   if (!(await deps.ledger.closeIfIdle(ledger.activityEpoch))) return false;
-  for (const { uid } of replicas) deps.target.stop(uid);
+  await deps.target.stop(
+    pool.key,
+    replicas.map(({ uid }) => uid),
+  );
   return true;
 }
 

@@ -84,7 +84,7 @@ export class PoolObserver {
       pool: spec,
       targets: spec.targets
         .filter((one) => target.supports(one))
-        .map((one) => ({ spec: one, templateHash: target.templateHash(one) })),
+        .map((one) => ({ spec: one, templateHash: target.state(this.#pool, one).templateHash })),
       seen,
       memory: this.#memory,
       tracked: this.#boots.tracked,

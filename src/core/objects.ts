@@ -1,6 +1,6 @@
 /**
  * Pools, objectives and their policies as the rest of the program sees them: validated, defaults filled in, units
- * converted. src/config/objects turns YAML files into a Catalog; an adapter for Kubernetes will do the same.
+ * converted. src/config/objects turns YAML files, and objects of Kubernetes, into a Catalog.
  */
 
 /** "<namespace>/<name>" of an InferencePool. */
@@ -73,10 +73,23 @@ export interface PoolLimits {
   readonly maxBytes: number;
 }
 
+/** Which pods are the pool's, and where they listen; in Kubernetes. */
+export interface PodSelection {
+  readonly matchLabels: Readonly<Record<string, string>>;
+  /** Each port of a pod is an endpoint of its own. */
+  readonly ports: readonly number[];
+}
+
+/** What becomes of a target when its policy is deleted: left as it is, brought to zero, or to `minReplicas`. */
+export type OnDelete = 'Keep' | 'ScaleToZero' | 'ScaleToMin';
+
 export interface PoolSpec {
   readonly key: PoolKey;
   readonly namespace: string;
   readonly name: string;
+  /** Null for a pool from files whose targets are local processes. */
+  readonly pods: PodSelection | null;
+  readonly onDelete: OnDelete;
   /** The ScalePolicy it came from; null when a pool has no policy yet (it is listed but cannot wake). */
   readonly policyName: string | null;
   readonly models: readonly ModelRoute[];

@@ -17,6 +17,35 @@ export const WARM_UP_PHASES = [
 ] as const;
 export type WarmUpPhase = (typeof WARM_UP_PHASES)[number];
 
+/** What keeps a replica from serving, by its cause; also a condition reason and a metric label, so the list is closed. */
+export const BOOT_TROUBLES = [
+  'Unschedulable',
+  'SchedulingGated',
+  'WaitingForGpu',
+  'QuotaExceeded',
+  'AdmissionRejected',
+  'ImagePull',
+  'ConfigError',
+  'VolumeMount',
+  'StartError',
+  'CrashLoop',
+  'OutOfMemory',
+  'Unreachable',
+  'Overdue',
+  'Flapping',
+] as const;
+export type BootTroubleKind = (typeof BOOT_TROUBLES)[number];
+
+export interface BootTrouble {
+  readonly kind: BootTroubleKind;
+  /** What Kubernetes or the process said, and what to do; for people. */
+  readonly message: string;
+  /** Will not pass by itself or by another try of the same template. */
+  readonly permanent: boolean;
+  /** While it lasts another replica of this target would meet the same, so none is ordered. */
+  readonly blocksOrders: boolean;
+}
+
 export interface Replica {
   /** Pod UID, or the local process's own. */
   readonly uid: string;
@@ -31,6 +60,8 @@ export interface Replica {
   /** Why it is Stuck or restarting; for people. */
   readonly message: string | null;
   readonly restarts: number;
+  /** Null = none known. A Stuck replica always has one once its cause is known. */
+  readonly trouble: BootTrouble | null;
 }
 
 /** Where a pool is with its boot, for callers that wait. */

@@ -1,4 +1,4 @@
-import type { PoolKey, PoolLimits, PoolSpec } from '../../core/objects.ts';
+import type { PodSelection, PoolKey, PoolLimits, PoolSpec } from '../../core/objects.ts';
 import { claimModels, type ModelClaims } from './claim-models.ts';
 import type { FileProbe } from './file-probe.ts';
 import type { ObjectSet, SourceObject } from './parse-objects.ts';
@@ -21,8 +21,9 @@ export interface PoolInputs {
 export function compilePools(inputs: PoolInputs, report: Reporter): Map<PoolKey, PoolSpec> {
   const { objects, limits } = inputs;
   const pools = new Map<PoolKey, PoolSpec>();
-  for (const { key, namespace, name } of objects.pools) {
-    pools.set(key, { key, namespace, name, policyName: null, models: [], targets: [], scale: UNSCALED, limits });
+  for (const { key, namespace, name, spec } of objects.pools) {
+    const unscaled = { policyName: null, models: [], targets: [], scale: UNSCALED, limits, onDelete: 'Keep' as const };
+    pools.set(key, { key, namespace, name, pods: podsOf(spec), ...unscaled });
   }
   const claims: ModelClaims = new Map();
   const owners = new Map<PoolKey, Policy>();
@@ -45,6 +46,8 @@ export function compilePools(inputs: PoolInputs, report: Reporter): Map<PoolKey,
       key,
       namespace: policy.namespace,
       name: poolName,
+      pods: podsOf(policy.spec.pool ?? objects.pools.find((pool) => pool.key === key)?.spec),
+      onDelete: 'Keep',
       policyName: policy.name,
       models,
       ...compiled,
@@ -56,6 +59,13 @@ export function compilePools(inputs: PoolInputs, report: Reporter): Map<PoolKey,
   }
   reportUnscaled(objects, owners, report);
   return pools;
+}
+
+function podsOf(
+  pool: Pick<SourceObject<'InferencePool'>['spec'], 'selector' | 'targetPorts'> | undefined,
+): PodSelection | null {
+  if (pool === undefined) return null;
+  return { matchLabels: pool.selector.matchLabels, ports: pool.targetPorts.map(({ number }) => number) };
 }
 
 /** Name of the pool that a policy is about; undefined when that cannot be told. */

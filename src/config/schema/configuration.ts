@@ -3,6 +3,7 @@ import { labelName } from '../fields.ts';
 import { type JsonSchema, leavesOf, writtenFormOf } from '../json-schema.ts';
 import { authSection, tenantsSection } from './auth.ts';
 import { dispatcherSection } from './dispatcher.ts';
+import { kubernetesSection, roleSetting } from './kubernetes.ts';
 import { limitsSection } from './limits.ts';
 import { logSection } from './log.ts';
 import { pickerSection } from './picker.ts';
@@ -19,6 +20,8 @@ export const configurationSchema = z.strictObject({
     .default('local')
     .describe('Name of this Pilotlight; everything it stores is kept apart from that of others by it.'),
   namespace: labelName.default('default').describe('Namespace of objects in files that name none.'),
+  role: roleSetting,
+  kubernetes: kubernetesSection,
   server: serverSection,
   admin: adminSection,
   redis: redisSection,

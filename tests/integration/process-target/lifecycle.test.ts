@@ -47,10 +47,10 @@ test('a drained replica stays listed as draining and can be taken back', async (
   const target = place.open();
   await target.start({ pool, target: place.engine(), count: 1 });
   const { uid } = await inPhase(target, 'Ready');
-  target.drain(uid);
+  await target.drain(pool.key, [uid]);
   expect(target.list(pool.key)).toMatchObject([{ draining: true }]);
   expect(only(target)?.phase).toBe('Draining');
-  target.undrain(uid);
+  await target.undrain(pool.key, [uid]);
   expect(target.list(pool.key)).toMatchObject([{ draining: false }]);
   expect(only(target)?.phase).toBe('Ready');
 });
@@ -75,7 +75,7 @@ test('a draining replica that crashes is gone and not started again', async () =
   await target.start({ pool, target: place.engine(), count: 1 });
   const { uid } = await inPhase(target, 'Ready');
   const [endpoint] = target.list(pool.key);
-  target.drain(uid);
+  await target.drain(pool.key, [uid]);
   await fetch(`${endpoint?.url ?? ''}/crash`).catch(() => undefined);
   await until('no replica', () => target.replicas(pool.key).length === 0);
   expect(target.list(pool.key)).toEqual([]);
@@ -88,7 +88,10 @@ test('a stopped replica loses its endpoint at once and is gone when its process 
   const pids = sessions();
   const told: number[] = [];
   target.onChange(() => told.push(target.list(pool.key).length));
-  for (const { uid } of target.replicas(pool.key)) target.stop(uid);
+  await target.stop(
+    pool.key,
+    target.replicas(pool.key).map(({ uid }) => uid),
+  );
   expect(target.list(pool.key)).toEqual([]);
   expect(told).toEqual([1, 0]);
   expect(target.replicas(pool.key)).toMatchObject([{ terminating: true }, { terminating: true }]);
@@ -103,7 +106,7 @@ test('a replica that ignores SIGTERM, and its stubborn grandchild, are killed af
   const { uid } = await inPhase(target, 'Ready');
   const pids = sessions();
   await until('a shim, its watcher, the engine and the grandchild', () => alive(pids).length === 4);
-  target.stop(uid);
+  await target.stop(pool.key, [uid]);
   await until('no replica', () => target.replicas(pool.key).length === 0, 5_000);
   expect(alive(pids)).toEqual([]);
 });
@@ -144,7 +147,7 @@ test('a boot that exits makes the replica Stuck with its exit code and last outp
   await target.start({ pool, target: place.engine(['exit-at-boot']), count: 1 });
   const stuck = await inPhase(target, 'Stuck');
   expect(stuck.message).toBe('exit code 7 while it booted; last output: weights not found');
-  target.stop(stuck.uid);
+  await target.stop(pool.key, [stuck.uid]);
   await until('no replica', () => target.replicas(pool.key).length === 0);
 });
 
@@ -155,7 +158,7 @@ test('a boot that never becomes ready is Stuck after the boot timeout, and ends 
   const stuck = await inPhase(target, 'Stuck');
   expect(stuck.message).toContain('not ready after 500ms');
   const pids = sessions();
-  target.stop(stuck.uid);
+  await target.stop(pool.key, [stuck.uid]);
   await until('no replica', () => target.replicas(pool.key).length === 0);
   expect(alive(pids)).toEqual([]);
 });

@@ -103,6 +103,8 @@ function replicaIn(phase: WarmUpPhase, message: string | null = null): TargetRep
     endpointIds: [],
     message,
     restarts: 0,
+    trouble: null,
+    removalOrder: null,
     templateHash: 'hash',
     terminating: false,
   };

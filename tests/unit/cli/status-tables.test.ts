@@ -31,6 +31,7 @@ const pool: PoolReport = {
       readyAtEpochMs: null,
       endpointIds: [],
       message: 'exited with code 1',
+      trouble: null,
       restarts: 2,
     },
   ],

@@ -7,7 +7,7 @@ import { asError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { PoolKey, PoolSpec, ScaleTarget } from '../../../core/objects.ts';
 import type { TargetReplica } from '../../policy/target-replica.ts';
-import type { ScaleTargetPort, StartOrder } from '../../ports.ts';
+import type { ScaleTargetPort, StartOrder, TargetState } from '../../ports.ts';
 import { takeFreePort } from './free-port.ts';
 import { capLog, pruneLogs } from './output-log.ts';
 import { PidRegistry } from './pid-registry.ts';
@@ -66,11 +66,20 @@ export class LocalProcesses implements ScaleTargetPort, EndpointDirectory {
     return target.process !== undefined;
   }
 
-  templateHash(target: ScaleTarget): string {
-    return createHash('sha256')
-      .update(JSON.stringify(target.process ?? null))
-      .digest('hex')
-      .slice(0, 12);
+  /** Nothing but Pilotlight touches local processes, so nothing holds a target back. */
+  state(_pool: PoolKey, target: ScaleTarget): TargetState {
+    return {
+      templateHash: templateHash(target),
+      noUpWhy: null,
+      noDownWhy: null,
+      rollsItself: false,
+      specReplicas: null,
+      conditions: [],
+    };
+  }
+
+  available(): { readonly ok: true } {
+    return { ok: true };
   }
 
   replicas(pool: PoolKey): readonly TargetReplica[] {
@@ -106,16 +115,25 @@ export class LocalProcesses implements ScaleTargetPort, EndpointDirectory {
     }
   }
 
-  drain(uid: string): void {
-    this.#replicas.get(uid)?.drain(true);
+  drain(_pool: PoolKey, uids: readonly string[]): Promise<void> {
+    for (const uid of uids) this.#replicas.get(uid)?.drain(true);
+    return Promise.resolve();
   }
 
-  undrain(uid: string): void {
-    this.#replicas.get(uid)?.drain(false);
+  undrain(_pool: PoolKey, uids: readonly string[]): Promise<void> {
+    for (const uid of uids) this.#replicas.get(uid)?.drain(false);
+    return Promise.resolve();
   }
 
-  stop(uid: string): void {
-    this.#replicas.get(uid)?.stop();
+  stop(_pool: PoolKey, uids: readonly string[]): Promise<readonly string[]> {
+    for (const uid of uids) this.#replicas.get(uid)?.stop();
+    return Promise.resolve(uids);
+  }
+
+  /** Local processes belong to their policy: without it they end. */
+  release(pool: PoolSpec): Promise<void> {
+    for (const replica of this.#of(pool.key)) replica.stop();
+    return Promise.resolve();
   }
 
   /** Ends every child and waits until all are gone: at most the grace and a little. */
@@ -129,9 +147,8 @@ export class LocalProcesses implements ScaleTargetPort, EndpointDirectory {
     if (target.process === undefined) throw new Error(`target ${target.name} has no process to run`);
     const uid = `${pool.name}-${target.name}-${randomBytes(5).toString('hex')}`;
     const logPath = join(this.#logFolder, `${uid}.log`);
-    const templateHash = this.templateHash(target);
     const replica = new ReplicaProcess(
-      { uid, pool, target, process: target.process, templateHash, logPath },
+      { uid, pool, target, process: target.process, templateHash: templateHash(target), logPath },
       this.#world,
     );
     this.#replicas.set(uid, replica);
@@ -195,4 +212,11 @@ export class LocalProcesses implements ScaleTargetPort, EndpointDirectory {
       }
     }
   }
+}
+
+function templateHash(target: ScaleTarget): string {
+  return createHash('sha256')
+    .update(JSON.stringify(target.process ?? null))
+    .digest('hex')
+    .slice(0, 12);
 }

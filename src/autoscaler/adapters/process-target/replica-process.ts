@@ -94,6 +94,8 @@ export class ReplicaProcess {
       endpointIds: endpoint === null ? [] : [endpoint.id],
       message: this.#message,
       restarts: this.#restarts,
+      trouble: null,
+      removalOrder: null,
       templateHash: this.settings.templateHash,
       terminating: this.#stop.signal.aborted,
     };

@@ -44,6 +44,8 @@ export function poolSpec(over: Partial<PoolSpec> = {}): PoolSpec {
     key: 'default/llama',
     namespace: 'default',
     name: 'llama',
+    pods: null,
+    onDelete: 'Keep',
     policyName: 'llama',
     models: [{ name: 'llama', aliases: [] }],
     targets: [scaleTarget()],

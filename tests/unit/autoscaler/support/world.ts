@@ -1,5 +1,5 @@
 import type { TargetReplica } from '../../../../src/autoscaler/policy/target-replica.ts';
-import type { ScaleTargetPort, StartOrder } from '../../../../src/autoscaler/ports.ts';
+import type { ScaleTargetPort, StartOrder, TargetState } from '../../../../src/autoscaler/ports.ts';
 import type { Gate, LedgerSnapshot, SlotLedger } from '../../../../src/core/live-order.ts';
 import type { PoolKey, ScaleTarget } from '../../../../src/core/objects.ts';
 import type { WarmUpPhase } from '../../../../src/core/replicas.ts';
@@ -119,8 +119,23 @@ export class World implements SlotLedger, ScaleTargetPort {
     return true;
   }
 
-  templateHash(target: ScaleTarget): string {
-    return (target.process?.command ?? []).join(' ');
+  state(_pool: PoolKey, target: ScaleTarget): TargetState {
+    return {
+      templateHash: templateHash(target),
+      noUpWhy: null,
+      noDownWhy: null,
+      rollsItself: false,
+      specReplicas: null,
+      conditions: [],
+    };
+  }
+
+  available(): { readonly ok: true } {
+    return { ok: true };
+  }
+
+  release(): Promise<void> {
+    return Promise.resolve();
   }
 
   replicas(pool: PoolKey): readonly TargetReplica[] {
@@ -136,6 +151,8 @@ export class World implements SlotLedger, ScaleTargetPort {
       endpointIds: isServing(pod) ? [`${pod.uid}@10.0.0.1:80`] : [],
       message: pod.message,
       restarts: 0,
+      trouble: null,
+      removalOrder: null,
       templateHash: pod.templateHash,
       terminating: pod.terminating,
     }));
@@ -147,7 +164,7 @@ export class World implements SlotLedger, ScaleTargetPort {
       const pod: Pod = {
         uid: `pod-${this.boots}`,
         target,
-        templateHash: this.templateHash(target),
+        templateHash: templateHash(target),
         requestedMs: this.nowMs,
         phase: 'Requested',
         phaseSinceMs: this.nowMs,
@@ -168,23 +185,27 @@ export class World implements SlotLedger, ScaleTargetPort {
     // Its slots are those of the target a pod was started with.
   }
 
-  drain(uid: string): void {
-    const pod = this.#pod(uid);
-    if (pod?.phase === 'Ready') this.#enter(pod, 'Draining');
+  drain(_pool: PoolKey, uids: readonly string[]): Promise<void> {
+    for (const pod of this.#podsOf(uids)) if (pod.phase === 'Ready') this.#enter(pod, 'Draining');
+    return Promise.resolve();
   }
 
-  undrain(uid: string): void {
-    const pod = this.#pod(uid);
-    if (pod?.phase === 'Draining' && !pod.terminating) this.#enter(pod, 'Ready');
+  undrain(_pool: PoolKey, uids: readonly string[]): Promise<void> {
+    for (const pod of this.#podsOf(uids)) {
+      if (pod.phase === 'Draining' && !pod.terminating) this.#enter(pod, 'Ready');
+    }
+    return Promise.resolve();
   }
 
-  stop(uid: string): void {
-    const pod = this.#pod(uid);
-    if (pod === undefined || pod.terminating) return;
-    pod.terminating = true;
-    pod.goneAtMs = this.nowMs + this.terminateMs;
-    this.cut += pod.running.length;
-    this.#enter(pod, 'Draining');
+  stop(_pool: PoolKey, uids: readonly string[]): Promise<readonly string[]> {
+    for (const pod of this.#podsOf(uids)) {
+      if (pod.terminating) continue;
+      pod.terminating = true;
+      pod.goneAtMs = this.nowMs + this.terminateMs;
+      this.cut += pod.running.length;
+      this.#enter(pod, 'Draining');
+    }
+    return Promise.resolve(uids);
   }
 
   onReplicaChange(listener: (pool: PoolKey) => void): () => void {
@@ -299,8 +320,8 @@ export class World implements SlotLedger, ScaleTargetPort {
     for (const listener of this.#replicaListeners) listener(this.pool);
   }
 
-  #pod(uid: string): Pod | undefined {
-    return this.#pods.find((pod) => pod.uid === uid);
+  #podsOf(uids: readonly string[]): readonly Pod[] {
+    return this.#pods.filter(({ uid }) => uids.includes(uid));
   }
 
   #totalsOf(objective: string): Totals {
@@ -320,4 +341,8 @@ function slotsOf(pod: Pod): number {
 
 function freeSlots(pod: Pod): number {
   return isServing(pod) && pod.phase === 'Ready' && pod.gate === 'open' ? slotsOf(pod) - pod.running.length : 0;
+}
+
+function templateHash(target: ScaleTarget): string {
+  return (target.process?.command ?? []).join(' ');
 }

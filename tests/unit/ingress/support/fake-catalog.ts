@@ -41,6 +41,8 @@ export function poolSpec(models: readonly ModelRoute[]): PoolSpec {
     policyName: 'chat',
     models,
     targets: [],
+    pods: null,
+    onDelete: 'Keep',
     scale: {
       mode: 'Native',
       paused: false,

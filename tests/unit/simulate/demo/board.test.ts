@@ -39,6 +39,7 @@ const replica = (changes: Partial<Replica> = {}): Replica => ({
   endpointIds: [],
   message: null,
   restarts: 0,
+  trouble: null,
   ...changes,
 });
 
