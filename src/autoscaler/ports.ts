@@ -1,4 +1,5 @@
 import type { PoolKey, PoolSpec, ScaleTarget } from '../core/objects.ts';
+import type { PolicyConditionType } from '../core/policy-status.ts';
 import type { TargetReplica } from './policy/target-replica.ts';
 
 export interface StartOrder {
@@ -7,10 +8,10 @@ export interface StartOrder {
   readonly count: number;
 }
 
-/** A fact about a target that people must see; a condition in Kubernetes. */
+/** A fact about a target that people must see; becomes a condition of its policy. */
 export interface TargetCondition {
-  /** CamelCase and positive, like "SingleWriter": True is well. */
-  readonly type: 'SingleWriter' | 'ManualHold' | 'CapacityAvailable' | 'RolloutComplete' | 'TargetFound' | 'Permitted';
+  readonly type: Extract<PolicyConditionType, 'ResolvedRefs' | 'CapacityAvailable' | 'ReplicasOwned' | 'Permitted'>;
+  /** True is well. */
   readonly status: boolean;
   /** CamelCase. */
   readonly reason: string;
