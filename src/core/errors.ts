@@ -15,6 +15,7 @@ const CATALOGUE = {
   model_not_found: { httpStatus: 404, type: 'invalid_request_error', retryable: false },
   job_not_found: { httpStatus: 404, type: 'invalid_request_error', retryable: false },
   result_not_found: { httpStatus: 404, type: 'invalid_request_error', retryable: false },
+  jobs_disabled: { httpStatus: 404, type: 'invalid_request_error', retryable: false },
   route_not_found: { httpStatus: 404, type: 'invalid_request_error', retryable: false },
   method_not_allowed: { httpStatus: 405, type: 'invalid_request_error', retryable: false },
   request_cancelled: { httpStatus: 499, type: 'request_cancelled', retryable: false },

@@ -3,6 +3,7 @@ import { labelName } from '../fields.ts';
 import { type JsonSchema, leavesOf, writtenFormOf } from '../json-schema.ts';
 import { authSection, tenantsSection } from './auth.ts';
 import { dispatcherSection } from './dispatcher.ts';
+import { jobsSection } from './jobs.ts';
 import { kubernetesSection, roleSetting } from './kubernetes.ts';
 import { limitsSection } from './limits.ts';
 import { logSection } from './log.ts';
@@ -28,6 +29,7 @@ export const configurationSchema = z.strictObject({
   data: dataSection,
   auth: authSection,
   tenants: tenantsSection,
+  jobs: jobsSection,
   limits: limitsSection,
   timeouts: timeoutsSection,
   dispatcher: dispatcherSection,
