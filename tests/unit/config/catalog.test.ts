@@ -34,6 +34,8 @@ describe('pools', () => {
       key: 'default/a',
       namespace: 'default',
       name: 'a',
+      pods: { matchLabels: { app: 'x' }, ports: [8000] },
+      onDelete: 'Keep',
       policyName: 'a',
       models: [
         { name: 'm', aliases: ['gpt-4o'] },

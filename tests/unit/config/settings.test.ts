@@ -90,7 +90,7 @@ describe('callers without a key', () => {
 });
 
 const SECTIONS =
-  'admin, auth, data, dispatcher, installation, limits, log, namespace, picker, redis, server, tenants, timeouts';
+  'admin, auth, data, dispatcher, installation, kubernetes, limits, log, namespace, picker, redis, role, server, tenants, timeouts';
 
 const BAD_SPECS: readonly { name: string; spec: string; want: readonly string[] }[] = [
   {
