@@ -150,6 +150,8 @@ export interface LedgerSnapshot {
 export interface SlotLedger {
   /** Replaces the set of endpoints; an id that is missing is closed, its offered tickets wait again. */
   setEndpoints(endpoints: readonly EndpointSlots[]): Promise<void>;
+  /** Another process sets them from now on: they are not set again after the ledger was lost. */
+  forgetEndpoints(): void;
   setGate(endpointId: string, gate: Gate): Promise<void>;
   snapshot(): Promise<LedgerSnapshot>;
   /** Slots of endpoints that are booting; widens the intake windows so that work is at hand when they open. */

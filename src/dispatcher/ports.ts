@@ -57,6 +57,18 @@ export interface EndpointHealth {
   isOpen(endpointId: string): boolean;
 }
 
+/**
+ * Which of several gateways tells the ledger the slots of a pool: each knows them, one may say them, so that two views
+ * of the same endpoint never take turns.
+ */
+export interface PublishRight {
+  isHeld(): boolean;
+  /** Called when it was won or lost. Returns the way to stop. */
+  onChange(listener: () => void): () => void;
+  /** Gives it up at once. */
+  close(): Promise<void>;
+}
+
 /** What runs the calls of one pool. */
 export interface PoolRuntime {
   readonly order: LiveOrder;

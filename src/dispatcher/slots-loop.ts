@@ -17,7 +17,7 @@ import {
   reconfigured,
   type SlotState,
 } from './policy/slots.ts';
-import type { EndpointHealth, ModelServer } from './ports.ts';
+import type { EndpointHealth, ModelServer, PublishRight } from './ports.ts';
 import { SlotsPublisher } from './slots-publisher.ts';
 
 /** How often slow start and quarantine look at the clock. */
@@ -27,7 +27,9 @@ const PROBE_TIMEOUT_MS = 1_000;
 export interface SlotsLoopDeps {
   readonly pool: PoolKey;
   readonly directory: EndpointDirectory;
-  readonly ledger: Pick<SlotLedger, 'setEndpoints'>;
+  readonly ledger: Pick<SlotLedger, 'setEndpoints' | 'forgetEndpoints'>;
+  /** Absent: this process is the only gateway. */
+  readonly right?: PublishRight;
   readonly modelServer: Pick<ModelServer, 'probe'>;
   readonly clock: Clock;
   readonly log: Logger;

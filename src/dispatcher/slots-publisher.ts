@@ -3,6 +3,7 @@ import { asError } from '../core/errors.ts';
 import type { EndpointSlots, SlotLedger } from '../core/live-order.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PoolKey } from '../core/objects.ts';
+import type { PublishRight } from './ports.ts';
 
 /** Pause after a refused or failed update; doubles up to five times, so at most 8 s. */
 const RETRY_AFTER_MS = 250;
@@ -10,7 +11,9 @@ const MAX_DOUBLINGS = 5;
 
 export interface SlotsPublisherDeps {
   readonly pool: PoolKey;
-  readonly ledger: Pick<SlotLedger, 'setEndpoints'>;
+  readonly ledger: Pick<SlotLedger, 'setEndpoints' | 'forgetEndpoints'>;
+  /** Absent: this process is the only one. */
+  readonly right?: PublishRight;
   readonly clock: Clock;
   readonly log: Logger;
   /** The whole set as it should be now. */
@@ -18,12 +21,13 @@ export interface SlotsPublisherDeps {
 }
 
 /**
- * Tells the ledger the slots of a pool: one update in flight, changes of one turn of the event loop together, nothing
+ * Tells the ledger the slots of a pool, as long as this gateway is the one to do so: one update in flight, changes of one turn of the event loop together, nothing
  * when nothing changed, and again until it was taken. Always the newest state, so a repeat does no harm.
  */
 export class SlotsPublisher {
   readonly #deps: SlotsPublisherDeps;
   readonly #closing = new AbortController();
+  readonly #unlisten: () => void;
   #dirty = false;
   #running = false;
   #forced = false;
@@ -31,6 +35,7 @@ export class SlotsPublisher {
 
   constructor(deps: SlotsPublisherDeps) {
     this.#deps = deps;
+    this.#unlisten = deps.right?.onChange(() => this.#rightChanged()) ?? (() => undefined);
   }
 
   changed(): void {
@@ -46,6 +51,7 @@ export class SlotsPublisher {
   }
 
   close(): void {
+    this.#unlisten();
     this.#closing.abort();
   }
 
@@ -66,7 +72,18 @@ export class SlotsPublisher {
     this.#running = false;
   }
 
+  /** What another gateway has said meanwhile is not known here, so a new right begins with everything. */
+  #rightChanged(): void {
+    if (this.#mayPublish()) this.resend();
+    else this.#deps.ledger.forgetEndpoints();
+  }
+
+  #mayPublish(): boolean {
+    return this.#deps.right?.isHeld() ?? true;
+  }
+
   async #publish(failures: number): Promise<boolean> {
+    if (!this.#mayPublish()) return true;
     const wanted = this.#deps.wanted();
     const text = JSON.stringify(wanted);
     if (text === this.#taken && !this.#forced) return true;

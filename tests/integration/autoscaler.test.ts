@@ -39,6 +39,7 @@ class HandLedger implements SlotLedger {
     return Promise.resolve(this.waiting === 0 && activityEpoch === this.arrived);
   }
 
+  forgetEndpoints = (): void => undefined;
   setEndpoints = (): Promise<void> => Promise.resolve();
   setGate = (): Promise<void> => Promise.resolve();
   setSoonSlots = (): Promise<void> => Promise.resolve();

@@ -39,6 +39,7 @@ export class DispatcherWorld {
       directory,
       modelServer,
       ledger: {
+        forgetEndpoints: () => undefined,
         setEndpoints: (wanted) => {
           for (const { id, slots } of wanted) order.resize(id, slots);
           return Promise.resolve();

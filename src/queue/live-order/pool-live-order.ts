@@ -113,6 +113,10 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
     return this.#slots.setEndpoints(endpoints);
   }
 
+  forgetEndpoints(): void {
+    this.#slots.forgetEndpoints();
+  }
+
   setGate(endpointId: string, gate: Gate): Promise<void> {
     return this.#slots.setGate(endpointId, gate);
   }

@@ -28,6 +28,10 @@ export class SlotControl {
     });
   }
 
+  forgetEndpoints(): void {
+    this.#endpoints = null;
+  }
+
   async setGate(endpointId: string, gate: Gate): Promise<void> {
     this.#gates.set(endpointId, gate);
     await this.#deps.ask({ op: 'setGate', endpointId, gate });

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { EndpointSlots } from '../../../src/core/live-order.ts';
 import { dispatcherMetrics } from '../../../src/dispatcher/metrics.ts';
+import type { PublishRight } from '../../../src/dispatcher/ports.ts';
 import { SlotsLoop } from '../../../src/dispatcher/slots-loop.ts';
 import { FakeClock, settleMicrotasks } from '../../support/fake-clock.ts';
 import { endpoint, FakeDirectory, MemoryLog, POOL } from './support.ts';
@@ -30,6 +31,7 @@ beforeEach(() => {
     pool: POOL,
     directory,
     ledger: {
+      forgetEndpoints: () => undefined,
       setEndpoints: (endpoints) => {
         if (refusals > 0) {
           refusals -= 1;
@@ -156,3 +158,61 @@ test('after the ledger lost its state everything is sent again', async () => {
   expect(sent).toHaveLength(2);
   expect(sent[1]).toEqual(sent[0]);
 });
+
+test('a gateway without the right to publish says nothing, and says everything once it has it', async () => {
+  const right = new FakeRight();
+  let forgotten = 0;
+  const told: (readonly EndpointSlots[])[] = [];
+  const second = new SlotsLoop({
+    pool: POOL,
+    directory,
+    ledger: {
+      forgetEndpoints: () => {
+        forgotten += 1;
+      },
+      setEndpoints: (endpoints) => {
+        told.push(endpoints);
+        return Promise.resolve();
+      },
+    },
+    right,
+    modelServer: { probe: () => Promise.resolve(alive) },
+    clock,
+    log,
+    metrics: dispatcherMetrics(new Registry()),
+  });
+  await settleMicrotasks();
+  expect(told).toEqual([]);
+  right.set(true);
+  await settleMicrotasks();
+  expect(told.at(-1)?.map(({ id }) => id)).toEqual(['a', 'b']);
+  right.set(false);
+  directory.set([warm('a')]);
+  await settleMicrotasks();
+  expect(told).toHaveLength(1);
+  expect(forgotten).toBe(1);
+  second.close();
+});
+
+class FakeRight implements PublishRight {
+  #held = false;
+  readonly #listeners = new Set<() => void>();
+
+  isHeld(): boolean {
+    return this.#held;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  set(held: boolean): void {
+    this.#held = held;
+    for (const listener of this.#listeners) listener();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

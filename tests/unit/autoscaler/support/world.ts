@@ -215,6 +215,10 @@ export class World implements SlotLedger, ScaleTargetPort {
 
   // The ledger.
 
+  forgetEndpoints(): void {
+    // Its endpoints are its pods.
+  }
+
   setEndpoints(): Promise<void> {
     return Promise.resolve();
   }
