@@ -17,7 +17,7 @@ function open(owner: string, key: string, clock: Clock = systemClock): RedisPubl
 test('of two processes one holds the right, and the other gets it when the first closes', async () => {
   const key = `${redis.prefix}:right-a`;
   const first = open('first', key);
-  await until(() => first.isHeld());
+  await until(() => first.isHeld(), 'the first to hold it');
   const second = open('second', key);
   let changes = 0;
   second.onChange(() => {
@@ -26,7 +26,7 @@ test('of two processes one holds the right, and the other gets it when the first
   expect(second.isHeld()).toBe(false);
   await first.close();
   expect(first.isHeld()).toBe(false);
-  await until(() => second.isHeld());
+  await until(() => second.isHeld(), 'the second to hold it');
   expect(changes).toBe(1);
 });
 
@@ -34,7 +34,7 @@ test('a right that cannot be renewed is no longer relied on before Redis would g
   const key = `${redis.prefix}:right-b`;
   const clock = new FakeClock();
   const right = open('stalled', key, clock);
-  await until(() => right.isHeld());
+  await until(() => right.isHeld(), 'it to be held');
   // Time passes without the process running: the loop never got to renew.
   clock.freeze(2_000);
   expect(right.isHeld()).toBe(false);
@@ -45,5 +45,5 @@ test('a right of a process that died passes on once it has expired', async () =>
   const key = `${redis.prefix}:right-c`;
   await redis.client.set(key, 'dead', 'PX', 50);
   const heir = open('heir', key);
-  await until(() => heir.isHeld());
+  await until(() => heir.isHeld(), 'the heir to hold it');
 });
