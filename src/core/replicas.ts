@@ -77,6 +77,24 @@ export interface PoolStatus {
   readonly lastDecision: { readonly atEpochMs: number; readonly rule: string; readonly sentence: string } | null;
   /** Why no capacity can come; null = it can. */
   readonly blockedWhy: string | null;
+  /** Replicas stay as they are because something is not known now; null or absent = all is known. */
+  readonly frozen?: Frozen | null;
+  /** Requests that engines run and that did not come through Pilotlight; null or absent = none was seen. */
+  readonly bypassTraffic?: BypassTraffic | null;
+}
+
+/** A source of decisions that does not tell: missing data is never read as zero. */
+export interface Frozen {
+  /** ledger: the demand is not known · replicas: what runs is not known. */
+  readonly source: 'ledger' | 'replicas';
+  readonly why: string;
+  readonly sinceEpochMs: number;
+}
+
+/** Seen by a fresh scrape before a replica was to be ended. */
+export interface BypassTraffic {
+  readonly requests: number;
+  readonly sinceEpochMs: number;
 }
 
 export interface PoolStatusSource {
