@@ -1,12 +1,14 @@
-import { formatProblem } from '../config/problem.ts';
+import type { Registry } from 'prom-client';
 import { OpenCalls } from '../ingress/open-calls.ts';
 import { systemClock } from '../platform/clock.ts';
-import { type HttpServer } from '../platform/http/server.ts';
-import { createRegistry } from '../platform/metrics.ts';
+import type { HttpServer } from '../platform/http/server.ts';
 import type { StoredWork } from '../queue/jobs/stored-work.ts';
 import { openEngine } from './engine.ts';
 import { openListeners } from './listeners.ts';
+import { noJobs } from './no-jobs.ts';
+import type { PoolSet } from './pool-set.ts';
 import type { ProcessOptions } from './process-options.ts';
+import type { Scaling } from './scaling.ts';
 import { StatusBoard } from './status-board.ts';
 import { openStoredWork } from './stored-work.ts';
 
@@ -19,32 +21,38 @@ export interface OpenGateway {
 /** For errors to reach clients before their connections are cut. */
 const LAST_WORDS_MS = 2_000;
 
-/** Builds every role of one process and opens its listeners. Throws a PilotlightError for what a user can mend. */
-export async function openGateway(options: ProcessOptions): Promise<OpenGateway> {
-  const { config, catalogSource, closers, version } = options;
-  const registry = createRegistry({ version, role: 'all' });
-  const engine = await openEngine(options, registry);
-  const { pools, autoscaler, tally, advisor } = engine;
-  const stored = openStoredWork(options, engine, registry);
+/**
+ * Opens the API and everything that runs its calls. `scalingOf` is handed the pools before they exist: their ledgers may
+ * be asked for once it starts. Throws a PilotlightError for what a user can mend.
+ */
+export async function openGateway(
+  options: ProcessOptions,
+  registry: Registry,
+  scalingOf: (pools: () => PoolSet) => Promise<Scaling> | Scaling,
+): Promise<OpenGateway> {
+  const { config, catalogSource, closers, version, objectProblems, redis } = options;
+  const scaling = await scalingOf(() => engine.pools);
+  const engine = await openEngine(options, registry, scaling);
+  const { pools, tally, advisor } = engine;
+  const stored = config.jobs.enabled ? openStoredWork(options, engine, registry) : null;
   pools.follow(stored);
-  await autoscaler.start();
-  closers.add('autoscaler', () => autoscaler.stop());
+  await scaling.start();
 
   const board = new StatusBoard({
     version,
     installation: config.installation,
     catalog: catalogSource,
-    objectProblems: () => catalogSource.problems().map(formatProblem),
-    pools,
-    autoscaler,
+    objectProblems,
+    ledgerOf: (pool) => pools.require(pool).order,
+    views: scaling.views,
     tally,
-    redis: options.redis,
+    redis,
     clock: systemClock,
   });
   const openCalls = new OpenCalls();
-  const needs = { registry, board, runner: tally, jobs: tally.countingRefusals(stored.jobs), advisor, openCalls };
-  const { api, admin } = await openListeners(options, needs);
-  stored.start();
+  const jobs = tally.countingRefusals(stored?.jobs ?? noJobs);
+  const { api, admin } = await openListeners(options, { registry, board, runner: tally, jobs, advisor, openCalls });
+  stored?.start();
   closers.add('work in progress', () => finishWork({ api, stored, openCalls, drainMs: config.timeouts.drainMs }));
   board.setReadiness({ kind: 'ready' });
   closers.add('readiness', () => board.setReadiness({ kind: 'draining', reason: 'the process is stopping' }));
@@ -54,7 +62,7 @@ export async function openGateway(options: ProcessOptions): Promise<OpenGateway>
 
 interface WorkInProgress {
   readonly api: HttpServer;
-  readonly stored: StoredWork;
+  readonly stored: StoredWork | null;
   readonly openCalls: OpenCalls;
   readonly drainMs: number;
 }
@@ -63,7 +71,7 @@ interface WorkInProgress {
 async function finishWork({ api, stored, openCalls, drainMs }: WorkInProgress): Promise<void> {
   const patience = setTimeout(() => openCalls.endAll(), drainMs);
   try {
-    await Promise.all([api.close(drainMs + LAST_WORDS_MS), stored.stop(drainMs)]);
+    await Promise.all([api.close(drainMs + LAST_WORDS_MS), stored?.stop(drainMs)]);
   } finally {
     clearTimeout(patience);
   }

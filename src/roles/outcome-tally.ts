@@ -5,7 +5,13 @@ import type { ObjectiveReport } from '../core/status.ts';
 
 type Outcomes = { -readonly [kind in keyof ObjectiveReport['outcomes']]: number };
 
-const NONE: ObjectiveReport['outcomes'] = { completed: 0, failed: 0, cancelled: 0, expired: 0, rejected: 0 };
+export const NO_OUTCOMES: ObjectiveReport['outcomes'] = {
+  completed: 0,
+  failed: 0,
+  cancelled: 0,
+  expired: 0,
+  rejected: 0,
+};
 
 /** Counts how calls end, per pool and objective, since this process started; for GET /status. */
 export class OutcomeTally implements CallRunner {
@@ -43,7 +49,7 @@ export class OutcomeTally implements CallRunner {
   }
 
   outcomes(pool: PoolKey, objective: string): ObjectiveReport['outcomes'] {
-    return this.#counts.get(keyOf(pool, objective)) ?? NONE;
+    return this.#counts.get(keyOf(pool, objective)) ?? NO_OUTCOMES;
   }
 
   /** Objectives are configured names, so the map stays as small as the configuration. */
@@ -51,7 +57,7 @@ export class OutcomeTally implements CallRunner {
     const key = keyOf(pool, objective);
     const known = this.#counts.get(key);
     if (known) return known;
-    const fresh = { ...NONE };
+    const fresh = { ...NO_OUTCOMES };
     this.#counts.set(key, fresh);
     return fresh;
   }

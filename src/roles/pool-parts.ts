@@ -4,6 +4,7 @@ import type { Logger } from '../core/logger.ts';
 import type { PoolKey } from '../core/objects.ts';
 import type { Random } from '../core/random.ts';
 import type { DispatcherMetrics } from '../dispatcher/metrics.ts';
+import { RedisPublishRight } from '../dispatcher/adapters/redis-publish-right.ts';
 import type { ModelServer, PoolRuntime } from '../dispatcher/ports.ts';
 import { SlotsLoop } from '../dispatcher/slots-loop.ts';
 import type { PickerMetrics } from '../picker/metrics.ts';
@@ -25,6 +26,8 @@ export interface PoolWorld {
   /** Name of this process in the ledgers; unique per run. */
   readonly owner: string;
   readonly directory: EndpointDirectory;
+  /** Other gateways serve the same pools: one of them publishes the slots. */
+  readonly hasPeers: boolean;
   readonly modelServer: ModelServer;
   readonly scraper: MetricsSource;
   readonly scrapeBusyEveryMs: number;
@@ -47,35 +50,53 @@ export interface PoolParts {
   close(): Promise<void>;
 }
 
-export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
-  const { redis, clock, random, log, directory } = world;
-  const order = new PoolLiveOrder({
+/** What a pool's ledger in Redis is opened with. */
+export interface LedgerWorld
+  extends Pick<PoolWorld, 'redis' | 'installation' | 'owner' | 'outcomeRetentionMs' | 'clock' | 'log'> {
+  /** False for a process that runs no calls. */
+  readonly executes: boolean;
+}
+
+export function openLedger(world: LedgerWorld, pool: PoolKey): PoolLiveOrder {
+  const { redis, installation, owner, outcomeRetentionMs, clock, log, executes } = world;
+  return new PoolLiveOrder({
     store: new RedisLedgerStore({
       command: redis.command,
       subscriber: redis.subscriber,
       keyPrefix: `${redis.keyPrefix}:`,
-      installation: world.installation,
+      installation,
       pool,
     }),
     pool,
-    owner: world.owner,
+    owner,
+    executes,
     clock,
     log,
-    timing: { outcomeRetentionMs: world.outcomeRetentionMs },
+    timing: { outcomeRetentionMs },
   });
+}
+
+export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
+  const { redis, clock, random, log, directory } = world;
+  const root = `${redis.keyPrefix}:${poolHashTag(world.installation, pool)}`;
+  const order = openLedger({ ...world, executes: true }, pool);
   const backlog = new BullmqBacklog({
     pool,
-    root: `${redis.keyPrefix}:${poolHashTag(world.installation, pool)}`,
+    root,
     client: redis.command,
     connection: redis.bullmq,
     channels: redis.channels,
     log,
   });
   const ranker = new PoolRanker({ pool, directory, profile: world.profile, hash: world.hash, clock, random });
+  const right = world.hasPeers
+    ? new RedisPublishRight({ command: redis.command, key: `${root}:slots-publisher`, owner: world.owner, clock })
+    : undefined;
   const slots = new SlotsLoop({
     pool,
     directory,
     ledger: order,
+    ...(right && { right }),
     modelServer: world.modelServer,
     clock,
     log,
@@ -108,6 +129,7 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
       poller.close();
       slots.close();
       ranker.close();
+      await right?.close();
       await backlog.close();
       await order.close();
     },

@@ -25,8 +25,8 @@ export class PoolSet {
     this.#log = world.log;
   }
 
-  /** Opens the pools of the catalog, now and as it changes. */
-  follow(stored: StoredWork): void {
+  /** Opens the pools of the catalog, now and as it changes. Null = no stored work here. */
+  follow(stored: StoredWork | null): void {
     this.#stored = stored;
     this.#stopFollowing = this.#catalog.onChange((catalog) => this.#apply(catalog));
     this.#apply(this.#catalog.current());

@@ -1,14 +1,18 @@
 import type { Config } from '../config/config.ts';
-import type { FileCatalogSource } from '../config/objects/file-catalog-source.ts';
 import type { Logger } from '../core/logger.ts';
+import type { CatalogSource } from '../core/objects.ts';
 import type { Closers } from './closers.ts';
 import type { RedisLink } from './redis-link.ts';
 
 /** What every part of one process is built from. */
 export interface ProcessOptions {
   readonly config: Config;
-  readonly catalogSource: FileCatalogSource;
+  readonly catalogSource: CatalogSource;
+  /** What is wrong with the objects now, as sentences. */
+  readonly objectProblems: () => readonly string[];
   readonly redis: RedisLink;
+  /** Name of this process in the ledgers; unique per run. */
+  readonly owner: string;
   readonly log: Logger;
   readonly version: string;
   /** Gets what must be closed, in the order of opening. */

@@ -1,11 +1,16 @@
+import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import type { FileCatalogSource } from '../config/objects/file-catalog-source.ts';
-import { formatProblems } from '../config/problem.ts';
+import { formatProblem, formatProblems } from '../config/problem.ts';
 import { asError, PilotlightError } from '../core/errors.ts';
+import { systemClock } from '../platform/clock.ts';
 import { createLogger } from '../platform/logger.ts';
+import { createRegistry } from '../platform/metrics.ts';
 import { announcer } from './announcer.ts';
 import { Closers } from './closers.ts';
 import { openGateway } from './gateway.ts';
+import { openLocalScaling } from './local-scaling.ts';
+import type { ProcessOptions } from './process-options.ts';
 import { openRedisLink } from './redis-link.ts';
 
 export interface ServeOptions {
@@ -30,7 +35,21 @@ export async function runServe(options: ServeOptions): Promise<number> {
     const redis = await openRedisLink({ config, log, onProgress: (sentence) => announcer.progress(sentence) }, signal);
     closers.add('redis server', () => redis.stopServer());
     closers.add('redis', () => redis.close());
-    const gateway = await openGateway({ config, catalogSource: options.catalogSource, redis, log, version, closers });
+    const { catalogSource } = options;
+    const parts: ProcessOptions = {
+      config,
+      catalogSource,
+      objectProblems: () => catalogSource.problems().map(formatProblem),
+      redis,
+      owner: `${hostname()}-${process.pid}-${systemClock.epochMs().toString(36)}`,
+      log,
+      version,
+      closers,
+    };
+    const registry = createRegistry({ version, role: config.role });
+    const gateway = await openGateway(parts, registry, (pools) =>
+      openLocalScaling(parts, registry, (pool) => pools().require(pool).order),
+    );
     options.catalogSource.watch((reload) => {
       const problems = formatProblems(reload.problems);
       if (reload.kind === 'refused') log.error({ problems }, 'objects.refused');

@@ -1,13 +1,12 @@
-import type { Autoscaler } from '../autoscaler/autoscaler.ts';
 import type { Clock } from '../core/clock.ts';
-import type { LedgerSnapshot } from '../core/live-order.ts';
-import type { Catalog, CatalogSource, ObjectiveSpec, PoolSpec } from '../core/objects.ts';
+import type { LedgerSnapshot, SlotLedger } from '../core/live-order.ts';
+import type { Catalog, CatalogSource, ObjectiveSpec, PoolKey, PoolSpec } from '../core/objects.ts';
 import type { Replica, WarmUpPhase } from '../core/replicas.ts';
 import type { GpuUsage, ObjectiveReport, PoolReport, StatusReport } from '../core/status.ts';
 import type { Readiness, ReadinessSource, StatusSource } from '../ingress/ports.ts';
-import type { OutcomeTally } from './outcome-tally.ts';
-import type { PoolSet } from './pool-set.ts';
+import { NO_OUTCOMES, type OutcomeTally } from './outcome-tally.ts';
 import type { RedisLink } from './redis-link.ts';
+import type { PoolViews } from './scaling.ts';
 
 export interface StatusBoardDeps {
   readonly version: string;
@@ -15,9 +14,10 @@ export interface StatusBoardDeps {
   readonly catalog: CatalogSource;
   /** What is wrong with the objects' files, as sentences. */
   readonly objectProblems: () => readonly string[];
-  readonly pools: PoolSet;
-  readonly autoscaler: Autoscaler;
-  readonly tally: OutcomeTally;
+  readonly ledgerOf: (pool: PoolKey) => Pick<SlotLedger, 'snapshot'>;
+  readonly views: PoolViews;
+  /** Null in a process that runs no calls. */
+  readonly tally: OutcomeTally | null;
   readonly redis: RedisLink;
   readonly clock: Clock;
 }
@@ -68,19 +68,18 @@ export class StatusBoard implements StatusSource, ReadinessSource {
 
   decisions(pool: string): Promise<readonly unknown[] | undefined> {
     if (!this.#deps.catalog.current().pools.has(pool)) return Promise.resolve(undefined);
-    return Promise.resolve(this.#deps.autoscaler.decisions(pool).toReversed());
+    return Promise.resolve(this.#deps.views.decisions(pool).toReversed());
   }
 
   async #poolReport(
     objects: Catalog,
     pool: PoolSpec,
   ): Promise<{ readonly report: PoolReport; readonly ledger: LedgerSnapshot | null }> {
-    const { pools, autoscaler } = this.#deps;
-    const ledger = await pools
-      .require(pool.key)
-      .order.snapshot()
+    const { ledgerOf, views } = this.#deps;
+    const ledger = await ledgerOf(pool.key)
+      .snapshot()
       .catch(() => null);
-    const status = autoscaler.status(pool.key);
+    const status = views.status(pool.key);
     const replicas = status?.replicas ?? [];
     const endpoints = ledger?.endpoints ?? [];
     const report: PoolReport = {
@@ -128,14 +127,14 @@ export class StatusBoard implements StatusSource, ReadinessSource {
               ? null
               : Math.max(0, ledger.nowEpochMs - demand.oldestAtEpochMs),
           arrivedTotal: demand?.arrivedTotal ?? 0,
-          outcomes: this.#deps.tally.outcomes(pool.key, objective),
+          outcomes: this.#deps.tally?.outcomes(pool.key, objective) ?? NO_OUTCOMES,
         };
       })
       .sort((a, b) => b.priority - a.priority || a.objective.localeCompare(b.objective));
   }
 
   #usage(pool: PoolSpec): GpuUsage {
-    const use = this.#deps.autoscaler.gpuUse(pool.key);
+    const use = this.#deps.views.gpuUse(pool.key);
     return {
       loadingGpuSeconds: use?.loadingGpuS ?? 0,
       idleGpuSeconds: use?.readyIdleGpuS ?? 0,

@@ -6,18 +6,25 @@ import { RedisJobIndex } from '../queue/adapters/job-index/redis-job-index.ts';
 import { storedJobMetrics } from '../queue/jobs/metrics.ts';
 import { StoredExecution } from '../queue/jobs/stored-execution.ts';
 import { StoredWork } from '../queue/jobs/stored-work.ts';
+import { FileJobStore } from '../queue/adapters/file-store/file-job-store.ts';
+import { systemRandom } from '../platform/random.ts';
 import type { Engine } from './engine.ts';
 import { ingressSettings } from './ingress-settings.ts';
 import type { ProcessOptions } from './process-options.ts';
 
 /** Jobs of this process: service, intake, sweeps. Starts nothing. */
 export function openStoredWork(
-  { config, catalogSource, redis, log }: ProcessOptions,
+  { config, catalogSource, redis, log, closers }: ProcessOptions,
   engine: Engine,
   registry: Registry,
 ): StoredWork {
-  const { pools, store, tally, advisor } = engine;
+  const { pools, tally, advisor } = engine;
   const clock = systemClock;
+  const store = new FileJobStore(
+    { dataDir: config.data.dir, installation: config.installation },
+    { clock, random: systemRandom, log },
+  );
+  closers.add('job store', () => store.close());
   const settings = ingressSettings(config);
   const execution = new StoredExecution({
     runner: tally,

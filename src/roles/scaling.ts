@@ -1,0 +1,22 @@
+import type { DecisionRecord } from '../autoscaler/decision-log.ts';
+import type { GpuUse } from '../autoscaler/gpu-meter.ts';
+import type { AdviceSource } from '../autoscaler/wait-advisor.ts';
+import type { EndpointDirectory } from '../core/endpoint.ts';
+import type { PoolKey } from '../core/objects.ts';
+
+/** What the autoscaler knows of each pool: the one in this process, or what the leading controller tells. */
+export interface PoolViews extends AdviceSource {
+  /** The latest, oldest first. */
+  decisions(pool: PoolKey): readonly DecisionRecord[];
+  gpuUse(pool: PoolKey): GpuUse | undefined;
+}
+
+/** Where the endpoints of the pools come from, and who scales them. */
+export interface Scaling {
+  readonly directory: EndpointDirectory;
+  readonly views: PoolViews;
+  /** Other gateways serve the same pools. */
+  readonly hasPeers: boolean;
+  /** Begins to scale; the pools' ledgers exist. */
+  start(): Promise<void>;
+}
