@@ -1,5 +1,8 @@
 import type { KubeConfig } from '@kubernetes/client-node';
+import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
+import { dirname, resolve } from 'node:path';
+import { parse } from 'yaml';
 import type { Access, Credentials, TlsMaterial } from './credentials.ts';
 
 export interface KubeconfigOptions {
@@ -68,6 +71,7 @@ async function load(files: readonly string[], context: string | null, describe: 
         more.loadFromFile(file);
         config.mergeConfig(more, true);
       }
+      await addTokenFiles(config, file);
     } catch (error) {
       throw new Error(`kubeconfig ${file} is not usable: ${messageOf(error)}`, { cause: error });
     }
@@ -80,6 +84,19 @@ async function load(files: readonly string[], context: string | null, describe: 
     config.setCurrentContext(context);
   }
   return config;
+}
+
+/** The library does not know `tokenFile`, the field that kubectl documents; its own provider of that name reads one. */
+async function addTokenFiles(config: KubeConfig, file: string): Promise<void> {
+  const raw = parse(await readFile(file, 'utf8')) as {
+    users?: { name: string; user?: { tokenFile?: string } }[];
+  } | null;
+  for (const { name, user } of raw?.users ?? []) {
+    if (!user?.tokenFile) continue;
+    const tokenFile = resolve(dirname(file), user.tokenFile);
+    const authProvider = { name: 'tokenFile', config: { tokenFile } };
+    config.users = config.users.map((known) => (known.name === name ? { ...known, authProvider } : known));
+  }
 }
 
 function clusterOf(config: KubeConfig, describe: string) {
@@ -105,7 +122,7 @@ async function accessOf(config: KubeConfig, describe: string): Promise<Access> {
     throw new Error(`${describe}: credentials are not available: ${message}`, { cause: error });
   }
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value);
+  for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
   if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
   return { headers, tls: tlsOf(options), proxyUrl: config.getCurrentCluster()?.proxyUrl ?? null };
 }
