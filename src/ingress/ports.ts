@@ -6,9 +6,51 @@ import type { StatusReport } from '../core/status.ts';
 /** Request headers as Node gives them: lower-case names. */
 export type CallHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Decides who calls, from the request's headers alone. Never throws. */
+/**
+ * Decides who calls, from the request's headers alone. Never throws or rejects. API keys, and tokens that were checked a
+ * moment ago, are answered at once; a promise means that somebody else is being asked, and settles within seconds.
+ */
 export interface Authenticator {
-  authenticate(headers: CallHeaders): Identity | PilotlightError;
+  authenticate(headers: CallHeaders): Identity | PilotlightError | Promise<Identity | PilotlightError>;
+}
+
+/** What those who issue tokens say of one. Texts never repeat the token. */
+export type TokenAnswer<S> =
+  /** `expiresAtEpochMs` null = it does not end by itself. */
+  | { readonly kind: 'accepted'; readonly subject: S; readonly expiresAtEpochMs: number | null }
+  /** `why` completes "The token …": "has expired". */
+  | { readonly kind: 'refused'; readonly why: string }
+  /** `why` completes "… cannot be checked now, because …". */
+  | { readonly kind: 'unavailable'; readonly why: string };
+
+/** Checks tokens. Never throws or rejects. */
+export interface TokenAuthority<S> {
+  check(token: string): TokenAnswer<S> | Promise<TokenAnswer<S>>;
+}
+
+/** Whom the API server takes the bearer of a token for. */
+export interface KubeUser {
+  /** "system:serviceaccount:NAMESPACE:NAME" for a ServiceAccount. */
+  readonly username: string;
+  readonly uid: string;
+  readonly groups: readonly string[];
+  readonly extra: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What somebody wants of the admin listener. */
+export type AdminAction =
+  /** A verb on ScalePolicies. `name` null = all of the namespace. */
+  | {
+      readonly kind: 'policy';
+      readonly verb: 'get' | 'list' | 'wake' | 'drain' | 'pause';
+      readonly namespace: string;
+      readonly name: string | null;
+    }
+  | { readonly kind: 'metrics' };
+
+/** Decides whether a request on the admin listener may do what it wants, and tells for the record who it is. Never rejects. */
+export interface AdminAuthorizer {
+  authorize(headers: CallHeaders, action: AdminAction): Promise<{ readonly by: string } | PilotlightError>;
 }
 
 /** `/readyz` is false only at start and in drain; a broken Redis is a 503 on calls, not an empty Service. */

@@ -2,7 +2,8 @@ import type { Registry } from 'prom-client';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import type { JobService } from '../core/jobs.ts';
 import { createAdminApp } from '../ingress/adapters/admin-app.ts';
-import { configuredKeys } from '../ingress/adapters/configured-keys.ts';
+import { createAuthenticator } from '../ingress/adapters/authenticator.ts';
+import { KeyTable } from '../ingress/adapters/configured-keys.ts';
 import { createPublicApp } from '../ingress/adapters/public-app.ts';
 import { uniqueIds } from '../ingress/adapters/unique-ids.ts';
 import type { OpenCalls } from '../ingress/open-calls.ts';
@@ -41,7 +42,11 @@ export async function openListeners(
     ids: uniqueIds(systemClock),
     log,
     settings: ingressSettings(config),
-    authenticator: configuredKeys(config.tenants, config.auth.anonymous),
+    authenticator: createAuthenticator({
+      keys: new KeyTable(config.tenants),
+      anonymous: config.auth.anonymous,
+      tokens: null,
+    }),
     readiness: board,
     registry,
     openCalls,

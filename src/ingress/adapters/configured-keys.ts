@@ -1,7 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { PilotlightError } from '../../core/errors.ts';
 import type { Identity } from '../../core/identity.ts';
-import type { Authenticator, CallHeaders } from '../ports.ts';
 
 /** A tenant of the configuration with its keys as "sha256:<64 hex digits>". */
 export interface TenantKeys {
@@ -14,27 +13,33 @@ interface KnownKey {
   readonly identity: Identity;
 }
 
+type KnownKeys = ReadonlyMap<number, readonly KnownKey[]>;
+
 const KEY_HASH = /^sha256:([0-9a-f]{64})$/i;
 
-/**
- * Bearer keys against configured hashes. Without a key a caller is `anonymous`, if that is allowed. A key that nobody
- * has is refused, unless there are no keys at all: then nobody checks (official clients always send one).
- * Throws `config_invalid` for a malformed or repeated hash.
- */
-export function configuredKeys(tenants: readonly TenantKeys[], anonymous: Identity | null): Authenticator {
-  const known = knownKeys(tenants);
-  const open = known.size === 0 ? anonymous : null;
-  return {
-    authenticate(headers) {
-      if (open) return open;
-      const key = bearerKey(headers);
-      if (key === undefined) return anonymous ?? invalidKey('No API key. Send it as "Authorization: Bearer <key>".');
-      const digest = hash('sha256', key, 'buffer');
-      // The bucket depends on a hash of the key, so its choice tells nothing that helps to guess one.
-      const match = known.get(bucketOf(digest))?.find((candidate) => timingSafeEqual(candidate.digest, digest));
-      return match?.identity ?? invalidKey('This API key is not known here.');
-    },
-  };
+/** API keys by their hash; the keys themselves are never here. */
+export class KeyTable {
+  #known: KnownKeys;
+
+  /** Throws `config_invalid` for a malformed or repeated hash. */
+  constructor(tenants: readonly TenantKeys[]) {
+    this.#known = knownKeys(tenants);
+  }
+
+  /** From now on these keys are the known ones. Throws as the constructor does, and then leaves the table as it was. */
+  replace(tenants: readonly TenantKeys[]): void {
+    this.#known = knownKeys(tenants);
+  }
+
+  get isEmpty(): boolean {
+    return this.#known.size === 0;
+  }
+
+  find(key: string): Identity | undefined {
+    const digest = hash('sha256', key, 'buffer');
+    // The bucket depends on a hash of the key, so its choice tells nothing that helps to guess one.
+    return this.#known.get(bucketOf(digest))?.find((candidate) => timingSafeEqual(candidate.digest, digest))?.identity;
+  }
 }
 
 /** The hash to put into the configuration for a key. */
@@ -42,7 +47,7 @@ export function keyHash(key: string): string {
   return `sha256:${hash('sha256', key, 'hex')}`;
 }
 
-function knownKeys(tenants: readonly TenantKeys[]): Map<number, KnownKey[]> {
+function knownKeys(tenants: readonly TenantKeys[]): KnownKeys {
   const known = new Map<number, KnownKey[]>();
   for (const [tenantIndex, { identity, keys }] of tenants.entries()) {
     for (const [keyIndex, text] of keys.entries()) {
@@ -66,15 +71,4 @@ function knownKeys(tenants: readonly TenantKeys[]): Map<number, KnownKey[]> {
 
 function bucketOf(digest: Buffer): number {
   return digest.readUInt32BE(0);
-}
-
-/** The key that was sent; "", which nobody has, for another scheme than Bearer. */
-function bearerKey(headers: CallHeaders): string | undefined {
-  const header = headers.authorization;
-  if (typeof header !== 'string') return undefined;
-  return header.slice(0, 7).toLowerCase() === 'bearer ' ? header.slice(7).trim() : '';
-}
-
-function invalidKey(message: string): PilotlightError {
-  return new PilotlightError('invalid_api_key', message);
 }

@@ -2,8 +2,8 @@ import type { Request, Response } from 'express';
 import { PilotlightError } from '../../core/errors.ts';
 import type { Identity } from '../../core/identity.ts';
 import { type Exchange, type HandlerDeps, reportable, sendError } from '../exchange.ts';
-import type { HeldBudget, Hold } from '../held-budget.ts';
-import type { OpenCalls } from '../open-calls.ts';
+import type { HeldBudget } from '../held-budget.ts';
+import { endedByUs, type OpenCalls } from '../open-calls.ts';
 import { saneRequestId } from '../policy/answer-headers.ts';
 import { errorAnswer } from '../policy/error-answer.ts';
 import type { Authenticator, ReadinessSource } from '../ports.ts';
@@ -45,7 +45,8 @@ export async function withCaller(
 ): Promise<void> {
   const opened = openRequest(deps, incoming);
   try {
-    const identity = deps.authenticator.authenticate(incoming.req.headers);
+    const decided = deps.authenticator.authenticate(incoming.req.headers);
+    const identity = decided instanceof Promise ? await decided : decided;
     if (identity instanceof PilotlightError) sendError(opened, deps.metrics, identity);
     else await handle(exchangeOf(opened, identity));
   } catch (thrown) {
@@ -53,20 +54,38 @@ export async function withCaller(
   }
 }
 
+type BodyHandler = (exchange: Exchange, body: Uint8Array) => Promise<void>;
+
 /**
  * Runs a handler with the request's body, inside the budget of held calls. Not an async function: its frame would keep
  * the body as received while the call waits.
  */
-export function withBody(
-  deps: ExchangeDeps,
-  incoming: Incoming,
-  handle: (exchange: Exchange, body: Uint8Array) => Promise<void>,
-): Promise<void> {
-  const { req, res } = incoming;
+export function withBody(deps: ExchangeDeps, incoming: Incoming, handle: BodyHandler): Promise<void> {
   const opened = openRequest(deps, incoming);
-  const caller = admit(deps, req);
-  if (caller instanceof PilotlightError) return refuseUnread(deps, opened, caller);
-  const { identity, hold } = caller;
+  const readiness = deps.readiness.readiness();
+  if (readiness.kind === 'draining') {
+    const message = `This replica is shutting down: ${readiness.reason}. Try again.`;
+    return refuseUnread(deps, opened, new PilotlightError('draining', message));
+  }
+  const decided = deps.authenticator.authenticate(incoming.req.headers);
+  if (!(decided instanceof Promise)) return readAndHandle(deps, opened, decided, handle);
+  return decided.then((identity) => readAndHandle(deps, opened, identity, handle));
+}
+
+function readAndHandle(
+  deps: ExchangeDeps,
+  opened: OpenRequest,
+  identity: Identity | PilotlightError,
+  handle: BodyHandler,
+): Promise<void> {
+  const { req, writer: res } = opened;
+  // It left, or we ended it, while its token was checked: nothing may be reserved for it any more.
+  const ended = endedByUs(opened.signal);
+  if (ended) return refuseUnread(deps, opened, ended);
+  if (opened.signal.aborted) return Promise.resolve();
+  if (identity instanceof PilotlightError) return refuseUnread(deps, opened, identity);
+  const hold = deps.budget.hold();
+  if (hold instanceof PilotlightError) return refuseUnread(deps, opened, hold);
   res.once('close', () => hold.release());
   const fail = (thrown: unknown) => {
     hold.release();
@@ -98,18 +117,6 @@ function openRequest({ ids, metrics, openCalls }: ExchangeDeps, { route, req, re
 
 function exchangeOf({ requestId, callId, req, writer, signal }: OpenRequest, identity: Identity): Exchange {
   return { requestId, callId, identity, headers: req.headers, writer, signal };
-}
-
-/** Who calls, with a place among the held calls; decided before a byte of the body is read. */
-function admit(deps: ExchangeDeps, req: Request): { identity: Identity; hold: Hold } | PilotlightError {
-  const readiness = deps.readiness.readiness();
-  if (readiness.kind === 'draining') {
-    return new PilotlightError('draining', `This replica is shutting down: ${readiness.reason}. Try again.`);
-  }
-  const identity = deps.authenticator.authenticate(req.headers);
-  if (identity instanceof PilotlightError) return identity;
-  const hold = deps.budget.hold();
-  return hold instanceof PilotlightError ? hold : { identity, hold };
 }
 
 /**

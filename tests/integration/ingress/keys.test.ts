@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { configuredKeys, keyHash } from '../../../src/ingress/adapters/configured-keys.ts';
+import type { Identity } from '../../../src/core/identity.ts';
+import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
+import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
 import { uniqueIds } from '../../../src/ingress/adapters/unique-ids.ts';
+import type { Authenticator } from '../../../src/ingress/ports.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { identity } from '../../unit/ingress/support/fake-catalog.ts';
 
@@ -11,7 +14,11 @@ const acme = {
 const other = { identity: identity({ tenant: 'other' }), keys: [keyHash('three')] };
 const guest = identity({ tenant: 'guest' });
 
-describe('configuredKeys', () => {
+function configuredKeys(tenants: readonly TenantKeys[], anonymous: Identity | null): Authenticator {
+  return createAuthenticator({ keys: new KeyTable(tenants), anonymous, tokens: null });
+}
+
+describe('API keys', () => {
   test.each([
     { name: 'the first key of a tenant', header: 'Bearer one', tenant: 'acme' },
     { name: 'its second key', header: 'bearer two', tenant: 'acme' },
@@ -33,6 +40,16 @@ describe('configuredKeys', () => {
     const keys = configuredKeys([acme], guest);
     expect(keys.authenticate({})).toBe(guest);
     expect(keys.authenticate({ authorization: 'Bearer four' })).toMatchObject({ code: 'invalid_api_key' });
+  });
+
+  test('takes new keys in place of the old ones, and keeps the old ones when the new are faulty', () => {
+    const table = new KeyTable([acme]);
+    const keys = createAuthenticator({ keys: table, anonymous: null, tokens: null });
+    table.replace([{ identity: acme.identity, keys: [keyHash('new')] }]);
+    expect(keys.authenticate({ authorization: 'Bearer new' })).toMatchObject({ tenant: 'acme' });
+    expect(keys.authenticate({ authorization: 'Bearer one' })).toMatchObject({ code: 'invalid_api_key' });
+    expect(() => table.replace([{ identity: guest, keys: ['x'] }])).toThrow('tenants[0].keys[0]');
+    expect(keys.authenticate({ authorization: 'Bearer new' })).toMatchObject({ tenant: 'acme' });
   });
 
   test('without any configured key takes the ones that official clients have to send', () => {

@@ -1,11 +1,12 @@
 import { Registry } from 'prom-client';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Identity } from '../../../src/core/identity.ts';
-import { configuredKeys, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
+import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
+import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
 import { createPublicApp } from '../../../src/ingress/adapters/public-app.ts';
 import { uniqueIds } from '../../../src/ingress/adapters/unique-ids.ts';
 import { OpenCalls } from '../../../src/ingress/open-calls.ts';
-import type { Readiness } from '../../../src/ingress/ports.ts';
+import type { Authenticator, Readiness } from '../../../src/ingress/ports.ts';
 import { DEFAULT_INGRESS_SETTINGS, type IngressSettings } from '../../../src/ingress/settings.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { type HttpServer, startServer } from '../../../src/platform/http/server.ts';
@@ -34,6 +35,8 @@ interface RigOptions {
   readonly settings?: Partial<IngressSettings>;
   readonly tenants?: readonly TenantKeys[];
   readonly anonymous?: Identity | null;
+  /** Instead of tenants with keys. */
+  readonly authenticator?: Authenticator;
   readonly clock?: Clock;
   readonly requestTimeoutMs?: number;
   readonly logLevel?: LogLevel;
@@ -55,7 +58,13 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const catalog = fakeCatalog();
   const app = createPublicApp({
     openCalls: new OpenCalls(),
-    authenticator: configuredKeys(options.tenants ?? TENANTS, options.anonymous ?? null),
+    authenticator:
+      options.authenticator ??
+      createAuthenticator({
+        keys: new KeyTable(options.tenants ?? TENANTS),
+        anonymous: options.anonymous ?? null,
+        tokens: null,
+      }),
     readiness: { readiness: () => state.readiness },
     catalog: { current: () => catalog, onChange: () => () => undefined },
     runner,
