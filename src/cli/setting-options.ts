@@ -10,6 +10,7 @@ const SHORTHANDS = [
   ['--admin-port <number>', 'admin.port', 'port of /status and /metrics (default 9090; 0 = any free one)'],
   ['--redis-url <url>', 'redis.url', 'Redis to use (default: one on this machine is found or started)'],
   ['--data-dir <folder>', 'data.dir', 'accept records, bodies and results (default .pilotlight)'],
+  ['--role <role>', 'role', 'all, gateway or controller (default all)'],
   ['--namespace <name>', 'namespace', 'namespace of objects that name none (default "default")'],
   ['--log-level <level>', 'log.level', 'debug, info, warn, error or silent (default info)'],
 ] as const;

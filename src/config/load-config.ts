@@ -109,6 +109,7 @@ function completeConfig(settings: Partial<ParsedSettings>, written: Layer, repor
   if (server && admin && server.host === admin.host && server.port === admin.port && server.port !== 0) {
     report(['admin', 'port'], `is the port of the API (server.port ${server.port}) too; give each its own`);
   }
+  checkRole(settings, report);
   if (!server || !auth || !tenants) return undefined;
   const fileOf = () => written.get('tenants')?.file ?? null;
   const callers = {
@@ -119,4 +120,18 @@ function completeConfig(settings: Partial<ParsedSettings>, written: Layer, repor
   checkCallers(callers, report);
   if (Object.keys(configurationSchema.shape).some((name) => !(name in settings))) return undefined;
   return { ...(settings as ParsedSettings), auth: callers.auth, tenants: callers.tenants };
+}
+
+/** Parts of Pilotlight in processes of their own meet in one Kubernetes and one Redis. */
+function checkRole({ role, kubernetes, redis }: Partial<ParsedSettings>, report: Report): void {
+  if (role === undefined || role === 'all') return;
+  if (kubernetes?.enabled === false) {
+    report(['role'], `"${role}" alone needs a cluster; set kubernetes.enabled: true, or role: all`);
+  }
+  if (redis?.url === null) {
+    report(
+      ['redis', 'url'],
+      `is missing: role "${role}" shares its Redis with the other roles; set PILOTLIGHT_REDIS_URL`,
+    );
+  }
 }

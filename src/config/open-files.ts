@@ -4,7 +4,7 @@ import type { Layer } from './layers.ts';
 import { type ConfigInputs, configOf } from './load-config.ts';
 import type { ObjectSettings } from './objects/compile.ts';
 import { type FileCatalogSource, openFileCatalog } from './objects/file-catalog-source.ts';
-import type { Problem } from './problem.ts';
+import { hasErrors, type Problem } from './problem.ts';
 import { configurationSchema } from './schema/configuration.ts';
 
 export type OpenedFiles =
@@ -37,4 +37,35 @@ export function openFiles(inputs: ConfigInputs): OpenedFiles {
     problems,
     documentCount,
   };
+}
+
+export type OpenedSources =
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      /** The objects of the files; null when there are none, or when they come from an API server. */
+      readonly files: FileCatalogSource | null;
+      /** Warnings. */
+      readonly problems: readonly Problem[];
+    }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Settings, and objects from the same files unless `kubernetes.enabled` says that they are in a cluster. */
+export function openSources(inputs: ConfigInputs): OpenedSources {
+  const documents = readDocuments(inputs.files);
+  const loaded = configOf(documents, inputs);
+  if (!loaded.ok || !loaded.config.kubernetes.enabled) {
+    if (loaded.ok && inputs.files.length === 0) {
+      return { ok: true, config: loaded.config, files: null, problems: loaded.problems };
+    }
+    const opened = openFiles(inputs);
+    return opened.ok ? { ...opened, files: opened.catalogSource } : opened;
+  }
+  const unread = documents.objects.map((document): Problem => {
+    const message = 'is not read: with kubernetes.enabled objects come from the API server; apply it there';
+    return { severity: 'error', source: document.locate([]), object: null, path: '', message };
+  });
+  const problems = [...documents.problems, ...loaded.problems, ...unread];
+  if (hasErrors(problems)) return { ok: false, problems };
+  return { ok: true, config: loaded.config, files: null, problems };
 }

@@ -5,6 +5,7 @@ export type ServeMessage =
   | { readonly type: 'progress'; readonly sentence: string }
   | {
       readonly type: 'ready';
+      /** '' in a process without the API. */
       readonly apiUrl: string;
       readonly adminUrl: string;
       readonly redisSource: string;
@@ -13,7 +14,8 @@ export type ServeMessage =
   | { readonly type: 'failed'; readonly message: string };
 
 export interface ReadyNews {
-  readonly apiUrl: string;
+  /** Null in a process without the API. */
+  readonly apiUrl: string | null;
   readonly adminUrl: string;
   readonly redisSource: string;
   readonly version: string;
@@ -30,20 +32,24 @@ export const announcer = {
   ready({ apiUrl, adminUrl, redisSource, version, models }: ReadyNews): void {
     const lines = [
       `Pilotlight ${version} is ready (pid ${process.pid}).`,
-      `  API     ${apiUrl}/v1`,
+      ...(apiUrl === null ? [] : [`  API     ${apiUrl}/v1`]),
       `  admin   ${adminUrl}/status  ${adminUrl}/metrics`,
       `  Redis   ${redisSource}`,
       `  models  ${models.length > 0 ? models.join(', ') : 'none yet: add a ScalePolicy with models'}`,
       '',
       'Try, in another terminal:',
-      `  curl -N ${apiUrl}/v1/chat/completions -H 'content-type: application/json' \\`,
-      `    -d '{"model":"${models[0] ?? 'MODEL'}","stream":true,"messages":[{"role":"user","content":"Hello"}]}'`,
+      ...(apiUrl === null
+        ? []
+        : [
+            `  curl -N ${apiUrl}/v1/chat/completions -H 'content-type: application/json' \\`,
+            `    -d '{"model":"${models[0] ?? 'MODEL'}","stream":true,"messages":[{"role":"user","content":"Hello"}]}'`,
+          ]),
       `  npx pilotlight status --admin-url ${adminUrl}`,
       '',
       'Ctrl-C drains and stops.',
     ];
     process.stdout.write(`${lines.join('\n')}\n`);
-    send({ type: 'ready', apiUrl, adminUrl, redisSource, pid: process.pid });
+    send({ type: 'ready', apiUrl: apiUrl ?? '', adminUrl, redisSource, pid: process.pid });
   },
 
   failed(message: string): void {

@@ -12,8 +12,10 @@ import type { Scaling } from './scaling.ts';
 import { StatusBoard } from './status-board.ts';
 import { openStoredWork } from './stored-work.ts';
 
-export interface OpenGateway {
-  readonly apiUrl: string;
+/** Where a process can be reached once it is open. */
+export interface OpenedProcess {
+  /** Null in a process without the API. */
+  readonly apiUrl: string | null;
   readonly adminUrl: string;
   readonly models: readonly string[];
 }
@@ -29,7 +31,7 @@ export async function openGateway(
   options: ProcessOptions,
   registry: Registry,
   scalingOf: (pools: () => PoolSet) => Promise<Scaling> | Scaling,
-): Promise<OpenGateway> {
+): Promise<OpenedProcess> {
   const { config, catalogSource, closers, version, objectProblems, redis } = options;
   const scaling = await scalingOf(() => engine.pools);
   const engine = await openEngine(options, registry, scaling);

@@ -4,12 +4,9 @@ import type { CatalogSource } from '../core/objects.ts';
 import type { Closers } from './closers.ts';
 import type { RedisLink } from './redis-link.ts';
 
-/** What every part of one process is built from. */
-export interface ProcessOptions {
+/** What is there before the objects are. */
+export interface ProcessBase {
   readonly config: Config;
-  readonly catalogSource: CatalogSource;
-  /** What is wrong with the objects now, as sentences. */
-  readonly objectProblems: () => readonly string[];
   readonly redis: RedisLink;
   /** Name of this process in the ledgers; unique per run. */
   readonly owner: string;
@@ -17,4 +14,11 @@ export interface ProcessOptions {
   readonly version: string;
   /** Gets what must be closed, in the order of opening. */
   readonly closers: Closers;
+}
+
+/** What every part of one process is built from. */
+export interface ProcessOptions extends ProcessBase {
+  readonly catalogSource: CatalogSource;
+  /** What is wrong with the objects now, as sentences. */
+  readonly objectProblems: () => readonly string[];
 }

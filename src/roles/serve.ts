@@ -1,21 +1,20 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import type { FileCatalogSource } from '../config/objects/file-catalog-source.ts';
-import { formatProblem, formatProblems } from '../config/problem.ts';
 import { asError, PilotlightError } from '../core/errors.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createLogger } from '../platform/logger.ts';
-import { createRegistry } from '../platform/metrics.ts';
 import { announcer } from './announcer.ts';
 import { Closers } from './closers.ts';
-import { openGateway } from './gateway.ts';
-import { openLocalScaling } from './local-scaling.ts';
-import type { ProcessOptions } from './process-options.ts';
+import { openInCluster } from './cluster.ts';
+import { openLocal } from './local.ts';
+import type { ProcessBase } from './process-options.ts';
 import { openRedisLink } from './redis-link.ts';
 
 export interface ServeOptions {
   readonly config: Config;
-  readonly catalogSource: FileCatalogSource;
+  /** Null: the objects are in a cluster. */
+  readonly files: FileCatalogSource | null;
   /** Aborts at the first Ctrl-C or SIGTERM: drain, then stop. A second one ends the process at once. */
   readonly signal: AbortSignal;
   readonly version: string;
@@ -35,29 +34,17 @@ export async function runServe(options: ServeOptions): Promise<number> {
     const redis = await openRedisLink({ config, log, onProgress: (sentence) => announcer.progress(sentence) }, signal);
     closers.add('redis server', () => redis.stopServer());
     closers.add('redis', () => redis.close());
-    const { catalogSource } = options;
-    const parts: ProcessOptions = {
+    const base: ProcessBase = {
       config,
-      catalogSource,
-      objectProblems: () => catalogSource.problems().map(formatProblem),
       redis,
       owner: `${hostname()}-${process.pid}-${systemClock.epochMs().toString(36)}`,
       log,
       version,
       closers,
     };
-    const registry = createRegistry({ version, role: config.role });
-    const gateway = await openGateway(parts, registry, (pools) =>
-      openLocalScaling(parts, registry, (pool) => pools().require(pool).order),
-    );
-    options.catalogSource.watch((reload) => {
-      const problems = formatProblems(reload.problems);
-      if (reload.kind === 'refused') log.error({ problems }, 'objects.refused');
-      else log.info({ change: reload.kind, problems }, 'objects.reloaded');
-    });
-    closers.add('object files', () => options.catalogSource.close());
-    announcer.ready({ ...gateway, redisSource: redis.source, version });
-    log.info({ api: gateway.apiUrl, admin: gateway.adminUrl, redis: redis.version }, 'serve.ready');
+    const opened = await (options.files ? openLocal(base, options.files) : openInCluster(base, signal));
+    announcer.ready({ ...opened, redisSource: redis.source, version });
+    log.info({ api: opened.apiUrl, admin: opened.adminUrl, redis: redis.version }, 'serve.ready');
     await aborted(signal);
     log.info({ reason: asError(signal.reason).message }, 'serve.stopping');
     announcer.progress('Stopping: no new calls; running ones may finish, stored jobs stay stored.');
