@@ -30,6 +30,15 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        test: {
+          ...shared,
+          name: 'cluster',
+          include: ['tests/cluster/**/*.test.ts'],
+          globalSetup: ['tests/cluster/support/shared-cluster.setup.ts', 'tests/support/redis-server.setup.ts'],
+          testTimeout: 120_000,
+        },
+      },
     ],
   },
 });

@@ -23,6 +23,7 @@ const SUITES = [
   { name: 'unit', project: 'unit', fast: true },
   { name: 'contract and integration', project: 'integration', fast: false },
   { name: 'end to end', project: 'e2e', fast: false },
+  { name: 'on a control plane', project: 'cluster', fast: false },
 ];
 
 const options = readArguments(process.argv.slice(2));
