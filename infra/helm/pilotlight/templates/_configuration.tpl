@@ -1,0 +1,51 @@
+{{/*
+The `kind: Configuration` document of one role: {root, component}. What callers may do is the gateway's alone; the
+controller gets neither tenants nor their keys.
+*/}}
+{{- define "pilotlight.configuration" -}}
+{{- $root := .root -}}
+{{- $isGateway := eq .component "gateway" -}}
+{{- $names := list -}}
+{{- range (include "pilotlight.namespaces" $root | fromJson).list -}}{{- $names = append $names .name -}}{{- end -}}
+{{- $host := $root.Values.listenAddress -}}
+{{- $own := dict
+  "installation" (include "pilotlight.installation" $root)
+  "role" .component
+  "kubernetes" (dict "enabled" true "namespaces" $names)
+  "server" (dict "host" (ternary $host "127.0.0.1" $isGateway) "port" 8080)
+  "admin" (dict "host" $host "port" 9090)
+  "data" (dict "dir" "/var/lib/pilotlight")
+  "jobs" (dict "enabled" (and $isGateway $root.Values.gateway.jobs.enabled))
+  "timeouts" (dict "drain" (ternary (include "pilotlight.drain" $root) "10s" $isGateway))
+-}}
+{{- $given := deepCopy $root.Values.config -}}
+{{- if $isGateway -}}
+{{- $tenants := list -}}
+{{- range $given.tenants -}}
+{{- $tenant := omit . "keysSecret" -}}
+{{- with .keysSecret -}}{{- $tenant = set $tenant "keysFile" (printf "/etc/pilotlight/keys/%s" $tenant.name) -}}{{- end -}}
+{{- $tenants = append $tenants $tenant -}}
+{{- end -}}
+{{- if $tenants -}}{{- $given = set $given "tenants" $tenants -}}{{- end -}}
+{{- else -}}
+{{- $given = omit $given "tenants" "auth" -}}
+{{- end -}}
+apiVersion: pilotlight.dev/v1alpha1
+kind: Configuration
+spec:
+  {{- mergeOverwrite $given $own | toYaml | nindent 2 }}
+{{- end -}}
+
+{{/* Key hashes of tenants as files, by the kubelet; Pilotlight has no right to read Secrets. */}}
+{{- define "pilotlight.keySources" -}}
+{{- range .Values.config.tenants -}}
+{{- $tenant := .name -}}
+{{- with .keysSecret }}
+- secret:
+    name: {{ .name }}
+    items:
+      - key: {{ .key | quote }}
+        path: {{ $tenant }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
