@@ -1,0 +1,169 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { stringify } from 'yaml';
+import type { StatusReport } from '../../../src/core/status.ts';
+import type { ServeMessage } from '../../../src/roles/announcer.ts';
+import { until } from '../../support/until.ts';
+
+const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+const START_DEADLINE_MS = 60_000;
+
+export interface PilotlightOptions {
+  readonly namespace: string;
+  readonly kubeconfig: string;
+  readonly redisUrl: string;
+  readonly role?: 'all' | 'gateway' | 'controller';
+  /** Its name in Lease and Events. */
+  readonly identity?: string;
+  /** Sections of the Configuration, on top of what every test needs. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Reuses the folder, and so the stored jobs, of one that ended. */
+  readonly folder?: string;
+}
+
+type Ready = Extract<ServeMessage, { type: 'ready' }>;
+
+/** A `pilotlight serve` process that works with the tests' control plane. */
+export class Pilotlight {
+  readonly folder: string;
+  readonly #options: PilotlightOptions;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<number | null>;
+  #ready: Ready | null = null;
+
+  constructor(folder: string, options: PilotlightOptions) {
+    this.folder = folder;
+    this.#options = options;
+    this.#child = this.#spawn();
+    this.#exited = once(this.#child, 'exit').then(([code]) => code as number | null);
+  }
+
+  get apiUrl(): string {
+    return this.#told().apiUrl;
+  }
+
+  get adminUrl(): string {
+    return this.#told().adminUrl;
+  }
+
+  get pid(): number {
+    return this.#told().pid;
+  }
+
+  async ready(): Promise<this> {
+    const failed = this.#exited.then((): ServeMessage => ({ type: 'failed', message: 'it ended' }));
+    const message = await Promise.race([firstWord(this.#child), failed]);
+    if (message.type !== 'ready') throw new Error(`${this.#name()}: ${JSON.stringify(message)}\n${await this.log()}`);
+    this.#ready = message;
+    return this;
+  }
+
+  /** SIGTERM; the exit code once everything has stopped. */
+  stop(): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill('SIGTERM');
+    return this.#exited;
+  }
+
+  /** SIGKILL, as the kernel's out-of-memory killer would. */
+  kill(): Promise<number | null> {
+    this.#child.kill('SIGKILL');
+    return this.#exited;
+  }
+
+  async status(): Promise<StatusReport> {
+    const answer = await fetch(`${this.adminUrl}/status`);
+    return (await answer.json()) as StatusReport;
+  }
+
+  async pool(name: string): Promise<StatusReport['pools'][number] | undefined> {
+    return (await this.status()).pools.find(({ pool }) => pool === `${this.#options.namespace}/${name}`);
+  }
+
+  /** Waits until what the status says of the pool holds; on failure the log is part of the error. */
+  async untilPool(
+    name: string,
+    what: string,
+    holds: (pool: StatusReport['pools'][number]) => boolean,
+    deadlineMs = 60_000,
+  ): Promise<StatusReport['pools'][number]> {
+    let last: StatusReport['pools'][number] | undefined;
+    const isSo = async () => {
+      last = await this.pool(name).catch(() => undefined);
+      return last !== undefined && holds(last);
+    };
+    await until(isSo, what, deadlineMs).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}\nlast: ${JSON.stringify(last, null, 1)}\n${await this.log()}`);
+    });
+    if (!last) throw new Error('unreachable');
+    return last;
+  }
+
+  async log(): Promise<string> {
+    return (await readFile(join(this.folder, `${this.#name()}.log`), 'utf8').catch(() => '')).slice(-20_000);
+  }
+
+  #name(): string {
+    const { identity, role } = this.#options;
+    return identity ?? role ?? 'all';
+  }
+
+  #spawn(): ChildProcess {
+    const child = spawn(process.execPath, [MAIN, 'serve', '-f', join(this.folder, `${this.#name()}.yaml`)], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: {
+        ...process.env,
+        PILOTLIGHT_EXIT_WITH_PARENT: '1',
+        PILOTLIGHT_DATA_DIR: join(this.folder, 'data'),
+        PILOTLIGHT_REDIS_URL: this.#options.redisUrl,
+      },
+    });
+    const log = createWriteStream(join(this.folder, `${this.#name()}.log`), { flags: 'a' });
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
+    return child;
+  }
+
+  #told(): Ready {
+    if (!this.#ready) throw new Error('it is not ready');
+    return this.#ready;
+  }
+}
+
+/** Starts one in a folder of its own; it is stopped and the folder removed when the test ends. */
+export async function startPilotlight(options: PilotlightOptions): Promise<Pilotlight> {
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'pilotlight-cluster-')));
+  const { namespace, kubeconfig, role = 'all', identity, settings = {} } = options;
+  const spec = {
+    installation: 'test',
+    role,
+    server: { port: 0 },
+    admin: { port: 0 },
+    kubernetes: { enabled: true, namespaces: [namespace], namespace, kubeconfig, ...(identity && { identity }) },
+    ...settings,
+  };
+  const document = { apiVersion: 'pilotlight.dev/v1alpha1', kind: 'Configuration', spec };
+  await writeFile(join(folder, `${identity ?? role}.yaml`), stringify(document));
+  const started = new Pilotlight(folder, options);
+  onTestFinished(async () => {
+    await started.stop();
+    if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+  });
+  return started.ready();
+}
+
+function firstWord(child: ChildProcess): Promise<ServeMessage> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`nothing told for ${START_DEADLINE_MS} ms`)), START_DEADLINE_MS);
+    child.on('message', (message) => {
+      if ((message as ServeMessage).type === 'progress') return;
+      clearTimeout(timer);
+      resolve(message as ServeMessage);
+    });
+  });
+}
