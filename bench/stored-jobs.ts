@@ -331,6 +331,7 @@ function catalogOf(pool: string): Catalog {
     objective: () => objective,
     defaultObjective: () => objective,
     resolveModel: () => undefined,
+    rewrite: (resolution) => resolution,
     models: () => [],
   };
 }

@@ -12,9 +12,24 @@ export interface Problem {
   readonly path: string;
   /** What is wrong, and what to do about it. */
   readonly message: string;
-  /** Condition reason, for problems that leave an object in place but without effect. */
-  readonly reason?: 'Conflicted' | 'NotReady';
+  /** Reason of the condition it becomes in Kubernetes; absent = `Invalid`, or none for a mere remark. */
+  readonly reason?: ProblemReason;
+  /** A warning in files, because the rest holds; still the object as a whole has no effect. */
+  readonly withoutEffect?: true;
 }
+
+/**
+ * Conflicted: something older has it · NotReady: in place and without effect · PoolNotFound, ObjectiveNotFound: what it
+ * names is not there · CrdMissing: nor can it be, its kind is not installed · SelectorOverlap: the pods are another pool's too.
+ */
+export type ProblemReason =
+  | 'Invalid'
+  | 'Conflicted'
+  | 'NotReady'
+  | 'PoolNotFound'
+  | 'ObjectiveNotFound'
+  | 'CrdMissing'
+  | 'SelectorOverlap';
 
 export type PathSegment = string | number;
 

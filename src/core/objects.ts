@@ -141,6 +141,11 @@ export interface Catalog {
   /** The objective for calls that name none: priority 0, called "default", unless one of that name exists. */
   defaultObjective(pool: PoolKey): ObjectiveSpec;
   resolveModel(model: string): ModelResolution | undefined;
+  /**
+   * `resolution`, found for `model`, after the InferenceModelRewrites of its pool: always the same pool. `random`, in
+   * [0, 1), chooses among several targets of a rewrite.
+   */
+  rewrite(resolution: ModelResolution, model: string, random: number): ModelResolution;
   /** Every model name, aliases included, in a stable order. */
   models(): readonly { readonly name: string; readonly pool: PoolKey; readonly createdAtEpochMs: number }[];
 }

@@ -61,6 +61,7 @@ export function smallCatalog(): Catalog {
     objective: (_pool, name) => (name === objective.name ? objective : undefined),
     defaultObjective: () => objective,
     resolveModel: () => undefined,
+    rewrite: (resolution) => resolution,
     models: () => [],
   };
 }

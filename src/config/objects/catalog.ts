@@ -1,5 +1,6 @@
 import type { Catalog, ModelResolution, ObjectiveSpec, PoolKey, PoolSpec } from '../../core/objects.ts';
 import { type ClassedObjective, objectiveSpec, type StoredLimits } from './compile-objectives.ts';
+import { type PoolRewrites, rewrittenName } from './compile-rewrites.ts';
 import { DEFAULT_OBJECTIVE_POLICY } from './schema/objective-policy.ts';
 
 /** Name of the objective of calls that name none. */
@@ -9,6 +10,7 @@ export interface CatalogParts {
   readonly generation: number;
   readonly pools: ReadonlyMap<PoolKey, PoolSpec>;
   readonly objectives: readonly ClassedObjective[];
+  readonly rewrites: ReadonlyMap<PoolKey, PoolRewrites>;
   /** Of objectives that no object describes. */
   readonly limits: StoredLimits;
   /** When the policy that a pool's models come from was made. */
@@ -53,6 +55,15 @@ export function createCatalog(parts: CatalogParts): Catalog {
       return found;
     },
     resolveModel: (model) => routes.get(model),
+    rewrite(resolution, model, random) {
+      const { pool } = resolution;
+      const name = rewrittenName(parts.rewrites.get(pool.key), model, random);
+      if (name === model) return resolution;
+      const target = routes.get(name);
+      // A name of the pool keeps its adapter; any other is one that only the model server knows.
+      if (target?.pool === pool) return target;
+      return { pool, route: { name, aliases: [] }, servedModel: name };
+    },
     models: () => models,
   };
 }

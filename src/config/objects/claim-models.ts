@@ -1,6 +1,6 @@
 import type { ModelRoute } from '../../core/objects.ts';
 import type { SourceObject } from './parse-objects.ts';
-import { type Reporter, titleOf } from './report.ts';
+import { type Reporter, whichOf } from './report.ts';
 
 type Policy = SourceObject<'ScalePolicy'>;
 
@@ -41,7 +41,7 @@ function claim(
   if (owner === policy) {
     report.error(policy, at, `the name "${name}" is used twice in this policy; remove one`);
   } else {
-    const why = `"${name}" already leads to ${titleOf(owner)} (${owner.document.locate([])}), which keeps it; use another name`;
+    const why = `"${name}" already leads to ${whichOf(owner)}, which keeps it; use another name`;
     report.warn(policy, at, why, 'Conflicted');
   }
   return false;

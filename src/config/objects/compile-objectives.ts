@@ -1,6 +1,6 @@
 import type { ObjectiveSpec, PoolKey, PoolSpec } from '../../core/objects.ts';
 import type { ObjectSet, SourceObject } from './parse-objects.ts';
-import { type Reporter, titleOf } from './report.ts';
+import { type Reporter, whichOf } from './report.ts';
 import { OBJECTIVE_CLASS_LABEL } from './schema/inference-objective.ts';
 import { DEFAULT_OBJECTIVE_POLICY, type ObjectivePolicySpec } from './schema/objective-policy.ts';
 
@@ -35,7 +35,7 @@ export function compileObjectives(
       !objects.broken.has(`ScalePolicy ${pool}`)
     ) {
       const why = `there is no pool "${spec.poolRef.name}" in namespace "${namespace}"; add it or correct the name`;
-      report.error(objective, ['spec', 'poolRef', 'name'], why);
+      report.error(objective, ['spec', 'poolRef', 'name'], why, 'PoolNotFound');
     }
     const policy = policies.get(objective)?.spec ?? DEFAULT_OBJECTIVE_POLICY;
     return {
@@ -77,7 +77,7 @@ function assignPolicies(objects: ObjectSet, report: Reporter): Map<Objective, Po
     const owner = assigned.get(objective);
     if (owner === undefined) assigned.set(objective, policy);
     else if (owner !== policy) {
-      const why = `objective "${objective.name}" already follows ${titleOf(owner)} (${owner.document.locate([])}); name it in one policy only`;
+      const why = `objective "${objective.name}" already follows ${whichOf(owner)}; name it in one policy only`;
       report.warn(policy, at, why, 'Conflicted');
     }
   };
@@ -90,7 +90,7 @@ function assignPolicies(objects: ObjectSet, report: Reporter): Map<Objective, Po
       if (objective) assign(policy, objective, at);
       else if (!objects.broken.has(`InferenceObjective ${key}`)) {
         const why = `there is no InferenceObjective "${name}" in namespace "${policy.namespace}"; add it or correct the name`;
-        report.error(policy, at, why);
+        report.error(policy, at, why, 'ObjectiveNotFound');
       }
     }
   }

@@ -8,6 +8,7 @@ export function withoutDuplicates(objects: ObjectSet, report: Reporter): ObjectS
     ...objects,
     pools: firstOfEach(objects.pools, report),
     objectives: firstOfEach(currentOfEach(objects.objectives, report), report),
+    rewrites: firstOfEach(currentOfEach(objects.rewrites, report), report),
     scalePolicies: firstOfEach(objects.scalePolicies, report),
     objectivePolicies: firstOfEach(objects.objectivePolicies, report),
   };
@@ -22,25 +23,28 @@ function firstOfEach<Kind extends ObjectKind>(
     const first = byKey.get(object.key);
     if (first === undefined) byKey.set(object.key, object);
     else {
-      const why = `${titleOf(object)} is already at ${first.document.locate([])}; delete one of the two, or rename it`;
+      const why = `${titleOf(object)} is already at ${first.origin}; delete one of the two, or rename it`;
       report.error(object, ['metadata', 'name'], why);
     }
   }
   return [...byKey.values()];
 }
 
-function currentOfEach(
-  objectives: readonly SourceObject<'InferenceObjective'>[],
+/** What each kind with two groups is called in a message. */
+const NOUNS = { InferenceObjective: 'objective', InferenceModelRewrite: 'rewrite' } as const;
+
+function currentOfEach<Kind extends keyof typeof NOUNS>(
+  objects: readonly SourceObject<Kind>[],
   report: Reporter,
-): SourceObject<'InferenceObjective'>[] {
+): SourceObject<Kind>[] {
   const [current] = OBJECTIVE_VERSIONS;
-  const currentKeys = new Set(objectives.filter((one) => one.apiVersion === current).map((one) => one.key));
-  return objectives.filter((one) => {
+  const currentKeys = new Set(objects.filter((one) => one.apiVersion === current).map((one) => one.key));
+  return objects.filter((one) => {
     if (one.apiVersion === current || !currentKeys.has(one.key)) return true;
     report.warn(
       one,
       ['apiVersion'],
-      `the same objective exists under ${current}, which wins; delete this one`,
+      `the same ${NOUNS[one.kind]} exists under ${current}, which wins; delete this one`,
       'Conflicted',
     );
     return false;

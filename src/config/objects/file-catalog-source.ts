@@ -34,7 +34,10 @@ export function openFileCatalog(
   const probe = options.probe ?? createFileProbe();
   const read = compileDocuments(documents, { ...options, probe }, null);
   if (read.catalog === null) return { ok: false, problems: read.problems };
-  return { ok: true, source: new FileCatalogSource({ ...options, probe }, documents, read.catalog, read.problems) };
+  return {
+    ok: true,
+    source: new FileCatalogSource({ ...options, probe }, documents, { ...read, catalog: read.catalog }),
+  };
 }
 
 /** The catalog of a set of files, kept up to date while they are edited. A broken edit changes nothing but `problems`. */
@@ -44,6 +47,7 @@ export class FileCatalogSource implements CatalogSource {
   /** Settings are read once, at the start: a later change is only reported. */
   readonly #configurations: readonly unknown[];
   #catalog: Catalog;
+  #content: unknown;
   #problems: readonly Problem[];
   #texts: readonly string[];
   #watch: FileWatch | undefined;
@@ -52,14 +56,14 @@ export class FileCatalogSource implements CatalogSource {
   constructor(
     options: Required<FileCatalogOptions>,
     documents: Documents,
-    catalog: Catalog,
-    problems: readonly Problem[],
+    first: { readonly catalog: Catalog; readonly content: unknown; readonly problems: readonly Problem[] },
   ) {
     this.#options = options;
     this.#configurations = documents.configurations.map((document) => document.value);
     this.#texts = textsOf(documents);
-    this.#catalog = catalog;
-    this.#problems = problems;
+    this.#catalog = first.catalog;
+    this.#content = first.content;
+    this.#problems = first.problems;
   }
 
   current(): Catalog {
@@ -94,8 +98,9 @@ export class FileCatalogSource implements CatalogSource {
     const problems = [...read.problems, ...this.#emptied(documents), ...this.#configurationProblems(documents)];
     this.#problems = problems;
     if (read.catalog === null || hasErrors(problems)) return { kind: 'refused', problems };
-    if (sameObjects(read.catalog, this.#catalog)) return { kind: 'same', problems };
+    if (isDeepStrictEqual(read.content, this.#content)) return { kind: 'same', problems };
     this.#catalog = read.catalog;
+    this.#content = read.content;
     for (const listener of this.#listeners) listener(read.catalog);
     return { kind: 'accepted', catalog: read.catalog, problems };
   }
@@ -133,19 +138,10 @@ function compileDocuments(documents: Documents, options: Required<FileCatalogOpt
     modifiedEpochMs: (file) => modified.get(file) ?? 0,
   });
   const problems = [...documents.problems, ...compiled.problems];
-  return { catalog: hasErrors(problems) ? null : compiled.catalog, problems };
+  return { catalog: hasErrors(problems) ? null : compiled.catalog, content: compiled.content, problems };
 }
 
 function textsOf(documents: Documents): string[] {
   // A file that cannot be read is a change too.
   return [...documents.files.flatMap(({ name, text }) => [name, text]), ...documents.problems.map((one) => one.source)];
-}
-
-function sameObjects(a: Catalog, b: Catalog): boolean {
-  const content = (catalog: Catalog) => [
-    [...catalog.pools],
-    [...catalog.pools.keys()].map((pool) => catalog.objectivesOf(pool)),
-    catalog.models(),
-  ];
-  return isDeepStrictEqual(content(a), content(b));
 }

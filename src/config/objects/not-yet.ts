@@ -5,7 +5,6 @@ const KEYS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   ScalePolicy: {
     'spec.endpointUrl': 'a pool behind a URL is not supported by this version; use poolRef or pool, with targets',
     'spec.windows': 'windows are not supported by this version; remove them (minReplicas keeps replicas up all day)',
-    'spec.onDelete': 'onDelete is not supported by this version; remove it (a deleted policy drains its replicas)',
   },
   ObjectivePolicy: {
     'spec.guaranteedSharePercent': 'guaranteed shares are not supported by this version; remove it and use priorities',
@@ -15,8 +14,6 @@ const KEYS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 const KINDS: Readonly<Record<string, string>> = {
-  InferenceModelRewrite:
-    'InferenceModelRewrite is not supported by this version; use models[].aliases of a ScalePolicy',
   EndpointPickerConfig: 'EndpointPickerConfig is not read here; use picker.plugins of the Configuration',
   List: 'lists are not read; write each item as a document of its own, separated by ---',
 };

@@ -5,6 +5,7 @@ import { formatPath, type Problem } from '../problem.ts';
 import { explainIssues } from '../schema-problems.ts';
 import type { YamlDocument } from '../yaml-documents.ts';
 import { noteOnKey, noteOnKind } from './not-yet.ts';
+import { inferenceModelRewrite } from './schema/inference-model-rewrite.ts';
 import { inferenceObjective } from './schema/inference-objective.ts';
 import { inferencePool } from './schema/inference-pool.ts';
 import { objectivePolicy } from './schema/objective-policy.ts';
@@ -13,6 +14,7 @@ import { scalePolicy } from './schema/scale-policy.ts';
 const SCHEMAS = {
   InferencePool: inferencePool,
   InferenceObjective: inferenceObjective,
+  InferenceModelRewrite: inferenceModelRewrite,
   ScalePolicy: scalePolicy,
   ObjectivePolicy: objectivePolicy,
 } as const;
@@ -37,13 +39,16 @@ export interface SourceObject<Kind extends ObjectKind> {
   readonly spec: z.output<(typeof SCHEMAS)[Kind]>['spec'];
   readonly createdAtEpochMs: number | null;
   readonly document: YamlDocument;
+  /** Where it was written, or when it was created; for people. */
+  readonly origin: string;
 }
 
-type AnyObject = { [Kind in ObjectKind]: SourceObject<Kind> }[ObjectKind];
+export type AnyObject = { [Kind in ObjectKind]: SourceObject<Kind> }[ObjectKind];
 
 export interface ObjectSet {
   readonly pools: readonly SourceObject<'InferencePool'>[];
   readonly objectives: readonly SourceObject<'InferenceObjective'>[];
+  readonly rewrites: readonly SourceObject<'InferenceModelRewrite'>[];
   readonly scalePolicies: readonly SourceObject<'ScalePolicy'>[];
   readonly objectivePolicies: readonly SourceObject<'ObjectivePolicy'>[];
   /** "<kind> <namespace>/<name>" of objects that are there but do not fit their schema: references to them are not dangling. */
@@ -65,17 +70,20 @@ export function parseObjects(
     if (object) objects.push(object);
     else broken.add(titleOf(document, kind, defaultNamespace));
   }
+  return { objects: objectSet(objects, broken), problems };
+}
+
+/** The objects by kind, the older first. */
+export function objectSet(objects: readonly AnyObject[], broken: ReadonlySet<string>): ObjectSet {
   const of = <Kind extends ObjectKind>(kind: Kind) =>
     objects.filter((object): object is Extract<AnyObject, { kind: Kind }> => object.kind === kind).sort(olderFirst);
   return {
-    objects: {
-      pools: of('InferencePool'),
-      objectives: of('InferenceObjective'),
-      scalePolicies: of('ScalePolicy'),
-      objectivePolicies: of('ObjectivePolicy'),
-      broken,
-    },
-    problems,
+    pools: of('InferencePool'),
+    objectives: of('InferenceObjective'),
+    rewrites: of('InferenceModelRewrite'),
+    scalePolicies: of('ScalePolicy'),
+    objectivePolicies: of('ObjectivePolicy'),
+    broken,
   };
 }
 
@@ -97,7 +105,8 @@ function kindOf(document: YamlDocument, problems: Problem[]): ObjectKind | undef
   return undefined;
 }
 
-function parseObject(
+/** The object of one document; undefined when it does not fit its schema, which is told in `problems`. */
+export function parseObject(
   document: YamlDocument,
   kind: ObjectKind,
   defaultNamespace: string,
@@ -125,6 +134,7 @@ function parseObject(
     spec,
     createdAtEpochMs: metadata.creationTimestamp == null ? null : Date.parse(metadata.creationTimestamp),
     document,
+    origin: document.locate([]),
   } as AnyObject;
 }
 

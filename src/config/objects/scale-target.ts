@@ -3,13 +3,18 @@ import type { ProcessTarget, ScaleTarget } from '../../core/objects.ts';
 import type { FileProbe } from './file-probe.ts';
 import type { SourceObject } from './parse-objects.ts';
 import type { Reporter } from './report.ts';
+import type { Surroundings } from './surroundings.ts';
 
 type Policy = SourceObject<'ScalePolicy'>;
 type WrittenTarget = Policy['spec']['targets'][number];
 
 /** Targets of a policy as the autoscaler takes them; what contradicts itself is reported. */
-export function compileTargets(policy: Policy, probe: FileProbe, report: Reporter): ScaleTarget[] {
-  const { targets } = policy.spec;
+export function compileTargets(
+  policy: Policy,
+  surroundings: Pick<Surroundings, 'kubernetes' | 'probe'>,
+  report: Reporter,
+): ScaleTarget[] {
+  const { targets, onDelete } = policy.spec;
   if (targets.length === 0) {
     report.warn(
       policy,
@@ -17,6 +22,10 @@ export function compileTargets(policy: Policy, probe: FileProbe, report: Reporte
       'no targets: the pool is listed but cannot wake; add one to spec.targets',
       'NotReady',
     );
+  }
+  if (onDelete !== 'Keep' && targets.some((target) => target.process)) {
+    const why = 'is about workloads in Kubernetes; local processes always end with their policy: remove it';
+    report.error(policy, ['spec', 'onDelete'], why);
   }
   return targets.map((target, index) => {
     const at = ['spec', 'targets', index];
@@ -28,18 +37,30 @@ export function compileTargets(policy: Policy, probe: FileProbe, report: Reporte
       const why = `${target.minReplicas} is more than maxReplicas ${target.maxReplicas}; lower it or raise maxReplicas`;
       report.error(policy, [...at, 'minReplicas'], why);
     }
-    checkMeans(policy, target, at, report);
-    if (target.process) checkProcess(policy, target.process, [...at, 'process'], probe, report);
+    checkMeans(policy, target, surroundings.kubernetes, at, report);
+    if (target.process && !surroundings.kubernetes) {
+      checkProcess(policy, target.process, [...at, 'process'], surroundings.probe, report);
+    }
     return scaleTarget(target, policy.document.file);
   });
 }
 
-function checkMeans(policy: Policy, target: WrittenTarget, at: readonly PropertyKey[], report: Reporter): void {
+function checkMeans(
+  policy: Policy,
+  target: WrittenTarget,
+  kubernetes: boolean,
+  at: readonly PropertyKey[],
+  report: Reporter,
+): void {
   const { process, scaleTargetRef } = target;
   if (process && scaleTargetRef) report.error(policy, at, 'has both process and scaleTargetRef; keep one of them');
   if (!process && !scaleTargetRef) report.error(policy, at, 'has neither process nor scaleTargetRef; add one of them');
-  if (scaleTargetRef && !process) {
-    const why = 'objects from files scale local processes only: this target cannot start anything; use process';
+  if (process && kubernetes) {
+    const why = 'starts commands on this machine, which nothing does where kubernetes.enabled; use scaleTargetRef';
+    report.error(policy, [...at, 'process'], why);
+  }
+  if (scaleTargetRef && !process && !kubernetes) {
+    const why = 'needs an API server (kubernetes.enabled): this target cannot start anything; use process';
     report.warn(policy, [...at, 'scaleTargetRef'], why, 'NotReady');
   }
 }

@@ -38,7 +38,7 @@ const SHAPE: readonly Row[] = [
     name: 'no kind',
     text: 'apiVersion: v1\n',
     want: [
-      'objects.yaml:1:1: not an object: "kind" is missing; write one of InferencePool, InferenceObjective, ScalePolicy, ObjectivePolicy, Configuration',
+      'objects.yaml:1:1: not an object: "kind" is missing; write one of InferencePool, InferenceObjective, InferenceModelRewrite, ScalePolicy, ObjectivePolicy, Configuration',
     ],
   },
   {
@@ -50,13 +50,6 @@ const SHAPE: readonly Row[] = [
     name: "somebody else's kind",
     text: 'apiVersion: apps/v1\nkind: Deployment\n',
     want: [`warning: objects.yaml:2:7: kind: "apps/v1 Deployment" is not one of Pilotlight's kinds; it is ignored`],
-  },
-  {
-    name: 'a kind that is not read yet',
-    text: 'apiVersion: llm-d.ai/v1alpha2\nkind: InferenceModelRewrite\n',
-    want: [
-      'objects.yaml:2:7: kind: InferenceModelRewrite is not supported by this version; use models[].aliases of a ScalePolicy',
-    ],
   },
   {
     name: 'another version of a kind',
@@ -134,9 +127,9 @@ const SHAPE: readonly Row[] = [
     ),
     want: [
       'objects.yaml:8:9: ScalePolicy default/p: spec.mode: KEDA is not supported by this version; use Native or Observe',
+      'objects.yaml:7:13: ScalePolicy default/p: spec.onDelete: "Drain" is not allowed; write one of "Keep", "ScaleToZero", "ScaleToMin"',
       'objects.yaml:5:3: ScalePolicy default/p: spec.endpointUrl: a pool behind a URL is not supported by this version; use poolRef or pool, with targets',
       'objects.yaml:6:3: ScalePolicy default/p: spec.windows: windows are not supported by this version; remove them (minReplicas keeps replicas up all day)',
-      'objects.yaml:7:3: ScalePolicy default/p: spec.onDelete: onDelete is not supported by this version; remove it (a deleted policy drains its replicas)',
       'objects.yaml:13:45: ObjectivePolicy default/op: spec.activation: Scheduled is not supported by this version; use Batched with maxWait',
       'objects.yaml:13:56: ObjectivePolicy default/op: spec.aging: aging is not supported by this version; remove it and use priorities',
     ],
@@ -324,7 +317,7 @@ const BETWEEN: readonly Row[] = [
       'warning: objects.yaml:10:3: ScalePolicy default/p: spec: no models: no call leads to this pool; add spec.models',
       'warning: objects.yaml:24:37: ScalePolicy default/q: spec.targets[0].process.command[0]: "vlmm" is not a program on the PATH; install it or write its full path',
       'warning: objects.yaml:25:66: ScalePolicy default/q: spec.targets[1].process.workingDir: "/nowhere" is not a folder; create it or correct the path',
-      'warning: objects.yaml:26:33: ScalePolicy default/q: spec.targets[2].scaleTargetRef: objects from files scale local processes only: this target cannot start anything; use process',
+      'warning: objects.yaml:26:33: ScalePolicy default/q: spec.targets[2].scaleTargetRef: needs an API server (kubernetes.enabled): this target cannot start anything; use process',
     ],
   },
 ];

@@ -1,5 +1,15 @@
 import { z } from 'zod';
-import { autoDuration, autoSlots, labelName, percent, positiveDuration, show, size, text } from '../../fields.ts';
+import {
+  autoDuration,
+  autoSlots,
+  labelName,
+  objectName,
+  percent,
+  positiveDuration,
+  show,
+  size,
+  text,
+} from '../../fields.ts';
 import { API_VERSION } from '../../schema/configuration.ts';
 import { poolRef, selector, targetPorts } from './inference-pool.ts';
 import { objectSchema } from './metadata.ts';
@@ -42,7 +52,23 @@ const target = z.strictObject({
   name: labelName,
   process: processTarget.optional(),
   scaleTargetRef: z
-    .strictObject({ apiVersion: text(), kind: text(63), name: text() })
+    .strictObject({
+      apiVersion: z
+        .string()
+        .max(253)
+        .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?v[0-9][a-z0-9]*$/, {
+          error: (issue) => `${show(issue.input)} is not a group and version; write one like "apps/v1"`,
+        })
+        .describe('Group and version, like apps/v1.'),
+      kind: z
+        .string()
+        .max(63)
+        .regex(/^[A-Z][A-Za-z0-9]*$/, {
+          error: (issue) => `${show(issue.input)} is not a kind; write one like "Deployment"`,
+        })
+        .describe('Deployment, StatefulSet, LeaderWorkerSet, …'),
+      name: objectName.describe('Name of the workload, in the same namespace.'),
+    })
     .optional()
     .describe('Anything with a /scale subresource.'),
   minReplicas: z.int().min(0).max(10_000).default(0).describe('Kept up even without work.'),
@@ -121,6 +147,12 @@ const spec = z.strictObject({
     .describe('Observe decides and reports, and changes nothing.'),
   paused: z.boolean().default(false).describe('Replicas stay as they are; queued work waits.'),
   className: labelName.optional().describe('Installation that is to act on this policy. Absent: whichever reads it.'),
+  onDelete: z
+    .enum(['Keep', 'ScaleToZero', 'ScaleToMin'])
+    .default('Keep')
+    .describe(
+      'What becomes of the workloads when the policy is deleted: nothing, no replicas, or minReplicas. Local processes always end with it.',
+    ),
   ...scaling,
   limits: z
     .strictObject({

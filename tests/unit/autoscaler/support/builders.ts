@@ -100,6 +100,7 @@ export class FakeCatalog implements CatalogSource {
       objective: (_pool, name) => objectives.find((objective) => objective.name === name),
       defaultObjective: () => objectiveSpec({ name: 'default', priority: 0 }),
       resolveModel: () => undefined,
+      rewrite: (resolution) => resolution,
       models: () => [],
     };
   }

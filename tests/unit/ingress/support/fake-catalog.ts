@@ -85,6 +85,7 @@ export function fakeCatalog(): Catalog {
       const route = MODELS.find((entry) => entry.name === model || entry.aliases.includes(model));
       return route && { pool, route, servedModel: route.adapter ?? route.name };
     },
+    rewrite: (resolution) => resolution,
     models: () =>
       MODELS.flatMap((route) =>
         [route.name, ...route.aliases].map((name) => ({ name, pool: pool.key, createdAtEpochMs: 1_700_000_000_000 })),
