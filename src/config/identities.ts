@@ -5,7 +5,7 @@ import { type Config, isLoopback, type TenantSettings } from './config.ts';
 import type { ParsedSettings } from './schema/configuration.ts';
 
 type Caller = Omit<ParsedSettings['auth']['anonymous'], 'enabled' | 'tenant'>;
-type Report = (path: readonly PropertyKey[], message: string, severity?: 'error' | 'warning') => void;
+export type Report = (path: readonly PropertyKey[], message: string, severity?: 'error' | 'warning') => void;
 
 const KEY_HASH = /^sha256:[0-9a-f]{64}$/i;
 
@@ -21,23 +21,28 @@ export function readTenants(
   fileOf: (index: number) => string | null,
   report: Report,
 ): TenantSettings[] {
-  return tenants.map(({ name, keys: written, keysFile, ...caller }, index) => {
-    const fromFile = keysFile === null ? [] : readKeys(keysFile, fileOf(index), ['tenants', index, 'keysFile'], report);
-    const keys = [...new Set([...written, ...fromFile])];
-    if (keys.length === 0 && keysFile === null) {
-      report(['tenants', index], 'has no key, so nobody can call as it; add keys or keysFile');
-    }
-    return { identity: identityOf(name, caller), keys };
+  return tenants.map(({ name, keys: ownKeys, keysFile: path, serviceAccounts, oidc, ...caller }, index) => {
+    const writtenIn = fileOf(index);
+    const keysFile = path === null ? null : resolve(writtenIn === null ? '' : dirname(writtenIn), path);
+    const tenant = { identity: identityOf(name, caller), ownKeys, keysFile, serviceAccounts, oidc };
+    return { ...tenant, keys: keysOf(tenant, (problem) => report(['tenants', index, 'keysFile'], problem)) };
   });
 }
 
-function readKeys(path: string, writtenIn: string | null, at: readonly PropertyKey[], report: Report): string[] {
-  const file = writtenIn === null ? resolve(path) : resolve(dirname(writtenIn), path);
+/** The keys that a tenant has now: its own and those in its file. What is wrong with the file is reported. */
+export function keysOf(
+  { ownKeys, keysFile }: Pick<TenantSettings, 'ownKeys' | 'keysFile'>,
+  report: (problem: string) => void,
+): string[] {
+  return [...new Set([...ownKeys, ...(keysFile === null ? [] : readKeys(keysFile, report))])];
+}
+
+function readKeys(file: string, report: (problem: string) => void): string[] {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch {
-    report(at, `"${file}" cannot be read; check that it is there and readable`);
+    report(`"${file}" cannot be read; check that it is there and readable`);
     return [];
   }
   const lines = text.split('\n').map((line, index) => ({ text: line.trim(), number: index + 1 }));
@@ -45,7 +50,7 @@ function readKeys(path: string, writtenIn: string | null, at: readonly PropertyK
     .filter((line) => line.text !== '' && !line.text.startsWith('#'))
     .flatMap((line) => {
       if (KEY_HASH.test(line.text)) return [line.text.toLowerCase()];
-      report(at, `"${file}" line ${line.number} is not a key hash; write "sha256:" and 64 hex digits`);
+      report(`"${file}" line ${line.number} is not a key hash; write "sha256:" and 64 hex digits`);
       return [];
     });
 }

@@ -15,6 +15,7 @@ import {
   SETTINGS,
 } from './schema/configuration.ts';
 import { explainIssues, unknownKey } from './schema-problems.ts';
+import { checkTokens, serviceAccountSettings } from './token-settings.ts';
 import type { YamlDocument } from './yaml-documents.ts';
 
 export interface ConfigInputs {
@@ -105,19 +106,26 @@ function parseSections(tree: Record<string, unknown>, report: Report): Partial<P
 }
 
 function completeConfig(settings: Partial<ParsedSettings>, written: Layer, report: Report): Config | undefined {
-  const { server, admin, auth, tenants } = settings;
+  const { server, admin, auth, tenants, kubernetes } = settings;
   if (server && admin && server.host === admin.host && server.port === admin.port && server.port !== 0) {
     report(['admin', 'port'], `is the port of the API (server.port ${server.port}) too; give each its own`);
   }
   checkRole(settings, report);
-  if (!server || !auth || !tenants) return undefined;
+  if (!server || !auth || !tenants || !kubernetes) return undefined;
   const fileOf = () => written.get('tenants')?.file ?? null;
   const callers = {
     server,
-    auth: { anonymous: anonymousIdentity({ auth, server }) },
+    kubernetes,
+    auth: {
+      anonymous: anonymousIdentity({ auth, server }),
+      serviceAccounts: serviceAccountSettings(auth, tenants),
+      oidc: auth.oidc,
+      protectMetrics: auth.protectMetrics,
+    },
     tenants: readTenants(tenants, fileOf, report),
   };
   checkCallers(callers, report);
+  checkTokens(callers, auth.serviceAccounts.enabled, report);
   if (Object.keys(configurationSchema.shape).some((name) => !(name in settings))) return undefined;
   return { ...(settings as ParsedSettings), auth: callers.auth, tenants: callers.tenants };
 }

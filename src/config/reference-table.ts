@@ -9,6 +9,7 @@ import { LEAVES, SETTINGS } from './schema/configuration.ts';
 export const REFERENCE_TABLES: Readonly<Record<string, () => string>> = {
   settings: settingsTable,
   tenants: () => fieldTable(SETTINGS.properties?.['tenants']?.items ?? {}, 'tenants[].'),
+  oidc: () => fieldTable(SETTINGS.properties?.['auth']?.properties?.['oidc']?.items ?? {}, 'auth.oidc[].'),
   plugins: () => fieldTable(SETTINGS.properties?.['picker']?.properties?.['plugins']?.items ?? {}, 'picker.plugins[].'),
   ...Object.fromEntries(OBJECT_KINDS.map((kind) => [kind, () => objectTable(kind)])),
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { labelName, objectName, text } from '../fields.ts';
+import { duration, labelName, objectName, show, text } from '../fields.ts';
 
 /** What a caller may do, once it is known who it is; the same for a tenant and for anonymous callers. */
 export const callerFields = {
@@ -33,6 +33,51 @@ export const callerFields = {
     .describe('OpenAI service_tier value → objective, like {flex: nightly}.'),
 };
 
+/** Asymmetric only: with a shared secret whoever can check a token can also make one. */
+export const OIDC_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+
+/** The issuer's own URL, as its tokens have it. */
+const issuerUrl = text(2_048);
+
+const oidcIssuer = z.strictObject({
+  issuer: issuerUrl.describe('Exactly as in the "iss" of its tokens. With https, or on this machine.'),
+  audiences: z.array(text()).min(1).max(16).describe('What its tokens must be for, one of these: their "aud".'),
+  jwksUrl: text(2_048)
+    .nullable()
+    .default(null)
+    .describe('Where its public keys are.')
+    .meta({ whenAbsent: 'read from its /.well-known/openid-configuration' }),
+  algorithms: z
+    .array(z.enum(OIDC_ALGORITHMS))
+    .min(1)
+    .max(OIDC_ALGORITHMS.length)
+    .default(['RS256', 'ES256', 'PS256', 'EdDSA'])
+    .describe('Signatures that are accepted. Default RS256, ES256, PS256 and EdDSA.'),
+  usernameClaim: text(128)
+    .default('sub')
+    .describe('Claim that names the caller; compared with tenants[].oidc[].subject.'),
+  tenantClaim: text(128)
+    .nullable()
+    .default(null)
+    .describe('Claim that names the tenant itself, any of them. Only for an issuer that you trust with that.')
+    .meta({ whenAbsent: 'tenants[].oidc decides' }),
+  clockTolerance: duration
+    .refine((durationMs) => durationMs <= 300_000, { error: 'must be at most "5m"' })
+    .prefault('30s')
+    .describe('How far its clock may differ from ours.'),
+});
+
 export const authSection = z
   .strictObject({
     anonymous: z
@@ -47,8 +92,61 @@ export const authSection = z
         ...callerFields,
       })
       .prefault({}),
+    serviceAccounts: z
+      .strictObject({
+        enabled: z
+          .boolean()
+          .nullable()
+          .default(null)
+          .describe('Whether callers may use tokens of Kubernetes ServiceAccounts. Needs kubernetes.enabled.')
+          .meta({ whenAbsent: 'when a tenant lists serviceAccounts' }),
+        audiences: z
+          .array(text())
+          .max(16)
+          .default(['pilotlight'])
+          .describe(
+            'Tokens must be for one of these, on the admin listener too; [] = for the API server itself. Default [pilotlight].',
+          ),
+      })
+      .prefault({}),
+    oidc: z.array(oidcIssuer).max(16).prefault([]).describe('OpenID Connect issuers whose tokens callers may use.'),
+    protectMetrics: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether /metrics asks for a token that may get the non-resource URL /metrics. Needs kubernetes.enabled.',
+      ),
   })
-  .prefault({});
+  .prefault({})
+  .transform(({ oidc, ...rest }) => ({
+    ...rest,
+    oidc: oidc.map(({ clockTolerance, ...issuer }) => ({ ...issuer, clockToleranceMs: clockTolerance })),
+  }));
+
+const serviceAccount = z
+  .string()
+  .max(317)
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, {
+    error: (issue) => `${show(issue.input)} is not a ServiceAccount; write "namespace/name"`,
+  });
+
+const oidcMatch = z.strictObject({
+  issuer: issuerUrl.describe('One of auth.oidc[].issuer.'),
+  subject: text(512)
+    .nullable()
+    .default(null)
+    .describe("Its caller of this name (the issuer's usernameClaim).")
+    .meta({ whenAbsent: 'any' }),
+  claim: z
+    .strictObject({
+      name: text(128).describe('Claim that a token must have, like groups.'),
+      value: text(512).describe('Its value, or one of its values if it is a list.'),
+    })
+    .nullable()
+    .default(null)
+    .describe('Its callers with this claim.')
+    .meta({ whenAbsent: 'any' }),
+});
 
 const keyHash = z
   .string()
@@ -71,10 +169,18 @@ export const tenantsSection = z
       keysFile: text(4_096)
         .nullable()
         .default(null)
-        .describe('File with one such hash a line, as a Secret is mounted. Relative to the file that names it.'),
+        .describe(
+          'File with one such hash a line, as a Secret is mounted. Relative to the file that names it. Followed.',
+        ),
+      serviceAccounts: z
+        .array(serviceAccount)
+        .max(1_000)
+        .prefault([])
+        .describe('ServiceAccounts whose tokens speak for it, each "namespace/name".'),
+      oidc: z.array(oidcMatch).max(1_000).prefault([]).describe('Whose tokens of OpenID Connect issuers speak for it.'),
       ...callerFields,
     }),
   )
   .max(10_000)
   .prefault([])
-  .describe('Callers with API keys. A key is sent as "Authorization: Bearer <key>".');
+  .describe('Callers with API keys or tokens, sent as "Authorization: Bearer <key>".');

@@ -195,9 +195,9 @@ const BAD_SPECS: readonly { name: string; spec: string; want: readonly string[] 
     name: 'a tenant twice, a key of two tenants, a tenant without a key',
     spec: `  tenants:\n    - {name: a, keys: ["${HASH}"]}\n    - {name: a, keys: ["${HASH}"]}\n    - name: c\n`,
     want: [
-      'app.yaml:7:7: tenants[2]: has no key, so nobody can call as it; add keys or keysFile',
       'app.yaml:6:14: tenants[1].name: "a" is already tenants[0]; give each its own name',
       'app.yaml:6:23: tenants[1].keys: the same key belongs to tenant "a"; a key names one tenant',
+      'app.yaml:7:7: tenants[2]: has no key, so nobody can call as it; add keys, keysFile, serviceAccounts or oidc',
     ],
   },
   {
