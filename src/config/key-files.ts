@@ -4,9 +4,9 @@ import { watchFiles } from './objects/watch-files.ts';
 
 export interface KeyFilesListener {
   /** The keys of all tenants, after those of a file changed. */
-  changed(tenants: readonly TenantSettings[]): void;
+  readonly changed: (tenants: readonly TenantSettings[]) => void;
   /** Files that cannot be used now; what they said before still holds. Told once for each change. */
-  refused(problems: readonly string[]): void;
+  readonly refused: (problems: readonly string[]) => void;
 }
 
 /**

@@ -54,3 +54,15 @@ export function ingressMetrics(registry: Registry, budget: HeldBudget) {
 }
 
 export type IngressMetrics = ReturnType<typeof ingressMetrics>;
+
+/** How checks of tokens ended: OpenID Connect and ServiceAccounts. Answers from memory are not counted. */
+export function tokenMetrics(registry: Registry) {
+  return {
+    checks: new Counter({
+      name: 'pilotlight_ingress_token_checks_total',
+      help: 'Tokens checked: accepted, refused, unavailable (nobody could be asked), stale (an older answer was used).',
+      labelNames: ['kind', 'outcome'] as const,
+      registers: [registry],
+    }),
+  };
+}

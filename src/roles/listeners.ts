@@ -1,14 +1,15 @@
 import type { Registry } from 'prom-client';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import type { JobService } from '../core/jobs.ts';
+import type { KubeApi } from '../core/kubernetes.ts';
+import type { PoolOrders } from '../core/pool-orders.ts';
 import { createAdminApp } from '../ingress/adapters/admin-app.ts';
-import { createAuthenticator } from '../ingress/adapters/authenticator.ts';
-import { KeyTable } from '../ingress/adapters/configured-keys.ts';
 import { createPublicApp } from '../ingress/adapters/public-app.ts';
 import { uniqueIds } from '../ingress/adapters/unique-ids.ts';
 import type { OpenCalls } from '../ingress/open-calls.ts';
 import { systemClock } from '../platform/clock.ts';
 import { type HttpServer, startServer } from '../platform/http/server.ts';
+import { openIdentities } from './identity.ts';
 import { ingressSettings } from './ingress-settings.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { StatusBoard } from './status-board.ts';
@@ -20,18 +21,33 @@ interface ListenerNeeds {
   readonly jobs: JobService;
   readonly advisor: WaitAdvisor;
   readonly openCalls: OpenCalls;
+  /** The API server; absent on one machine. */
+  readonly kube?: KubeApi | null;
+  /** Absent = the admin listener takes no orders. */
+  readonly orders?: PoolOrders | null;
 }
 
 /** The admin listener is opened first and closed last, so that it can tell why the other is not there. */
 export async function openListeners(
-  { config, catalogSource, log, closers }: ProcessOptions,
-  { registry, board, runner, jobs, advisor, openCalls }: ListenerNeeds,
+  options: ProcessOptions,
+  { registry, board, runner, jobs, advisor, openCalls, kube = null, orders = null }: ListenerNeeds,
 ): Promise<{ readonly api: HttpServer; readonly admin: HttpServer }> {
+  const { config, catalogSource, log, closers } = options;
+  const { authenticator, admin: authorizer } = openIdentities(options, registry, kube);
   const metrics = { contentType: registry.contentType, metrics: () => registry.metrics() };
-  const admin = await startServer(createAdminApp({ readiness: board, metrics, status: board, log }), {
-    ...config.admin,
-    portSetting: 'admin.port',
+  const adminApp = createAdminApp({
+    readiness: board,
+    metrics,
+    protectMetrics: config.auth.protectMetrics,
+    status: board,
+    catalog: catalogSource,
+    orders,
+    authorizer,
+    namespace: config.kubernetes.namespace ?? config.namespace,
+    clock: systemClock,
+    log,
   });
+  const admin = await startServer(adminApp, { ...config.admin, portSetting: 'admin.port' });
   closers.add('admin listener', () => admin.close(0));
   const app = createPublicApp({
     catalog: catalogSource,
@@ -42,11 +58,7 @@ export async function openListeners(
     ids: uniqueIds(systemClock),
     log,
     settings: ingressSettings(config),
-    authenticator: createAuthenticator({
-      keys: new KeyTable(config.tenants),
-      anonymous: config.auth.anonymous,
-      tokens: null,
-    }),
+    authenticator,
     readiness: board,
     registry,
     openCalls,

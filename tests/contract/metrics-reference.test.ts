@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { autoscalerMetrics } from '../../src/autoscaler/metrics.ts';
 import { dispatcherMetrics } from '../../src/dispatcher/metrics.ts';
 import { HeldBudget } from '../../src/ingress/held-budget.ts';
-import { ingressMetrics } from '../../src/ingress/metrics.ts';
+import { ingressMetrics, tokenMetrics } from '../../src/ingress/metrics.ts';
 import { DEFAULT_INGRESS_SETTINGS } from '../../src/ingress/settings.ts';
 import { pickerMetrics } from '../../src/picker/metrics.ts';
 import { storedJobMetrics } from '../../src/queue/jobs/metrics.ts';
@@ -30,6 +30,7 @@ const UNIT =
 function everyMetric(): { name: string; type: string; help: string; labelNames: readonly string[] }[] {
   const registry = new Registry();
   ingressMetrics(registry, new HeldBudget(DEFAULT_INGRESS_SETTINGS));
+  tokenMetrics(registry);
   liveOrderMetrics(registry, () => []);
   storedJobMetrics(registry, { pendingBytes: 0 });
   dispatcherMetrics(registry);

@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { StatusReport } from '../../../src/core/status.ts';
 import { createAdminApp } from '../../../src/ingress/adapters/admin-app.ts';
+import { localAdmin } from '../../../src/ingress/adapters/admin-authorizers.ts';
 import type { Readiness } from '../../../src/ingress/ports.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { type HttpServer, startServer } from '../../../src/platform/http/server.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { createRegistry } from '../../../src/platform/metrics.ts';
+import { fakeCatalog } from '../../unit/ingress/support/fake-catalog.ts';
 
 const REPORT: StatusReport = {
   version: '0.1.0',
@@ -30,6 +33,12 @@ beforeEach(async () => {
       decisions: (pool) => Promise.resolve(pool === 'default/chat' ? [{ rule: 'hold' }] : undefined),
     },
     log: createLogger({ level: 'silent' }),
+    protectMetrics: false,
+    catalog: { current: fakeCatalog, onChange: () => () => undefined },
+    orders: null,
+    authorizer: localAdmin({ isLoopback: true }),
+    namespace: 'default',
+    clock: systemClock,
   });
   server = await startServer(app, { host: '127.0.0.1', port: 0, portSetting: 'admin.port' });
 });
