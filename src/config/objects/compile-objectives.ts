@@ -3,6 +3,7 @@ import type { ObjectSet, SourceObject } from './parse-objects.ts';
 import { type Reporter, whichOf } from './report.ts';
 import { OBJECTIVE_CLASS_LABEL } from './schema/inference-objective.ts';
 import { DEFAULT_OBJECTIVE_POLICY, type ObjectivePolicySpec } from './schema/objective-policy.ts';
+import type { Surroundings } from './surroundings.ts';
 
 type Objective = SourceObject<'InferenceObjective'>;
 type Policy = SourceObject<'ObjectivePolicy'>;
@@ -22,15 +23,17 @@ export interface ClassedObjective {
 export function compileObjectives(
   objects: ObjectSet,
   pools: ReadonlyMap<PoolKey, PoolSpec>,
-  limits: StoredLimits,
+  { limits, surroundings }: { readonly limits: StoredLimits; readonly surroundings: Surroundings },
   report: Reporter,
 ): ClassedObjective[] {
-  const policies = assignPolicies(objects, report);
+  const policies = assignPolicies(objects, surroundings, report);
+  const written = new Set(objects.pools.map((pool) => pool.key));
   return objects.objectives.map((objective) => {
     const { namespace, name, spec } = objective;
     const pool = `${namespace}/${spec.poolRef.name}`;
     if (
       !pools.has(pool) &&
+      !written.has(pool) &&
       !objects.broken.has(`InferencePool ${pool}`) &&
       !objects.broken.has(`ScalePolicy ${pool}`)
     ) {
@@ -71,7 +74,8 @@ function defaultShedAtPercent(priority: number): number {
 }
 
 /** The one policy of each objective: a reference by name comes before a class, an older policy before a newer one. */
-function assignPolicies(objects: ObjectSet, report: Reporter): Map<Objective, Policy> {
+function assignPolicies(objects: ObjectSet, surroundings: Surroundings, report: Reporter): Map<Objective, Policy> {
+  const byKey = new Map(objects.objectives.map((objective) => [objective.key, objective]));
   const assigned = new Map<Objective, Policy>();
   const assign = (policy: Policy, objective: Objective, at: readonly PropertyKey[]) => {
     const owner = assigned.get(objective);
@@ -86,11 +90,10 @@ function assignPolicies(objects: ObjectSet, report: Reporter): Map<Objective, Po
     for (const [index, { name }] of policy.spec.targetRefs.entries()) {
       const at = ['spec', 'targetRefs', index, 'name'];
       const key = `${policy.namespace}/${name}`;
-      const objective = objects.objectives.find((one) => one.key === key);
+      const objective = byKey.get(key);
       if (objective) assign(policy, objective, at);
       else if (!objects.broken.has(`InferenceObjective ${key}`)) {
-        const why = `there is no InferenceObjective "${name}" in namespace "${policy.namespace}"; add it or correct the name`;
-        report.error(policy, at, why, 'ObjectiveNotFound');
+        reportNoObjective(policy, name, at, surroundings, report);
       }
     }
   }
@@ -107,6 +110,24 @@ function assignPolicies(objects: ObjectSet, report: Reporter): Map<Objective, Po
     report.warn(policy, ['spec', 'className'], why, 'NotReady');
   }
   return assigned;
+}
+
+/** In files a slip of the pen; on a server the objective may come later, and the rest of the policy holds. */
+function reportNoObjective(
+  policy: Policy,
+  name: string,
+  at: readonly PropertyKey[],
+  { served, missing }: Surroundings,
+  report: Reporter,
+): void {
+  const cause = missing.get('InferenceObjective');
+  if (cause !== undefined) {
+    report.warn(policy, at, `no InferenceObjective can be read: ${cause}`, 'CrdMissing');
+    return;
+  }
+  const why = `there is no InferenceObjective "${name}" in namespace "${policy.namespace}"; add it or correct the name`;
+  if (served) report.warn(policy, at, why, 'ObjectiveNotFound');
+  else report.error(policy, at, why, 'ObjectiveNotFound');
 }
 
 function checkPolicy(policy: Policy, report: Reporter): void {

@@ -27,12 +27,13 @@ export function compileRewrites(
   pools: ReadonlyMap<PoolKey, PoolSpec>,
   report: Reporter,
 ): Map<PoolKey, PoolRewrites> {
+  const written = new Set(objects.pools.map((pool) => pool.key));
   const byPool = new Map<PoolKey, { exact: Map<string, RewriteChoice>; others: RewriteChoice | null }>();
   for (const rewrite of objects.rewrites) {
     const key = `${rewrite.namespace}/${rewrite.spec.poolRef.name}`;
     const pool = pools.get(key);
     if (!pool) {
-      reportNoPool(rewrite, key, objects, report);
+      if (!written.has(key)) reportNoPool(rewrite, key, objects, report);
       continue;
     }
     const known = new Set(pool.models.flatMap(({ name, aliases }) => [name, ...aliases]));

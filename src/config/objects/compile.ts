@@ -64,7 +64,7 @@ export function compileSet(inputs: SetInputs, report: Reporter): { catalog: Cata
   const { limits } = inputs.settings;
   const poolLimits = { maxRequests: limits.poolRequests, maxBytes: limits.poolBytes };
   const pools = compilePools({ objects, limits: poolLimits, ...surroundings }, report);
-  const objectives = compileObjectives(objects, pools, limits, report);
+  const objectives = compileObjectives(objects, pools, { limits, surroundings }, report);
   const rewrites = compileRewrites(objects, pools, report);
   const policies = new Map(objects.scalePolicies.map((policy) => [policy.key, policy]));
   const known = new Map(previous?.models().map((model) => [model.name, model.createdAtEpochMs]));

@@ -41,6 +41,8 @@ export interface SourceObject<Kind extends ObjectKind> {
   readonly document: YamlDocument;
   /** Where it was written, or when it was created; for people. */
   readonly origin: string;
+  /** Of objects of an API server. */
+  readonly generation?: number | undefined;
 }
 
 export type AnyObject = { [Kind in ObjectKind]: SourceObject<Kind> }[ObjectKind];
@@ -136,6 +138,14 @@ export function parseObject(
     document,
     origin: document.locate([]),
   } as AnyObject;
+}
+
+/** Keys of `value` that its schema does not have. */
+export function unknownKeysOf(kind: ObjectKind, value: unknown): (readonly PropertyKey[])[] {
+  const issues = SCHEMAS[kind].safeParse(value).error?.issues ?? [];
+  return issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [],
+  );
 }
 
 /** "ScalePolicy default/tickets", as far as it can be read. */
