@@ -1,0 +1,251 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Config } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import type { KubeObject } from '../../src/core/kubernetes.ts';
+import { LEAST_VALUES, useHelm, type Values } from './support/helm.ts';
+
+const helm = useHelm();
+
+const TENANT = { name: 'web', keysSecret: { name: 'pilotlight-keys', key: 'web' } };
+const WORKLOAD = { apiGroup: 'apps', resource: 'deployments', name: 'llama' };
+
+const SEVERAL: Values = { ...LEAST_VALUES, gateway: { replicas: 3, jobs: { enabled: false } } };
+const BUNDLED: Values = { ...LEAST_VALUES, redis: { bundled: { enabled: true } } };
+const EVERYTHING: Values = {
+  ...SEVERAL,
+  installation: 'everything',
+  namespaces: [{ name: 'models', workloads: [WORKLOAD] }, { name: 'research' }],
+  networkPolicy: { enabled: true },
+  serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+  config: { tenants: [TENANT], limits: { storedRequests: 5e7 }, timeouts: { maxHold: '1h30m' } },
+};
+
+const GOOD: readonly { name: string; values: Values }[] = [
+  { name: 'the least', values: LEAST_VALUES },
+  { name: 'three gateways without stored jobs', values: SEVERAL },
+  { name: 'a bundled Redis', values: BUNDLED },
+  { name: 'everything', values: EVERYTHING },
+  { name: 'rights and accounts of somebody else', values: { ...LEAST_VALUES, rbac: { create: false } } },
+  { name: 'a digest', values: { ...LEAST_VALUES, image: { repository: 'p', digest: `sha256:${'a'.repeat(64)}` } } },
+];
+
+test.for(GOOD)('with $name it lints, and every object has its place', ({ values }, context) => {
+  expect(helm(context).lint(values)).toMatchObject({ code: 0 });
+  const objects = helm(context).objects(values);
+  const lost = objects.filter(({ kind, metadata }) => metadata.namespace === undefined && !isClusterWide(kind));
+  expect(lost.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
+});
+
+const REFUSED: readonly { name: string; values: Values; says: string | RegExp }[] = [
+  {
+    name: 'no image',
+    values: { ...LEAST_VALUES, image: {} },
+    says: 'image.repository is empty: no image of Pilotlight has been published yet.',
+  },
+  {
+    name: 'no Redis',
+    values: { ...LEAST_VALUES, redis: {} },
+    says: 'redis.existingSecret.name is empty: Pilotlight keeps its queue in Redis.',
+  },
+  {
+    name: 'two Redis',
+    values: { ...LEAST_VALUES, redis: { existingSecret: { name: 'redis' }, bundled: { enabled: true } } },
+    says: 'only one Redis can hold the queue: remove one of them',
+  },
+  {
+    name: 'several gateways on one folder',
+    values: { ...LEAST_VALUES, gateway: { replicas: 2 } },
+    says: 'gateway.replicas is 2 while gateway.jobs.enabled is true: stored jobs live in a folder that only one gateway may use. Set gateway.jobs.enabled=false',
+  },
+  {
+    name: 'a grace shorter than a call may be held',
+    values: { ...LEAST_VALUES, gateway: { terminationGracePeriodSeconds: 600 } },
+    says: 'config.timeouts.drain take up to 640 s: held calls would be cut. Set at least 670, or leave it out.',
+  },
+  {
+    name: 'a duration with a unit that does not exist',
+    values: { ...LEAST_VALUES, config: { ...open(), timeouts: { maxHold: '1h30x' } } },
+    says: 'config.timeouts.maxHold is "1h30x", which is no duration',
+  },
+  {
+    name: 'less memory than calls may hold',
+    values: { ...LEAST_VALUES, gateway: { resources: { limits: { memory: '1536Mi' } } } },
+    says: 'gateway.resources.limits.memory is 1536Mi, but config.limits.heldBytes (1Gi) and config.limits.collectedBytes (512Mi) alone may fill it',
+  },
+  {
+    name: 'nobody who could call',
+    values: { ...LEAST_VALUES, config: {} },
+    says: 'so nobody could call: add a tenant with keysSecret',
+  },
+  {
+    name: 'a namespace twice',
+    values: { ...LEAST_VALUES, namespaces: [{ name: 'a' }, { name: 'a' }] },
+    says: 'namespaces lists "a" twice: put all its workloads into one entry',
+  },
+  {
+    name: 'an unknown value',
+    values: { ...LEAST_VALUES, gatway: {} },
+    says: "additional properties 'gatway' not allowed",
+  },
+  {
+    name: 'an unknown setting',
+    values: { ...LEAST_VALUES, config: { ...open(), timeouts: { maxHolt: '5m' } } },
+    says: /at '\/config\/timeouts': additional properties 'maxHolt' not allowed/,
+  },
+  {
+    name: 'a setting that the chart writes itself',
+    values: { ...LEAST_VALUES, config: { ...open(), role: 'all' } },
+    says: /at '\/config': additional properties 'role' not allowed/,
+  },
+  {
+    name: 'a key instead of its hash',
+    values: { ...LEAST_VALUES, config: { tenants: [{ name: 'web', keys: ['sk-secret'] }] } },
+    says: /at '\/config\/tenants\/0\/keys\/0': .*does not match pattern/,
+  },
+];
+
+test.for(REFUSED)('it refuses $name with a sentence', ({ values, says }, context) => {
+  const { code, stdout, stderr } = helm(context).template(values);
+  expect(code).not.toBe(0);
+  expect(stdout).toBe('');
+  if (typeof says === 'string') expect(stderr).toContain(says);
+  else expect(stderr).toMatch(says);
+});
+
+test('the configuration of both roles is one that the program takes', (context) => {
+  const objects = helm(context).objects(EVERYTHING);
+  expect(configOf(objects, 'gateway')).toMatchObject({
+    role: 'gateway',
+    installation: 'everything',
+    kubernetes: { enabled: true, namespaces: ['models', 'research'] },
+    server: { host: '0.0.0.0', port: 8080 },
+    jobs: { enabled: false },
+    limits: { storedRequests: 50_000_000 },
+    // Of several gateways one that leaves may take as long as a call may be held.
+    timeouts: { maxHoldMs: 5_400_000, drainMs: 5_400_000 },
+    tenants: [{ identity: { tenant: 'web' }, keys: [`sha256:${'0'.repeat(64)}`] }],
+    auth: { anonymous: null },
+  });
+  const controller = configOf(objects, 'controller');
+  expect(controller).toMatchObject({ role: 'controller', admin: { host: '0.0.0.0' }, tenants: [] });
+  expect(configOf(helm(context).objects(LEAST_VALUES), 'gateway')).toMatchObject({
+    jobs: { enabled: true },
+    timeouts: { drainMs: 30_000 },
+  });
+});
+
+test('stored jobs have a volume of their own, in a StatefulSet; without them gateways are a Deployment', (context) => {
+  const stored = podOwner(helm(context).objects(LEAST_VALUES), 'gateway');
+  expect(stored).toMatchObject({
+    kind: 'StatefulSet',
+    spec: { replicas: 1, volumeClaimTemplates: [{ spec: { accessModes: ['ReadWriteOnce'] } }] },
+  });
+  const several = podOwner(helm(context).objects(SEVERAL), 'gateway');
+  expect(several).toMatchObject({ kind: 'Deployment', spec: { replicas: 3 } });
+});
+
+test('a gateway is given longer than preStop, a held call and the drain together', (context) => {
+  // 10 s + 10 m + 30 s, and 10 s + 1 h 30 m twice; 30 s more each.
+  expect(podSpec(helm(context).objects(LEAST_VALUES), 'gateway')).toMatchObject({ terminationGracePeriodSeconds: 670 });
+  expect(podSpec(helm(context).objects(EVERYTHING), 'gateway')).toMatchObject({
+    terminationGracePeriodSeconds: 10_840,
+  });
+});
+
+test('no pod is root, writes to its image, or has a token that it does not need', (context) => {
+  const objects = helm(context).objects({ ...EVERYTHING, redis: { bundled: { enabled: true } } });
+  for (const component of ['gateway', 'controller', 'redis']) {
+    const spec = podSpec(objects, component);
+    expect(spec, component).toMatchObject({
+      automountServiceAccountToken: component !== 'redis',
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+          resources: { requests: expect.anything() as unknown, limits: { memory: expect.anything() as unknown } },
+          livenessProbe: expect.anything() as unknown,
+          readinessProbe: expect.anything() as unknown,
+          startupProbe: expect.anything() as unknown,
+        },
+      ],
+    });
+  }
+  const accounts = objects.filter(({ kind }) => kind === 'ServiceAccount');
+  expect(accounts.map((account) => [account.metadata.name, read(account, 'automountServiceAccountToken')])).toEqual([
+    ['pilotlight-gateway', false],
+    ['pilotlight-controller', false],
+  ]);
+});
+
+test('a password of Redis is given once and stands in the Secret alone', (context) => {
+  const password = 'not-very-secret';
+  const objects = helm(context).objects({ ...LEAST_VALUES, redis: { bundled: { enabled: true, password } } });
+  expect(objects.filter((object) => JSON.stringify(object).includes(password)).map(({ kind }) => kind)).toEqual([
+    'Secret',
+  ]);
+});
+
+test('a change of the settings of one role replaces its pods and leaves the others', (context) => {
+  const checksums = (values: Values) =>
+    ['gateway', 'controller'].map((component) => {
+      const owner = podOwner(helm(context).objects(values), component);
+      return read(owner, 'spec.template.metadata.annotations')['pilotlight.dev/configuration-checksum'] as string;
+    });
+  const [gateway, controller] = checksums(EVERYTHING);
+  const more = { ...EVERYTHING, config: { ...(EVERYTHING['config'] as object), tenants: [{ ...TENANT, weight: 2 }] } };
+  const [gatewayThen, controllerThen] = checksums(more);
+  expect(gatewayThen).not.toBe(gateway);
+  expect(controllerThen).toBe(controller);
+});
+
+function open(): Values {
+  return { auth: { anonymous: { enabled: true } } };
+}
+
+function isClusterWide(kind: string | undefined): boolean {
+  return ['ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition'].includes(kind ?? '');
+}
+
+/** What the program makes of the rendered ConfigMap, with a key file where the chart mounts one. */
+function configOf(objects: readonly KubeObject[], component: string): Config {
+  const folder = mkdtempSync(join(tmpdir(), 'pilotlight-render-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  mkdirSync(join(folder, 'keys'));
+  writeFileSync(join(folder, 'keys', 'web'), `sha256:${'0'.repeat(64)}\n`);
+  const map = objects.find(({ kind }) => kind === 'ConfigMap')!;
+  const text = read(map, 'data')[`${component}.yaml`] as string;
+  const file = join(folder, 'pilotlight.yaml');
+  writeFileSync(file, text.replaceAll('/etc/pilotlight', folder));
+  const loaded = loadConfig({
+    files: [file],
+    environment: { PILOTLIGHT_REDIS_URL: 'redis://:p@redis:6379/0' },
+    flags: [],
+  });
+  if (!loaded.ok) throw new Error(loaded.problems.map(({ path, message }) => `${path} ${message}`).join('\n'));
+  return loaded.config;
+}
+
+function podOwner(objects: readonly KubeObject[], component: string): KubeObject {
+  return objects.find(
+    ({ kind, metadata }) =>
+      (kind === 'Deployment' || kind === 'StatefulSet') && metadata.name === `pilotlight-${component}`,
+  )!;
+}
+
+function podSpec(objects: readonly KubeObject[], component: string): Record<string, unknown> {
+  return read(podOwner(objects, component), 'spec.template.spec');
+}
+
+function read(object: KubeObject, path: string): Record<string, unknown> {
+  return path.split('.').reduce<unknown>((here, key) => (here as Record<string, unknown>)[key], object) as Record<
+    string,
+    unknown
+  >;
+}

@@ -1,0 +1,105 @@
+import { spawnSync } from 'node:child_process';
+import { beforeAll } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import type { KubeObject } from '../../../src/core/kubernetes.ts';
+import { findTool } from './tools/find-tool.ts';
+
+export const CHART = 'infra/helm/pilotlight';
+const TIMEOUT_MS = 120_000;
+/** The first build of Helm with Go takes a minute or two. */
+const FIND_TIMEOUT_MS = 10 * 60_000;
+/** A Helm that Go built says it renders for Kubernetes 1.20 unless told. */
+const KUBE_VERSION = '1.35.4';
+
+export interface HelmTarget {
+  readonly chart?: string;
+  readonly release?: string;
+  readonly namespace?: string;
+}
+
+export interface HelmAnswer {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Values as a mapping; they are given to Helm as a file. */
+export type Values = Readonly<Record<string, unknown>>;
+
+/** The real Helm. Without a kubeconfig it can render alone. */
+export class Helm {
+  readonly #path: string;
+  readonly #kubeconfig: string | undefined;
+
+  constructor(path: string, kubeconfig?: string) {
+    this.#path = path;
+    this.#kubeconfig = kubeconfig;
+  }
+
+  withCluster(kubeconfig: string): Helm {
+    return new Helm(this.#path, kubeconfig);
+  }
+
+  lint(values: Values): HelmAnswer {
+    return this.run(['lint', CHART, '--strict', '--kube-version', KUBE_VERSION, '-f', '-'], values);
+  }
+
+  template(
+    values: Values,
+    { chart = CHART, release = 'pilotlight', namespace = 'models' }: HelmTarget = {},
+  ): HelmAnswer {
+    const where = ['-n', namespace, '--kube-version', KUBE_VERSION];
+    return this.run(['template', release, chart, ...where, '-f', '-'], values);
+  }
+
+  /** The rendered objects. Throws what Helm says when it refuses. */
+  objects(values: Values, target: HelmTarget = {}): KubeObject[] {
+    const { code, stdout, stderr } = this.template(values, target);
+    if (code !== 0) throw new Error(stderr);
+    return toObjects(stdout);
+  }
+
+  run(args: readonly string[], values?: Values): HelmAnswer {
+    const { status, stdout, stderr, error } = spawnSync(this.#path, args, {
+      encoding: 'utf8',
+      timeout: TIMEOUT_MS,
+      input: values === undefined ? '' : JSON.stringify(values),
+      env: { ...process.env, ...(this.#kubeconfig === undefined ? {} : { KUBECONFIG: this.#kubeconfig }) },
+      maxBuffer: 64 * 1_024 * 1_024,
+    });
+    if (error) throw error;
+    return { code: status, stdout, stderr };
+  }
+}
+
+export function toObjects(yaml: string): KubeObject[] {
+  return parseAllDocuments(yaml)
+    .map((document) => {
+      if (document.errors[0]) throw document.errors[0];
+      return document.toJS() as KubeObject | null;
+    })
+    .filter((object) => object !== null);
+}
+
+/** Helm for the tests of a file; they are skipped where there is none, and with CI=true the run fails instead. */
+export function useHelm(): (context: { skip: (note?: string) => void }) => Helm {
+  let helm: Helm | undefined;
+  let why = '';
+  beforeAll(async () => {
+    const found = await findTool('helm');
+    if (found.kind === 'found') helm = new Helm(found.path);
+    else if (process.env['CI'] === 'true') throw new Error(found.why);
+    else why = found.why;
+  }, FIND_TIMEOUT_MS);
+  return (context) => {
+    if (helm === undefined) context.skip(why);
+    return helm!;
+  };
+}
+
+/** The least that the chart must be told. */
+export const LEAST_VALUES: Values = {
+  image: { repository: 'pilotlight' },
+  redis: { existingSecret: { name: 'redis' } },
+  config: { auth: { anonymous: { enabled: true } } },
+};
