@@ -394,6 +394,22 @@ describe('own writes', () => {
   });
 });
 
+test('a write during a list is not undone by it', async () => {
+  server.put(CHAT, 'a', 1);
+  const feed = await follow();
+  server.hold();
+  server.cut(gone());
+  await settleMicrotasks();
+  feed.applyLocal(server.put(CHAT, 'a', 2));
+  feed.applyLocal(server.put(CHAT, 'b', 1));
+  const seen: unknown[] = [];
+  feed.onChange(() => seen.push(feed.list().map(({ spec }) => spec)));
+  server.release();
+  await settleMicrotasks();
+  expect(seen.length).toBeGreaterThan(0);
+  for (const specs of seen) expect(specs).toEqual([2, 1]);
+});
+
 test('pods are kept without managedFields, other kinds with them', async () => {
   server.install(NEW);
   const managed = (feed: OpenFeed, name: string) => feed.get('chat', name)?.metadata.managedFields;

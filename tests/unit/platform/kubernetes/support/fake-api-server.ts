@@ -29,6 +29,7 @@ export class FakeApiServer implements WatchableApi {
   readonly queries: Readonly<Record<string, string>>[] = [];
   readonly #collections = new Map<string, Map<string, KubeObject>>();
   readonly #history: Change[] = [];
+  #held: (() => void)[] | null = null;
   readonly #pages = new Map<string, { version: number; rest: KubeObject[] }>();
   readonly #watchers = new Set<Watcher>();
   #compactedTo = 0;
@@ -101,7 +102,21 @@ export class FakeApiServer implements WatchableApi {
     const isDiscovery = /^\/apis?\/[^/]+(\/[^/]+)?$/.test(request.path);
     this.asked.push(`${isDiscovery ? 'GET' : 'list'} ${request.path}`);
     this.#refuse(request.signal);
-    return isDiscovery ? this.#discovery(request.path) : this.#list(request);
+    if (isDiscovery) return this.#discovery(request.path);
+    const answer = this.#list(request);
+    const held = this.#held;
+    if (held) await new Promise<void>((resolve) => held.push(resolve));
+    return answer;
+  }
+
+  /** Lists are read at once and answered at `release`. */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    for (const go of this.#held ?? []) go();
+    this.#held = null;
   }
 
   async watch({ path, query, signal }: KubeWatchRequest): Promise<AsyncIterable<Uint8Array>> {
