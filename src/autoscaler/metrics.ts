@@ -49,14 +49,38 @@ export function autoscalerMetrics(registry: Registry) {
     }),
     bootFailuresTotal: new Counter({
       name: 'pilotlight_autoscaler_boot_failures_total',
-      help: 'Boots that ended Stuck.',
-      labelNames: ['pool'] as const,
+      help: 'Boots that ended Stuck, by what kept them from serving; "unknown" when nothing told.',
+      labelNames: ['pool', 'reason'] as const,
       registers,
     }),
     breakerOpen: new Gauge({
       name: 'pilotlight_autoscaler_breaker_open',
       help: '1 while boots of a target are held back after three failures in a row.',
       labelNames: ['pool', 'target'] as const,
+      registers,
+    }),
+    targetAvailable: new Gauge({
+      name: 'pilotlight_autoscaler_target_available',
+      help: '0 while a target takes no order (up), or gives no replica away (down); its decisions say why.',
+      labelNames: ['pool', 'target', 'direction'] as const,
+      registers,
+    }),
+    troubledReplicas: new Gauge({
+      name: 'pilotlight_autoscaler_troubled_replicas',
+      help: 'Replicas that something keeps from serving, by cause.',
+      labelNames: ['pool', 'trouble'] as const,
+      registers,
+    }),
+    ordersOpen: new Gauge({
+      name: 'pilotlight_autoscaler_orders_open',
+      help: '1 while an order of people is in force: wake, drain, pause.',
+      labelNames: ['pool', 'order'] as const,
+      registers,
+    }),
+    bypassRequests: new Gauge({
+      name: 'pilotlight_autoscaler_bypass_requests',
+      help: 'Requests that engines ran past Pilotlight when they were last asked before an end.',
+      labelNames: ['pool'] as const,
       registers,
     }),
     drainDurationSeconds: new Histogram({

@@ -14,6 +14,11 @@ export class PoolHistory {
     this.#window = newDownWindow(nowMs);
   }
 
+  /** Nothing is known of the time until now, so the window begins anew. */
+  wasBlind(nowMs: number): void {
+    this.#window = newDownWindow(nowMs);
+  }
+
   add(decision: Decision, nowMs: number): void {
     const { live, wantedToFall, scaleDownAfterMs } = decision.components;
     this.#windowMs = scaleDownAfterMs;

@@ -3,12 +3,14 @@ import { asError } from '../core/errors.ts';
 import type { LedgerSnapshot, SlotLedger } from '../core/live-order.ts';
 import type { Logger } from '../core/logger.ts';
 import type { CatalogSource, PoolKey, PoolSpec } from '../core/objects.ts';
+import type { Frozen } from '../core/replicas.ts';
 import { BootWatch } from './boot-watch.ts';
 import type { AutoscalerMetrics } from './metrics.ts';
 import type { ArrivalRate } from './policy/arrival-rate.ts';
 import type { BootResult } from './policy/boot-tracker.ts';
 import { buildSnapshot } from './policy/build-snapshot.ts';
 import { type LearnedPool, learnedPool, restorePool } from './policy/learned-state.ts';
+import type { PeopleOrders } from './policy/people-orders.ts';
 import { newPoolMemory, type Observation, observe, type PoolMemory } from './policy/pool-memory.ts';
 import type { DecisionHistory, Snapshot } from './policy/snapshot.ts';
 import type { TargetReplica } from './policy/target-replica.ts';
@@ -18,6 +20,7 @@ import type { TemplateKnowledge } from './template-knowledge.ts';
 
 /** A ledger that does not answer in this time counts as unreachable. */
 const LEDGER_TIMEOUT_MS = 2_000;
+const LEDGER_WHY = 'the demand is not known, because Redis does not answer or still counts after a restart';
 
 export interface ObserverDeps {
   readonly clock: Clock;
@@ -35,6 +38,16 @@ export interface Look {
   readonly replicas: readonly TargetReplica[];
   readonly snapshot: Snapshot;
 }
+
+/** What a look cannot find out by itself. */
+export interface LookContext {
+  readonly orders: PeopleOrders;
+  readonly bypass: Snapshot['bypass'];
+  historyAt(nowMs: number): DecisionHistory;
+}
+
+/** Why there is nothing to decide on now: missing data is never read as zero. */
+export type Blindness = Pick<Frozen, 'source' | 'why'>;
 
 /** Looks at the ledger and the replicas of one pool, and keeps what is learned from one look to the next. */
 export class PoolObserver {
@@ -62,20 +75,30 @@ export class PoolObserver {
 
   /** To be called at every change of a replica's phase, so that boots are timed exactly. */
   noteReplicas(): void {
-    this.#boots.note(this.#deps.target.replicas(this.#pool));
+    const { target } = this.#deps;
+    if (target.available(this.#pool).ok) this.#boots.note(target.replicas(this.#pool));
   }
 
-  /** Null when the demand is not known now: the ledger does not answer, or still counts after a restart. */
-  async look(spec: PoolSpec, historyAt: (nowMs: number) => DecisionHistory): Promise<Look | null> {
+  /** The pool stays up for as long as it is kept warm, from now: something uses it that the ledger does not know. */
+  noteActivity(): void {
+    this.#memory = { ...this.#memory, lastActivityMs: this.#deps.clock.monotonicMs() };
+  }
+
+  /** The pool as it is now, or what is not known of it. */
+  async look(spec: PoolSpec, context: LookContext): Promise<Look | Blindness> {
     const { clock, target, templates, metrics } = this.#deps;
     const ledger = await this.#readLedger();
+    const known = target.available(this.#pool);
     metrics.sourceAvailable.set({ pool: this.#pool, source: 'ledger' }, ledger === null ? 0 : 1);
+    metrics.sourceAvailable.set({ pool: this.#pool, source: 'replicas' }, known.ok ? 1 : 0);
     const replicas = target.replicas(this.#pool);
-    this.#boots.note(replicas);
-    reportReplicas(metrics, this.#pool, replicas);
-    if (ledger === null) {
+    if (known.ok) {
+      this.#boots.note(replicas);
+      reportReplicas(metrics, this.#pool, replicas);
+    }
+    if (!known.ok || ledger === null) {
       this.#isBlind = true;
-      return null;
+      return known.ok ? { source: 'ledger', why: LEDGER_WHY } : { source: 'replicas', why: known.why };
     }
     const seen = this.#observation(spec, ledger, replicas, clock.monotonicMs());
     this.#memory = observe(this.#memory, seen);
@@ -84,12 +107,14 @@ export class PoolObserver {
       pool: spec,
       targets: spec.targets
         .filter((one) => target.supports(one))
-        .map((one) => ({ spec: one, templateHash: target.state(this.#pool, one).templateHash })),
+        .map((one) => ({ spec: one, state: target.state(this.#pool, one) })),
       seen,
       memory: this.#memory,
       tracked: this.#boots.tracked,
       templates: templates.current,
-      history: historyAt(seen.nowMs),
+      history: context.historyAt(seen.nowMs),
+      orders: context.orders,
+      bypass: context.bypass,
     });
     return { ledger, replicas, snapshot };
   }
@@ -136,7 +161,7 @@ export class PoolObserver {
       if (wholeMs !== undefined) metrics.bootDurationSeconds.observe(labels, wholeMs / 1_000);
       return;
     }
-    metrics.bootFailuresTotal.inc(labels);
-    log.warn({ ...labels, message: result.message }, 'autoscaler.boot_failed');
+    metrics.bootFailuresTotal.inc({ ...labels, reason: result.reason ?? 'unknown' });
+    log.warn({ ...labels, reason: result.reason, message: result.message }, 'autoscaler.boot_failed');
   }
 }

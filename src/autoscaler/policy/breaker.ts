@@ -6,6 +6,7 @@
  * | unsure | 1, 2              | one at a time |
  * | open   | 3 or more         | one at a time, and only after the back-off: 1, 2, 4 … 30 min |
  *
+ * A failure that no other try can mend (an image that does not exist) counts as three.
  * One Ready closes it.
  */
 export interface Breaker {
@@ -22,8 +23,8 @@ const LONGEST_BACKOFF_MS = 1_800_000;
 
 export const closedBreaker: Breaker = { failures: 0, retryAtMs: null, message: null };
 
-export function bootFailed(breaker: Breaker, message: string, nowMs: number): Breaker {
-  const failures = breaker.failures + 1;
+export function bootFailed(breaker: Breaker, message: string, nowMs: number, permanent = false): Breaker {
+  const failures = Math.max(permanent ? OPENS_AT_FAILURES : 0, breaker.failures + 1);
   if (failures < OPENS_AT_FAILURES) return { failures, retryAtMs: null, message };
   const backoffMs = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (failures - OPENS_AT_FAILURES));
   return { failures, retryAtMs: nowMs + backoffMs, message };

@@ -5,6 +5,7 @@ import type { TrackedBoots } from './boot-tracker.ts';
 import { coldStart, remainingBoot } from './cold-start.ts';
 import type { Observation, PoolMemory } from './pool-memory.ts';
 import { endpointsOf, fullSlots, queued, usedRatio } from './pool-memory.ts';
+import type { PeopleOrders } from './people-orders.ts';
 import type { DecisionHistory, ObjectiveView, ReplicaView, Snapshot, TargetView } from './snapshot.ts';
 import type { TargetReplica } from './target-replica.ts';
 import { breakerOf, type Templates } from './templates.ts';
@@ -12,19 +13,24 @@ import { slotMsPerRequest } from './work-estimate.ts';
 
 export interface SnapshotSources {
   readonly pool: PoolSpec;
-  /** Targets that can be scaled, with the hash of what they run. */
-  readonly targets: readonly { readonly spec: ScaleTarget; readonly templateHash: string }[];
+  /** Targets that can be scaled, and how they are now. */
+  readonly targets: readonly { readonly spec: ScaleTarget; readonly state: TargetNow }[];
   readonly seen: Observation;
   readonly memory: PoolMemory;
   readonly tracked: TrackedBoots;
   readonly templates: Templates;
   readonly history: DecisionHistory;
+  readonly orders: PeopleOrders;
+  readonly bypass: Snapshot['bypass'];
 }
+
+/** What a target's adapter tells of it, as far as a decision needs it. */
+export type TargetNow = Pick<TargetView, 'templateHash' | 'noUpWhy' | 'noDownWhy' | 'rollsItself' | 'specReplicas'>;
 
 /** Joins one look with what is remembered and learned into what `decide` sees. */
 export function buildSnapshot(sources: SnapshotSources): Snapshot {
   const { pool, seen, memory } = sources;
-  const targets = sources.targets.map(({ spec, templateHash }) => targetView(spec, templateHash, sources));
+  const targets = sources.targets.map(({ spec, state }) => targetView(spec, state, sources));
   return {
     pool: pool.key,
     nowMs: seen.nowMs,
@@ -39,12 +45,15 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
     idleMs: seen.nowMs - memory.lastActivityMs,
     noDemandMs: seen.nowMs - memory.lastDemandMs,
     history: sources.history,
+    orders: sources.orders,
+    bypass: sources.bypass,
   };
 }
 
-function targetView(spec: ScaleTarget, templateHash: string, sources: SnapshotSources): TargetView {
+function targetView(spec: ScaleTarget, state: TargetNow, sources: SnapshotSources): TargetView {
   const { memory, templates, seen, pool } = sources;
   const { name, minReplicas, maxReplicas, pricePerGpuHour, gpusPerReplica, preference } = spec;
+  const { templateHash, noUpWhy, noDownWhy, rollsItself, specReplicas } = state;
   return {
     name,
     minReplicas,
@@ -56,6 +65,10 @@ function targetView(spec: ScaleTarget, templateHash: string, sources: SnapshotSo
     templateHash,
     coldStart: coldStart(templates.boots.get(templateHash) ?? [], pool.scale.coldStartPriorMs, seen.nowEpochMs),
     breaker: breakerOf(templates, templateHash),
+    noUpWhy,
+    noDownWhy,
+    rollsItself,
+    specReplicas,
   };
 }
 
@@ -100,5 +113,7 @@ function replicaView(replica: TargetReplica, { seen, tracked: boots, templates, 
       : null,
     usedSlots: endpoints.reduce((sum, { used }) => sum + used, 0),
     gate: endpoints[0]?.gate ?? null,
+    trouble: replica.trouble,
+    removalOrder: replica.removalOrder,
   };
 }

@@ -1,8 +1,8 @@
 import { type Activation, activation } from './activation.ts';
 import { backlogPods, dueWork } from './backlog.ts';
-import { isOpen } from './breaker.ts';
 import { type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
 import type { Components } from './decision.ts';
+import { nextTarget } from './holds.ts';
 import { type PodOrder, podOrder } from './pod-order.ts';
 import { rateNeed, ratePods } from './rate.ts';
 import { type ResolvedSettings, resolveSettings } from './settings.ts';
@@ -21,8 +21,7 @@ export interface Considered {
 export function consider(snapshot: Snapshot): Considered {
   const order = podOrder(snapshot);
   const { objectives, scale } = snapshot;
-  const working = snapshot.targets.find(({ maxReplicas, breaker }) => maxReplicas > 0 && !isOpen(breaker));
-  const next = working ?? snapshot.targets[0];
+  const next = nextTarget(snapshot) ?? snapshot.targets[0];
   const coldStart = next?.coldStart ?? { p50Ms: 0, p90Ms: 0, boots: 0 };
   const settings = resolveSettings(scale, coldStart);
   const deadlines = deadlineWork(objectives);
@@ -32,7 +31,7 @@ export function consider(snapshot: Snapshot): Considered {
   const components = {
     ...podCounts(snapshot, order, settings, deadlines, next),
     ...settings,
-    breakEvenRequests: wake.batched.breakEven,
+    breakEvenRequests: Number.isFinite(wake.batched.breakEven) ? wake.batched.breakEven : null,
   };
   return { snapshot, order, settings, activation: wake, components };
 }
@@ -59,9 +58,12 @@ function podCounts(
   const rateToFall = ratePods(pods, need.fallingSlots);
   const min = targets.reduce((sum, { minReplicas }) => sum + minReplicas, 0);
   const max = targets.reduce((sum, { maxReplicas }) => sum + maxReplicas, 0);
+  // A blocked boot has a place, but wakes nobody.
+  const { wakeReplicas } = snapshot.orders;
+  const manual = wakeReplicas === 0 ? 0 : Math.min(max, order.blocked.length + wakeReplicas);
   // What minimums lack comes on top of what exists, and one target never stands in for another one's minimum.
   const floor = order.isShort ? certain : order.held;
-  const bound = (count: number): number => Math.min(max, Math.max(floor, count));
+  const bound = (count: number): number => Math.max(floor, Math.min(max, Math.max(manual, count)));
   return {
     live: order.live.length,
     rate,
@@ -70,6 +72,7 @@ function podCounts(
     deadline: deadline.pods,
     infeasibleDeadlines: deadline.infeasible,
     min,
+    manual,
     max,
     wanted: bound(Math.max(rate, backlog, deadline.pods)),
     wantedToFall: bound(Math.max(rateToFall, backlog, deadline.pods)),

@@ -1,6 +1,8 @@
 import { type Considered, consider } from './consider.ts';
 import type { Decision } from './decision.ts';
-import { hasDemand, type Snapshot, totalQueued } from './snapshot.ts';
+import { heldFromFalling, holdNotes } from './holds.ts';
+import { drainedWords, wokenWords } from './people-orders.ts';
+import { hasDemand, isPaused, type Snapshot, totalQueued } from './snapshot.ts';
 import { countByTarget, noCapacity, up, type Verdict } from './verdict.ts';
 import { whileUp } from './while-up.ts';
 
@@ -15,16 +17,43 @@ const LEAST_REVIEW_MS = 20;
  */
 export function decide(snapshot: Snapshot): Decision {
   const considered = consider(snapshot);
-  const { live, undrainable, excess, isShort } = considered.order;
-  if (snapshot.scale.paused) return conclude(considered, paused(live.length));
+  const { live, excess } = considered.order;
+  if (isPaused(snapshot)) return conclude(considered, paused(considered));
+  if (snapshot.orders.drainLeftMs !== null)
+    return conclude(considered, drained(considered, snapshot.orders.drainLeftMs));
   if (excess.length > 0) return conclude(considered, tooMany(live.length, excess.length));
-  const isUp = live.length > 0 || (undrainable.length > 0 && (hasDemand(snapshot) || isShort));
-  return conclude(considered, isUp ? whileUp(considered) : fromZero(considered));
+  return conclude(considered, isUp(considered) ? whileUp(considered) : fromZero(considered));
 }
 
-function paused(live: number): Verdict {
-  const sentence = `stays at ${live}: the policy is paused`;
-  return { rule: 'paused', sentence, wouldChange: ['paused: false'] };
+/** Something serves or is coming. Boots that are blocked count only while nothing asks for more than them. */
+function isUp({ snapshot, order, activation }: Considered): boolean {
+  const { live, blocked, undrainable, isShort } = order;
+  if (live.length > blocked.length) return true;
+  const isWanted = hasDemand(snapshot) || isShort || snapshot.orders.wakeReplicas > 0;
+  if (undrainable.length > 0 && isWanted) return true;
+  return live.length > 0 && activation.wake === null;
+}
+
+function paused({ snapshot, order }: Considered): Verdict {
+  const { orders, scale } = snapshot;
+  const who = orders.paused ? `paused${orders.by === null ? '' : ` by ${orders.by}`}` : 'the policy is paused';
+  const wouldChange = [...(orders.paused ? ['resume'] : []), ...(scale.paused ? ['paused: false'] : [])];
+  return { rule: 'paused', sentence: `stays at ${order.live.length}: ${who}`, wouldChange };
+}
+
+/** People empty the pool, whatever is queued and whatever minReplicas says. */
+function drained({ snapshot, order }: Considered, leftMs: number): Verdict {
+  const fixed = heldFromFalling(snapshot.targets);
+  const kept = order.live.filter(({ target }) => fixed.has(target));
+  const live = order.live.length + order.excess.length;
+  const change = live === kept.length ? `stays at ${live}` : `goes from ${live} to ${kept.length}`;
+  return {
+    rule: 'drained',
+    sentence: `${change}: ${drainedWords(snapshot.orders, leftMs)}`,
+    desired: countByTarget(kept),
+    wouldChange: ['a wake order', 'the end of the drain order'],
+    reviewInMs: leftMs,
+  };
 }
 
 /** What is allowed again is looked at once the excess has been marked to drain. */
@@ -36,16 +65,20 @@ function tooMany(live: number, excess: number): Verdict {
 function fromZero(considered: Considered): Verdict {
   const { snapshot, order, activation, components } = considered;
   const { wake } = activation;
-  if (wake === null && components.min === 0) {
+  const { wakeLeftMs } = snapshot.orders;
+  if (wake === null && components.min === 0 && components.manual === 0) {
     const queued = totalQueued(snapshot);
     const why = queued === 0 ? 'nothing is queued' : `${queued} queued requests are not yet worth a boot`;
     const { wouldWake, againInMs } = activation;
     return { rule: 'asleep', sentence: `stays at zero: ${why}`, wouldChange: wouldWake, reviewInMs: againInMs };
   }
-  // A minimum is met by its own target only; work by whatever can start.
-  if (order.orderable.length === 0 || (wake === null && order.lacking === 0)) return noCapacity(considered);
-  const { rule, sentence } = wake ?? { rule: 'min' as const, sentence: `minReplicas asks for ${components.min}` };
-  return up(considered, Math.max(1, components.wanted), rule, sentence);
+  // A minimum is met by its own target only; work, and people, by whatever can start.
+  const isMinOnly = wake === null && components.manual === 0;
+  if (order.orderable.length === 0 || (isMinOnly && order.lacking === 0)) return noCapacity(considered);
+  const byPeople = { rule: 'manual' as const, sentence: wokenWords(snapshot.orders, wakeLeftMs ?? 0) };
+  const byMinimum = { rule: 'min' as const, sentence: `minReplicas asks for ${components.min}` };
+  const { rule, sentence } = wake ?? (isMinOnly ? byMinimum : byPeople);
+  return up(considered, Math.max(order.live.length + 1, components.wanted), rule, sentence);
 }
 
 function conclude({ snapshot, order, settings, components }: Considered, verdict: Verdict): Decision {
@@ -53,13 +86,17 @@ function conclude({ snapshot, order, settings, components }: Considered, verdict
   const untilIdleMs = settings.keepWarmMs - snapshot.idleMs;
   const waitsForIdle = order.live.length > 0 && !hasDemand(snapshot) && untilIdleMs > 0;
   const tickMs = isAwake ? ACTIVE_TICK_MS : ASLEEP_TICK_MS;
-  const soonestMs = Math.min(tickMs, waitsForIdle ? untilIdleMs : tickMs, verdict.reviewInMs ?? tickMs);
+  const orderEndsInMs = snapshot.orders.wakeLeftMs ?? tickMs;
+  const soonestMs = Math.min(tickMs, waitsForIdle ? untilIdleMs : tickMs, verdict.reviewInMs ?? tickMs, orderEndsInMs);
+  const { bypass } = snapshot;
+  const past = bypass === null ? '' : `; ${bypass.requests} requests came past Pilotlight`;
   return {
     desired: countByTarget(order.live),
     toZero: false,
     abandon: [],
     components,
     ...verdict,
+    sentence: `${verdict.sentence}${past}${holdNotes(snapshot)}`,
     reviewInMs: Math.max(LEAST_REVIEW_MS, soonestMs),
   };
 }

@@ -5,6 +5,8 @@ import type { ResolvedSettings } from './settings.ts';
 export type Rule =
   | WakeRule
   | 'min'
+  | 'manual'
+  | 'drained'
   | 'max'
   | 'rate'
   | 'backlog'
@@ -29,12 +31,14 @@ export interface Components extends ResolvedSettings {
   /** Deadlines that no pod could meet any more. */
   readonly infeasibleDeadlines: number;
   readonly min: number;
+  /** Kept awake by people. */
+  readonly manual: number;
   readonly max: number;
   /** All of the above together, before step limits and windows. */
   readonly wanted: number;
   readonly wantedToFall: number;
-  /** Batched requests that pay for a boot. */
-  readonly breakEvenRequests: number;
+  /** Batched requests that pay for a boot; null = no number of them does. */
+  readonly breakEvenRequests: number | null;
 }
 
 export interface Decision {

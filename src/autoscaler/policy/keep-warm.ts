@@ -1,3 +1,4 @@
+import type { Considered } from './consider.ts';
 import { hasDemand, type ReplicaView, type Snapshot } from './snapshot.ts';
 
 /** A boot without demand may be given up after this long, if it would still take longer than the pool is kept warm. */
@@ -9,20 +10,22 @@ export function isIdle(snapshot: Snapshot, keepWarmMs: number): boolean {
 }
 
 /**
- * Candidates whose boot is not worth finishing: one that has no node yet, or nothing wanted it for a minute and it still
- * needs longer than a ready one would be kept. Any other boot is finished even if its callers have left.
+ * Candidates whose boot is not worth finishing: one that has no node yet or waits for nobody knows what, or nothing
+ * wanted it for a minute and it still needs longer than a ready one would be kept. Any other boot is finished even if its
+ * callers have left.
  */
 export function abandonableBoots(
-  snapshot: Snapshot,
+  { snapshot, order, settings }: Considered,
   candidates: readonly ReplicaView[],
-  keepWarmMs: number,
 ): readonly string[] {
   if (hasDemand(snapshot)) return [];
   return candidates
-    .filter(({ phase, remaining }) => {
+    .filter((replica) => {
+      const { phase, remaining } = replica;
+      if (order.blocked.includes(replica)) return true;
       if (remaining === null) return false;
       const hasNoNode = phase === 'Pending';
-      return hasNoNode || (snapshot.noDemandMs >= ABANDON_AFTER_MS && remaining.p50Ms > keepWarmMs);
+      return hasNoNode || (snapshot.noDemandMs >= ABANDON_AFTER_MS && remaining.p50Ms > settings.keepWarmMs);
     })
     .map(({ uid }) => uid);
 }

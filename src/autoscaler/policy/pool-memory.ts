@@ -76,7 +76,7 @@ export function observe(memory: PoolMemory, seen: Observation): PoolMemory {
     slotUseRatio: observeSlotUse(memory.slotUseRatio, busy, nowMs - memory.lookedMs),
     slotsByTarget: observeSlots(memory.slotsByTarget, seen),
     lastActivityMs: isActive(memory, seen) ? nowMs : memory.lastActivityMs,
-    lastDemandMs: isDemanded ? nowMs : memory.lastDemandMs,
+    lastDemandMs: isDemanded || seen.wasBlind ? nowMs : memory.lastDemandMs,
     releases: observeArrivals(memory.releases, released, nowMs),
   };
 }

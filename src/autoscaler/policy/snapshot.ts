@@ -1,8 +1,9 @@
 import type { Gate } from '../../core/live-order.ts';
 import type { ActivationType, PoolKey, ScaleSettings } from '../../core/objects.ts';
-import type { WarmUpPhase } from '../../core/replicas.ts';
+import type { BootTrouble, WarmUpPhase } from '../../core/replicas.ts';
 import type { Breaker } from './breaker.ts';
 import type { ColdStart, Quantiles } from './cold-start.ts';
+import type { PeopleOrders } from './people-orders.ts';
 
 /** Everything one decision sees; it holds no clock and no handle, so that it can be kept, shown and decided again. */
 export interface Snapshot {
@@ -23,6 +24,9 @@ export interface Snapshot {
   /** Since anything was queued or running. */
   readonly noDemandMs: number;
   readonly history: DecisionHistory;
+  readonly orders: PeopleOrders;
+  /** Requests that engines were seen to run past Pilotlight; null = none. Shown, never counted as work. */
+  readonly bypass: { readonly requests: number } | null;
 }
 
 export interface TargetView {
@@ -37,6 +41,13 @@ export interface TargetView {
   readonly templateHash: string;
   readonly coldStart: ColdStart;
   readonly breaker: Breaker;
+  /** Why no replica may be ordered, or none may be taken away, now; null = may. */
+  readonly noUpWhy: string | null;
+  readonly noDownWhy: string | null;
+  /** The workload itself replaces replicas of an older template. */
+  readonly rollsItself: boolean;
+  /** What the target's own object asks for; null = not known. */
+  readonly specReplicas: number | null;
 }
 
 export interface ReplicaView {
@@ -53,6 +64,10 @@ export interface ReplicaView {
   readonly usedSlots: number;
   /** As the ledger has it; null = the ledger does not know its endpoints. */
   readonly gate: Gate | null;
+  /** What keeps it from serving; null = nothing known. */
+  readonly trouble: BootTrouble | null;
+  /** Its workload removes the replica with the highest one first; null = the one it is told to. */
+  readonly removalOrder: number | null;
 }
 
 export interface ObjectiveView {
@@ -87,6 +102,11 @@ export function queuedSlotMs(objective: ObjectiveView): number {
 /** Rest of what runs: half of a request on average. */
 export function runningSlotMs(objective: ObjectiveView): number {
   return (objective.running * objective.slotMsPerRequest) / 2;
+}
+
+/** Replicas stay as they are, by the policy or by an order. */
+export function isPaused({ scale, orders }: Snapshot): boolean {
+  return scale.paused || orders.paused;
 }
 
 export function totalQueued(snapshot: Snapshot): number {

@@ -13,7 +13,8 @@ export interface Orders {
  * a template that never became ready or whose last boot failed.
  */
 export function limitOrders(snapshot: Snapshot, order: PodOrder, wantedNew: number): Orders {
-  const booting = snapshot.replicas.filter(isBooting);
+  // A boot that is blocked must not keep another target from being tried.
+  const booting = snapshot.replicas.filter((replica) => isBooting(replica) && !order.blocked.includes(replica));
   const byTarget = new Map<string, number>();
   let room = snapshot.scale.maxBootsInFlight - booting.length;
   let limit: Orders['limit'] = null;

@@ -3,7 +3,10 @@ export interface PodSupply {
   readonly target: string;
   /** Slots it keeps busy when full: slots × slot use. Also its rate: slot-milliseconds per millisecond. */
   readonly rate: number;
-  /** From now until it can take work: 0 when ready, the 90th percentile of what is left of its boot otherwise. */
+  /**
+   * From now until it can take work: 0 when ready, the 90th percentile of what is left of its boot otherwise; Infinity
+   * when nobody knows.
+   */
   readonly availableInMs: number;
 }
 
@@ -12,9 +15,10 @@ export function supplyUntil(pods: readonly PodSupply[], untilMs: number): number
   return pods.reduce((sum, pod) => sum + pod.rate * Math.max(0, untilMs - pod.availableInMs), 0);
 }
 
-/** When these pods will have done that work, in milliseconds from now; Infinity without pods. */
+/** When these pods will have done that work, in milliseconds from now; Infinity without pods that come. */
 export function finishedInMs(pods: readonly PodSupply[], workSlotMs: number): number {
-  const byStart = [...pods].sort((a, b) => a.availableInMs - b.availableInMs);
+  const coming = pods.filter(({ availableInMs }) => Number.isFinite(availableInMs));
+  const byStart = coming.sort((a, b) => a.availableInMs - b.availableInMs);
   let rate = 0;
   let fromMs = 0;
   let left = workSlotMs;

@@ -16,7 +16,7 @@ export function learnBoot(templates: Templates, result: BootResult, nowMs: numbe
   if (result.kind === 'ready') {
     return { boots: addBoot(templates.boots, result.templateHash, result.boot), breakers: new Map(others) };
   }
-  const breaker = bootFailed(breakerOf(templates, result.templateHash), result.message, nowMs);
+  const breaker = bootFailed(breakerOf(templates, result.templateHash), result.message, nowMs, result.permanent);
   return { boots: templates.boots, breakers: new Map([...others, [result.templateHash, breaker]]) };
 }
 

@@ -1,6 +1,7 @@
 import { formatDuration } from '../../core/units.ts';
 import type { Considered } from './consider.ts';
 import type { Decision, Rule } from './decision.ts';
+import { noOrderWhy } from './holds.ts';
 import { limitOrders } from './step-limits.ts';
 
 /** What one rule says; `decide` fills in the rest: stay as it is, look again at the next tick. */
@@ -34,8 +35,14 @@ export function down({ order }: Considered, keep: number, rule: Rule, why: strin
 
 /** Why a wanted replica cannot be ordered at all. */
 export function noCapacity({ snapshot }: Considered): Verdict {
-  const broken = snapshot.targets.find(({ breaker }) => breaker.retryAtMs !== null);
+  const broken = snapshot.targets.find(
+    ({ breaker }) => breaker.retryAtMs !== null && breaker.retryAtMs > snapshot.nowMs,
+  );
   if (broken === undefined) {
+    if (snapshot.targets.some((target) => noOrderWhy(target, snapshot.replicas) !== null)) {
+      const sentence = 'waits: no target may start another replica now';
+      return { rule: 'no-capacity', sentence, wouldChange: ['what holds its targets'] };
+    }
     const sentence = 'cannot start a replica: maxReplicas exist already, those that are ending included';
     return { rule: 'no-capacity', sentence, wouldChange: ['a replica that has ended', 'a higher maxReplicas'] };
   }

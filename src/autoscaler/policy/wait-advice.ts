@@ -1,4 +1,5 @@
 import { type ArrivalRate, recentPerS } from './arrival-rate.ts';
+import { isBlocked, nextTarget } from './holds.ts';
 import { isLive } from './pod-order.ts';
 import { queuedSlotMs, type Snapshot } from './snapshot.ts';
 import type { SlotSource } from './wait-time.ts';
@@ -7,7 +8,7 @@ import type { SlotSource } from './wait-time.ts';
 export interface WaitAdvice {
   /** Pods that serve or boot, as sources of free slots. */
   readonly sources: readonly SlotSource[];
-  /** One pod ordered now; for calls that would wake the pool. */
+  /** One pod ordered now, for calls that would wake the pool; null = none can be ordered. */
   readonly ifOrdered: SlotSource | null;
   /** Objectives whose calls wake the pool at once. */
   readonly immediate: ReadonlySet<string>;
@@ -26,13 +27,15 @@ export function waitAdvice(snapshot: Snapshot, releases: ArrivalRate, nowMs: num
     freeSlots: Math.max(0, slots - usedSlots),
     requestsPerMs: (slots * snapshot.slotUseRatio) / Math.max(1, requestMs),
   });
-  const slotsOf = new Map(snapshot.targets.map((target) => [target.name, target.slots]));
-  const [first] = snapshot.targets;
+  const known = new Map(snapshot.targets.map((target) => [target.name, target]));
+  const next = nextTarget(snapshot);
   return {
     sources: snapshot.replicas
-      .filter(isLive)
-      .map(({ target, usedSlots, remaining }) => source(slotsOf.get(target) ?? 1, usedSlots, remaining?.p50Ms ?? 0)),
-    ifOrdered: first === undefined ? null : source(first.slots, 0, first.coldStart.p50Ms + ageMs),
+      .filter((replica) => isLive(replica) && !isBlocked(replica, known.get(replica.target)))
+      .map(({ target, usedSlots, remaining }) =>
+        source(known.get(target)?.slots ?? 1, usedSlots, remaining?.p50Ms ?? 0),
+      ),
+    ifOrdered: next === undefined ? null : source(next.slots, 0, next.coldStart.p50Ms + ageMs),
     immediate: new Set(
       snapshot.objectives.filter(({ activation }) => activation === 'Immediate').map(({ name }) => name),
     ),

@@ -1,7 +1,9 @@
 import { formatDuration } from '../../core/units.ts';
 import type { Considered } from './consider.ts';
 import type { Rule } from './decision.ts';
+import { heldFromFalling } from './holds.ts';
 import { abandonableBoots, isIdle } from './keep-warm.ts';
+import { wokenWords } from './people-orders.ts';
 import { isBooting } from './pod-order.ts';
 import { hasDemand, totalQueued } from './snapshot.ts';
 import { stepDown } from './step-limits.ts';
@@ -10,21 +12,30 @@ import { countByTarget, down, up, type Verdict } from './verdict.ts';
 /** The decision for a pool that has replicas: more at once, fewer slowly, none after the idle time. */
 export function whileUp(considered: Considered): Verdict {
   const { snapshot, order, settings, components } = considered;
-  const { live, min, wanted } = components;
+  const { live, min, manual, wanted } = components;
   if (wanted > live) return goUp(considered);
-  const abandon = abandonableBoots(snapshot, order.live.slice(order.held), settings.keepWarmMs);
+  const abandon = abandonableBoots(considered, order.live.slice(Math.max(order.held, manual)));
   if (abandon.length > 0) return abandonBoots(considered, abandon);
-  const boots = snapshot.replicas.filter(isBooting).length;
-  if (min === 0 && boots === 0 && isIdle(snapshot, settings.keepWarmMs)) return toZero(considered);
+  const boots = snapshot.replicas.filter(isBooting).length - order.blocked.length;
+  const mayClose = min === 0 && manual === 0 && boots === 0 && !isHeld(considered);
+  if (mayClose && isIdle(snapshot, settings.keepWarmMs)) return toZero(considered);
   return stepDownOrStay(considered, boots);
 }
 
+/** Zero is for the whole pool: nothing of it may belong to a target from which nothing may be taken away. */
+function isHeld({ snapshot }: Considered): boolean {
+  const fixed = heldFromFalling(snapshot.targets);
+  return snapshot.replicas.some(({ target, terminating }) => !terminating && fixed.has(target));
+}
+
 function goUp(considered: Considered): Verdict {
-  const { wanted, deadline, backlog, rate } = considered.components;
+  const { snapshot, components } = considered;
+  const { wanted, deadline, backlog, rate, manual } = components;
   const rules: readonly (readonly [Rule, number, string])[] = [
     ['deadline', deadline, 'a deadline would be missed'],
-    ['backlog', backlog, `${totalQueued(considered.snapshot)} queued requests would take too long`],
+    ['backlog', backlog, `${totalQueued(snapshot)} queued requests would take too long`],
     ['rate', rate, 'arrivals keep more slots busy'],
+    ['manual', manual, wokenWords(snapshot.orders, snapshot.orders.wakeLeftMs ?? 0)],
   ];
   const [rule, , why] = rules.find(([, count]) => count >= wanted) ?? ['min', wanted, 'minReplicas asks for them'];
   return up(considered, wanted, rule, why);
@@ -77,13 +88,17 @@ function stay({ components }: Considered, why: string, wouldChange = 'more queue
 
 function enough(considered: Considered): Verdict {
   const { components, order } = considered;
-  if (components.live === components.max) return stay(considered, 'maxReplicas', 'a higher maxReplicas');
+  if (components.live >= components.max) return stay(considered, 'maxReplicas', 'a higher maxReplicas');
   if (order.orderable.length === 0) return stay(considered, 'no target can start another one now', 'a boot that works');
   return stay(considered, 'the load needs no other number', 'more or less queued work');
 }
 
 function warm(considered: Considered): Verdict {
-  const { snapshot, settings } = considered;
+  const { snapshot, settings, components } = considered;
+  const { wakeLeftMs } = snapshot.orders;
+  if (components.manual > 0 && wakeLeftMs !== null) {
+    return stay(considered, wokenWords(snapshot.orders, wakeLeftMs), 'the end of the wake order');
+  }
   const leftMs = Math.max(0, settings.keepWarmMs - snapshot.idleMs);
   const warmFor = formatDuration(settings.keepWarmMs);
   const why = `idle for ${formatDuration(snapshot.idleMs)} of the ${warmFor} that it is kept warm`;

@@ -329,6 +329,7 @@ test('every input and component is in the decision', () => {
     deadline: 0,
     infeasibleDeadlines: 0,
     min: 0,
+    manual: 0,
     max: 20,
     wanted: 6,
     wantedToFall: 6,

@@ -97,8 +97,8 @@ function replicaIn(phase: WarmUpPhase, message: string | null = null): TargetRep
     pool: 'default/llama',
     target: 'gpu',
     phase,
-    requestedAtEpochMs: 0,
-    phaseSinceEpochMs: 0,
+    requestedAtEpochMs: NOW_MS,
+    phaseSinceEpochMs: NOW_MS,
     readyAtEpochMs: null,
     endpointIds: [],
     message,
@@ -159,7 +159,7 @@ test('a stuck boot is one failure with its message, and a replica first seen rea
       ['Stuck', 1_000],
       ['Stuck', 2_000],
     ]).flat(),
-  ).toEqual([{ kind: 'failed', templateHash: 'hash', message: 'exit code 1' }]);
+  ).toEqual([{ kind: 'failed', templateHash: 'hash', message: 'exit code 1', reason: null, permanent: false }]);
   expect(
     track([
       ['Ready', 0],

@@ -40,7 +40,7 @@ test('the breaker opens after three failures and backs off 1, 2, 4 … 30 minute
 test('one Ready forgets the failures', () => {
   const failed = learnBoot(
     { boots: new Map(), breakers: new Map() },
-    { kind: 'failed', templateHash: 'a', message: 'x' },
+    { kind: 'failed', templateHash: 'a', message: 'x', reason: null, permanent: false },
     0,
   );
   expect(failed.breakers.get('a')?.failures).toBe(1);

@@ -1,4 +1,5 @@
 import { closedBreaker } from '../../../../src/autoscaler/policy/breaker.ts';
+import { noPeopleOrders } from '../../../../src/autoscaler/policy/people-orders.ts';
 import type { ObjectiveView, ReplicaView, Snapshot, TargetView } from '../../../../src/autoscaler/policy/snapshot.ts';
 import type { ObjectiveDemand } from '../../../../src/core/live-order.ts';
 import type {
@@ -143,6 +144,10 @@ export function targetView(over: Partial<TargetView> = {}): TargetView {
     templateHash: 'hash',
     coldStart: { p50Ms: 300_000, p90Ms: 390_000, boots: 20 },
     breaker: closedBreaker,
+    noUpWhy: null,
+    noDownWhy: null,
+    rollsItself: false,
+    specReplicas: null,
     ...over,
   };
 }
@@ -176,6 +181,8 @@ export function replicaView(over: Partial<ReplicaView> = {}): ReplicaView {
     remaining: null,
     usedSlots: 0,
     gate: 'open',
+    trouble: null,
+    removalOrder: null,
     ...over,
   };
 }
@@ -210,6 +217,8 @@ export function snapshot(over: Partial<Snapshot> = {}): Snapshot {
     idleMs: 0,
     noDemandMs: 0,
     history: { windowMaxPods: 0, sinceUpMs: Number.POSITIVE_INFINITY, sinceDownMs: Number.POSITIVE_INFINITY },
+    orders: noPeopleOrders,
+    bypass: null,
     ...over,
   };
 }
