@@ -399,7 +399,7 @@ test('a write during a list is not undone by it', async () => {
   const feed = await follow();
   server.hold();
   server.cut(gone());
-  await settleMicrotasks();
+  await clock.advance(1);
   feed.applyLocal(server.put(CHAT, 'a', 2));
   feed.applyLocal(server.put(CHAT, 'b', 1));
   const seen: unknown[] = [];
