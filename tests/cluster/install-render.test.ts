@@ -20,7 +20,12 @@ const EVERYTHING: Values = {
   namespaces: [{ name: 'models', workloads: [WORKLOAD] }, { name: 'research' }],
   networkPolicy: { enabled: true },
   serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
-  config: { tenants: [TENANT], limits: { storedRequests: 5e7 }, timeouts: { maxHold: '1h30m' } },
+  config: {
+    auth: { serviceAccounts: { audiences: ['people'] }, protectMetrics: true },
+    tenants: [TENANT],
+    limits: { storedRequests: 5e7 },
+    timeouts: { maxHold: '1h30m' },
+  },
 };
 
 const GOOD: readonly { name: string; values: Values }[] = [
@@ -32,9 +37,9 @@ const GOOD: readonly { name: string; values: Values }[] = [
   { name: 'a digest', values: { ...LEAST_VALUES, image: { repository: 'p', digest: `sha256:${'a'.repeat(64)}` } } },
 ];
 
-test.for(GOOD)('with $name it lints, and every object has its place', ({ values }, context) => {
-  expect(helm(context).lint(values)).toMatchObject({ code: 0 });
-  const objects = helm(context).objects(values);
+test.each(GOOD)('with $name it lints, and every object has its place', ({ values }) => {
+  expect(helm().lint(values)).toMatchObject({ code: 0 });
+  const objects = helm().objects(values);
   const lost = objects.filter(({ kind, metadata }) => metadata.namespace === undefined && !isClusterWide(kind));
   expect(lost.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
 });
@@ -78,7 +83,7 @@ const REFUSED: readonly { name: string; values: Values; says: string | RegExp }[
   {
     name: 'nobody who could call',
     values: { ...LEAST_VALUES, config: {} },
-    says: 'so nobody could call: add a tenant with keysSecret',
+    says: 'so nobody could call: add a tenant (its keysSecret',
   },
   {
     name: 'a namespace twice',
@@ -107,16 +112,16 @@ const REFUSED: readonly { name: string; values: Values; says: string | RegExp }[
   },
 ];
 
-test.for(REFUSED)('it refuses $name with a sentence', ({ values, says }, context) => {
-  const { code, stdout, stderr } = helm(context).template(values);
+test.each(REFUSED)('it refuses $name with a sentence', ({ values, says }) => {
+  const { code, stdout, stderr } = helm().template(values);
   expect(code).not.toBe(0);
   expect(stdout).toBe('');
   if (typeof says === 'string') expect(stderr).toContain(says);
   else expect(stderr).toMatch(says);
 });
 
-test('the configuration of both roles is one that the program takes', (context) => {
-  const objects = helm(context).objects(EVERYTHING);
+test('the configuration of both roles is one that the program takes', () => {
+  const objects = helm().objects(EVERYTHING);
   expect(configOf(objects, 'gateway')).toMatchObject({
     role: 'gateway',
     installation: 'everything',
@@ -131,32 +136,33 @@ test('the configuration of both roles is one that the program takes', (context) 
   });
   const controller = configOf(objects, 'controller');
   expect(controller).toMatchObject({ role: 'controller', admin: { host: '0.0.0.0' }, tenants: [] });
-  expect(configOf(helm(context).objects(LEAST_VALUES), 'gateway')).toMatchObject({
+  expect(controller.auth).toMatchObject({ serviceAccounts: { audiences: ['people'] }, protectMetrics: true });
+  expect(configOf(helm().objects(LEAST_VALUES), 'gateway')).toMatchObject({
     jobs: { enabled: true },
     timeouts: { drainMs: 30_000 },
   });
 });
 
-test('stored jobs have a volume of their own, in a StatefulSet; without them gateways are a Deployment', (context) => {
-  const stored = podOwner(helm(context).objects(LEAST_VALUES), 'gateway');
+test('stored jobs have a volume of their own, in a StatefulSet; without them gateways are a Deployment', () => {
+  const stored = podOwner(helm().objects(LEAST_VALUES), 'gateway');
   expect(stored).toMatchObject({
     kind: 'StatefulSet',
     spec: { replicas: 1, volumeClaimTemplates: [{ spec: { accessModes: ['ReadWriteOnce'] } }] },
   });
-  const several = podOwner(helm(context).objects(SEVERAL), 'gateway');
+  const several = podOwner(helm().objects(SEVERAL), 'gateway');
   expect(several).toMatchObject({ kind: 'Deployment', spec: { replicas: 3 } });
 });
 
-test('a gateway is given longer than preStop, a held call and the drain together', (context) => {
+test('a gateway is given longer than preStop, a held call and the drain together', () => {
   // 10 s + 10 m + 30 s, and 10 s + 1 h 30 m twice; 30 s more each.
-  expect(podSpec(helm(context).objects(LEAST_VALUES), 'gateway')).toMatchObject({ terminationGracePeriodSeconds: 670 });
-  expect(podSpec(helm(context).objects(EVERYTHING), 'gateway')).toMatchObject({
+  expect(podSpec(helm().objects(LEAST_VALUES), 'gateway')).toMatchObject({ terminationGracePeriodSeconds: 670 });
+  expect(podSpec(helm().objects(EVERYTHING), 'gateway')).toMatchObject({
     terminationGracePeriodSeconds: 10_840,
   });
 });
 
-test('no pod is root, writes to its image, or has a token that it does not need', (context) => {
-  const objects = helm(context).objects({ ...EVERYTHING, redis: { bundled: { enabled: true } } });
+test('no pod is root, writes to its image, or has a token that it does not need', () => {
+  const objects = helm().objects({ ...EVERYTHING, redis: { bundled: { enabled: true } } });
   for (const component of ['gateway', 'controller', 'redis']) {
     const spec = podSpec(objects, component);
     expect(spec, component).toMatchObject({
@@ -184,18 +190,18 @@ test('no pod is root, writes to its image, or has a token that it does not need'
   ]);
 });
 
-test('a password of Redis is given once and stands in the Secret alone', (context) => {
+test('a password of Redis is given once and stands in the Secret alone', () => {
   const password = 'not-very-secret';
-  const objects = helm(context).objects({ ...LEAST_VALUES, redis: { bundled: { enabled: true, password } } });
+  const objects = helm().objects({ ...LEAST_VALUES, redis: { bundled: { enabled: true, password } } });
   expect(objects.filter((object) => JSON.stringify(object).includes(password)).map(({ kind }) => kind)).toEqual([
     'Secret',
   ]);
 });
 
-test('a change of the settings of one role replaces its pods and leaves the others', (context) => {
+test('a change of the settings of one role replaces its pods and leaves the others', () => {
   const checksums = (values: Values) =>
     ['gateway', 'controller'].map((component) => {
-      const owner = podOwner(helm(context).objects(values), component);
+      const owner = podOwner(helm().objects(values), component);
       return read(owner, 'spec.template.metadata.annotations')['pilotlight.dev/configuration-checksum'] as string;
     });
   const [gateway, controller] = checksums(EVERYTHING);

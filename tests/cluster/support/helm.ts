@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { beforeAll } from 'vitest';
+import { beforeAll, beforeEach } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../../../src/core/kubernetes.ts';
 import { findTool } from './tools/find-tool.ts';
@@ -81,8 +81,15 @@ export function toObjects(yaml: string): KubeObject[] {
     .filter((object) => object !== null);
 }
 
-/** Helm for the tests of a file; they are skipped where there is none, and with CI=true the run fails instead. */
-export function useHelm(): (context: { skip: (note?: string) => void }) => Helm {
+export interface HelmOfFile {
+  /** Inside of tests and hooks. */
+  (): Helm;
+  /** For hooks, which cannot be skipped. */
+  readonly isMissing: () => boolean;
+}
+
+/** Helm for the tests of a file or `describe`: skipped where there is none, and with CI=true the run fails instead. */
+export function useHelm(): HelmOfFile {
   let helm: Helm | undefined;
   let why = '';
   beforeAll(async () => {
@@ -91,10 +98,14 @@ export function useHelm(): (context: { skip: (note?: string) => void }) => Helm 
     else if (process.env['CI'] === 'true') throw new Error(found.why);
     else why = found.why;
   }, FIND_TIMEOUT_MS);
-  return (context) => {
-    if (helm === undefined) context.skip(why);
-    return helm!;
+  beforeEach(({ skip }) => {
+    if (helm === undefined) skip(`no Helm: ${why}`);
+  });
+  const get = () => {
+    if (helm === undefined) throw new Error('there is no Helm here');
+    return helm;
   };
+  return Object.assign(get, { isMissing: () => helm === undefined });
 }
 
 /** The least that the chart must be told. */

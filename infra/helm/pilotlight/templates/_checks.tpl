@@ -48,8 +48,7 @@
 {{/* The program refuses to listen where nobody could call; said here before a pod has to crash for it. */}}
 {{- define "pilotlight.checkCallers" -}}
 {{- $anonymous := include "pilotlight.setting" (dict "root" . "path" (list "auth" "anonymous" "enabled") "default" "") -}}
-{{- $others := omit (default dict .Values.config.auth) "anonymous" -}}
-{{- if and (ne $anonymous "true") (not .Values.config.tenants) (not $others) -}}
-{{- fail "config.tenants is empty and config.auth.anonymous.enabled is not true, so nobody could call: add a tenant with keysSecret, or set config.auth.anonymous.enabled=true for a trial in a network that you trust." -}}
+{{- if and (ne $anonymous "true") (not .Values.config.tenants) -}}
+{{- fail "config.tenants is empty and config.auth.anonymous.enabled is not true, so nobody could call: add a tenant (its keysSecret, serviceAccounts or oidc say who speaks for it), or set config.auth.anonymous.enabled=true for a trial in a network that you trust." -}}
 {{- end -}}
 {{- end -}}

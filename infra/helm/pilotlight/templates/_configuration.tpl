@@ -1,6 +1,6 @@
 {{/*
-The `kind: Configuration` document of one role: {root, component}. What callers may do is the gateway's alone; the
-controller gets neither tenants nor their keys.
+The `kind: Configuration` document of one role: {root, component}. Who may call is the gateway's alone: the
+controller gets neither tenants nor their keys, only how its admin listener knows people.
 */}}
 {{- define "pilotlight.configuration" -}}
 {{- $root := .root -}}
@@ -28,7 +28,13 @@ controller gets neither tenants nor their keys.
 {{- end -}}
 {{- if $tenants -}}{{- $given = set $given "tenants" $tenants -}}{{- end -}}
 {{- else -}}
+{{- $auth := default dict $given.auth -}}
+{{- $listener := pick $auth "protectMetrics" -}}
+{{- with dig "serviceAccounts" "audiences" nil $auth -}}
+{{- $listener = set $listener "serviceAccounts" (dict "audiences" .) -}}
+{{- end -}}
 {{- $given = omit $given "tenants" "auth" -}}
+{{- if $listener -}}{{- $given = set $given "auth" $listener -}}{{- end -}}
 {{- end -}}
 apiVersion: pilotlight.dev/v1alpha1
 kind: Configuration
