@@ -5,6 +5,7 @@ import { until } from '../../support/until.ts';
 import { orNull } from './api.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts';
 import { ClusterAccess } from './cluster-access.ts';
+import { type Kubelet, type KubeletOptions, startKubelet } from './kubelet/kubelet.ts';
 import { addNode, NAMESPACE_LABEL, NODE_SELECTOR_ANNOTATION, type NodeSpec, removeNode } from './nodes.ts';
 
 export type NamespaceNode = Omit<NodeSpec, 'name' | 'namespace'>;
@@ -14,6 +15,8 @@ export interface NamespaceOptions {
   readonly prefix?: string;
   /** Nodes that only pods of this namespace come to, named NAMESPACE-node-0 and so on. */
   readonly nodes?: readonly NamespaceNode[];
+  /** Runs the pods that come to the nodes; default: one, if there are nodes. */
+  readonly kubelet?: boolean | Omit<KubeletOptions, 'namespace'>;
 }
 
 /** A namespace with nodes of its own. */
@@ -22,6 +25,7 @@ export class TestNamespace {
   readonly name: string;
   readonly #nodes: string[] = [];
   #nextNode = 0;
+  #kubelet: Kubelet | null = null;
 
   constructor(cluster: ClusterAccess, name: string) {
     this.cluster = cluster;
@@ -42,6 +46,21 @@ export class TestNamespace {
   async removeNode(name: string): Promise<void> {
     await removeNode(this.cluster, name);
     this.#nodes.splice(this.#nodes.indexOf(name), 1);
+  }
+
+  /** Throws when it has none. */
+  get kubelet(): Kubelet {
+    if (this.#kubelet === null) throw new Error(`${this.name} has no kubelet`);
+    return this.#kubelet;
+  }
+
+  async startKubelet(options: Omit<KubeletOptions, 'namespace'> = {}): Promise<void> {
+    this.#kubelet = await startKubelet(this.cluster, { ...options, namespace: this.name });
+  }
+
+  /** What a container has printed, all its starts. */
+  log(pod: string, container: string): Promise<string> {
+    return this.kubelet.log(this.name, pod, container);
   }
 
   /** Applies YAML or objects; those that name no namespace go into this one. */
@@ -72,6 +91,7 @@ export class TestNamespace {
     const { api } = this.cluster;
     const path = `/api/v1/namespaces/${this.name}`;
     await orNull(api.request({ method: 'DELETE', path }));
+    await this.#kubelet?.stop();
     await api.request({ method: 'DELETE', path: `${path}/pods`, query: { gracePeriodSeconds: '0' } });
     for (const node of this.#nodes) await removeNode(this.cluster, node);
   }
@@ -88,7 +108,9 @@ export async function openNamespace(cluster: ClusterAccess, options: NamespaceOp
     `${name} has a ServiceAccount`,
   );
   const namespace = new TestNamespace(cluster, name);
-  for (const node of options.nodes ?? []) await namespace.addNode(node);
+  const { nodes = [], kubelet = nodes.length > 0 } = options;
+  if (kubelet !== false) await namespace.startKubelet(kubelet === true ? {} : kubelet);
+  for (const node of nodes) await namespace.addNode(node);
   return namespace;
 }
 
