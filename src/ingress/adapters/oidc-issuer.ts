@@ -25,6 +25,8 @@ interface OidcParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly cache: AnswerCacheOptions;
+  /** How long after a fetch of its keys an unknown one asks for them again; default 10 s. */
+  readonly keysCooldownMs?: number;
 }
 
 const FETCH_TIMEOUT_MS = 3_000;
@@ -41,12 +43,10 @@ type KeySet = ReturnType<typeof createRemoteJWKSet>;
  * Tokens of one OpenID Connect issuer. A token is accepted when a published key of the issuer signed it with an allowed
  * algorithm, it is for one of our audiences, and it has not ended (within the clock tolerance).
  */
-export function oidcIssuer(
-  settings: OidcIssuerSettings,
-  { clock, log, cache }: OidcParts,
-): TokenAuthority<OidcSubject> {
+export function oidcIssuer(settings: OidcIssuerSettings, parts: OidcParts): TokenAuthority<OidcSubject> {
+  const { clock, cache } = parts;
   const answers = new AnswerCache<OidcSubject>(clock, cache);
-  const keys = new IssuerKeys(settings, clock, log);
+  const keys = new IssuerKeys(settings, parts);
   const verify = async (token: string): Promise<TokenAnswer<OidcSubject>> => {
     let keySet: KeySet;
     try {
@@ -113,16 +113,18 @@ class IssuerKeys {
   readonly #settings: OidcIssuerSettings;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #cooldownMs: number;
   #keySet: KeySet | null = null;
   #finding: Promise<KeySet> | null = null;
   #fetchedAtMs = 0;
   #refreshing = false;
   #isDown = false;
 
-  constructor(settings: OidcIssuerSettings, clock: Clock, log: Logger) {
+  constructor(settings: OidcIssuerSettings, { clock, log, keysCooldownMs = JWKS_COOLDOWN_MS }: OidcParts) {
     this.#settings = settings;
     this.#clock = clock;
     this.#log = log;
+    this.#cooldownMs = keysCooldownMs;
   }
 
   /** Rejects when the issuer's discovery document cannot be had. */
@@ -149,7 +151,7 @@ class IssuerKeys {
     const url = new URL(this.#settings.jwksUrl ?? (await discover(this.#settings.issuer)));
     return createRemoteJWKSet(url, {
       timeoutDuration: FETCH_TIMEOUT_MS,
-      cooldownDuration: JWKS_COOLDOWN_MS,
+      cooldownDuration: this.#cooldownMs,
       cacheMaxAge: JWKS_MAX_AGE_MS,
       [customFetch]: async (address, options) => {
         const response = await fetchBounded(address, options);

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 
 interface SigningKey {
   readonly kid: string;
@@ -62,7 +62,10 @@ export class OidcServer {
   }
 
   /** A token for the audience "pilotlight", signed with the newest key; claims that are undefined are left out. */
-  async token(claims: JWTPayload = {}, header: { alg?: string; kid?: string } = {}): Promise<string> {
+  async token(
+    claims: Readonly<Record<string, unknown>> = {},
+    header: { alg?: string; kid?: string } = {},
+  ): Promise<string> {
     const signing = this.#keys.at(-1)!;
     const nowS = Math.floor(Date.now() / 1_000);
     const all = { iss: this.issuer, sub: 'ann', aud: 'pilotlight', iat: nowS, exp: nowS + 300, ...claims };
