@@ -8,8 +8,8 @@ export interface TrackedBoot {
   readonly phase: WarmUpPhase;
   readonly phaseSinceMs: number;
   readonly enteredMs: Readonly<Partial<Record<WarmUpPhase, number>>>;
-  /** Its boot has already been counted, as a success or a failure. */
-  readonly counted: boolean;
+  /** How its boot has been counted already. One that failed and comes to serve after all counts again. */
+  readonly counted: 'no' | 'failed' | 'ready';
 }
 
 export type TrackedBoots = ReadonlyMap<string, TrackedBoot>;
@@ -50,9 +50,9 @@ export function trackBoots(
   for (const replica of replicas) {
     const known = tracked.get(replica.uid);
     const entry = entryOf(replica, known, now);
-    const result = entry.counted ? null : resultOf(replica, entry, now);
+    const result = resultOf(replica, entry, now);
     if (result !== null) results.push(result);
-    next.set(replica.uid, result === null ? entry : { ...entry, counted: true });
+    next.set(replica.uid, result === null ? entry : { ...entry, counted: result.kind });
   }
   return { tracked: next, results };
 }
@@ -68,21 +68,22 @@ function firstSeen(replica: TargetReplica, { monotonicMs, epochMs }: TrackedTime
   const agoMs = (atEpochMs: number): number => Math.min(LONGEST_BOOT_MS, Math.max(0, epochMs - atEpochMs));
   const requestedAgoMs = agoMs(requestedAtEpochMs);
   const phaseSinceMs = monotonicMs - Math.min(requestedAgoMs, agoMs(phaseSinceEpochMs));
-  const counted = phase === 'Ready' || phase === 'Draining';
+  const counted = phase === 'Ready' || phase === 'Draining' ? 'ready' : 'no';
   const enteredMs = { Requested: monotonicMs - requestedAgoMs, [phase]: phaseSinceMs };
   return { phase, phaseSinceMs, enteredMs, counted };
 }
 
 function enter(known: TrackedBoot, phase: WarmUpPhase, nowMs: number): TrackedBoot {
   // A restart waits out its back-off first, so its whole time says nothing about a boot.
-  if (phase === 'Requested') return { phase, phaseSinceMs: nowMs, enteredMs: {}, counted: false };
+  if (phase === 'Requested') return { phase, phaseSinceMs: nowMs, enteredMs: {}, counted: 'no' };
   return { phase, phaseSinceMs: nowMs, enteredMs: { ...known.enteredMs, [phase]: nowMs }, counted: known.counted };
 }
 
 function resultOf(replica: TargetReplica, entry: TrackedBoot, now: TrackedTime): BootResult | null {
   const { templateHash, phase, trouble } = replica;
-  if (phase === 'Stuck') {
-    if (lacksCapacity(trouble)) return null;
+  if (entry.counted === 'ready') return null;
+  if (hasFailed(replica)) {
+    if (entry.counted === 'failed') return null;
     const message = replica.message ?? trouble?.message ?? 'stuck';
     return {
       kind: 'failed',
@@ -96,4 +97,10 @@ function resultOf(replica: TargetReplica, entry: TrackedBoot, now: TrackedTime):
   const passed = Object.entries(entry.enteredMs).filter(([name]) => name !== 'Ready');
   const toReadyMs = Object.fromEntries(passed.map(([name, atMs]) => [name, now.monotonicMs - atMs]));
   return { kind: 'ready', templateHash, boot: { atEpochMs: now.epochMs, toReadyMs } };
+}
+
+/** Stuck for another reason than want of room, or booting with something that will not pass by itself. */
+function hasFailed({ phase, trouble }: TargetReplica): boolean {
+  if (phase === 'Stuck') return !lacksCapacity(trouble);
+  return trouble?.permanent === true && phase !== 'Ready' && phase !== 'Draining';
 }

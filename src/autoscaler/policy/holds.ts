@@ -8,7 +8,6 @@ const CAPACITY_TROUBLES: readonly BootTroubleKind[] = [
   'SchedulingGated',
   'WaitingForGpu',
   'QuotaExceeded',
-  'AdmissionRejected',
 ];
 const LONGEST_WHY_CHARS = 300;
 
@@ -26,8 +25,8 @@ export function isBlocked(replica: ReplicaView, target: TargetView | undefined):
   const { trouble, phase, terminating } = replica;
   if (trouble === null || terminating || phase === 'Ready' || phase === 'Draining') return false;
   if (phase === 'Stuck') return lacksCapacity(trouble);
-  if (!trouble.blocksOrders) return false;
-  return trouble.kind !== 'WaitingForGpu' || replica.sinceRequestedMs >= (target?.coldStart.p50Ms ?? 0);
+  if (trouble.kind === 'WaitingForGpu') return replica.sinceRequestedMs >= (target?.coldStart.p50Ms ?? 0);
+  return trouble.blocksOrders;
 }
 
 /** Why no replica of this target may be ordered now: it says so itself, or one of its replicas would meet the same. */
@@ -40,7 +39,7 @@ export function noOrderWhy(target: TargetView, replicas: readonly ReplicaView[])
 /** A failed boot is the breaker's business, and what an older template meets says little of the new one. */
 function blocksOrders(replica: ReplicaView, target: TargetView): boolean {
   const { trouble, phase, terminating, templateHash } = replica;
-  if (trouble === null || terminating || !trouble.blocksOrders) return false;
+  if (trouble === null || terminating || !(trouble.blocksOrders || isBlocked(replica, target))) return false;
   if (phase === 'Stuck' && !lacksCapacity(trouble)) return false;
   return lacksCapacity(trouble) || templateHash === target.templateHash;
 }

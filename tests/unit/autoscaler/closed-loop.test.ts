@@ -1,63 +1,9 @@
-import { Registry } from 'prom-client';
 import { afterEach, expect, test } from 'vitest';
-import { Autoscaler } from '../../../src/autoscaler/autoscaler.ts';
-import { autoscalerMetrics } from '../../../src/autoscaler/metrics.ts';
-import type { LearnedStateStore } from '../../../src/autoscaler/ports.ts';
-import type { PoolSpec } from '../../../src/core/objects.ts';
-import { silentLogger } from '../../support/silent-logger.ts';
-import { FakeCatalog, objectiveSpec, poolSpec, scale, scaleTarget } from './support/builders.ts';
+import { poolSpec, scale, scaleTarget } from './support/builders.ts';
+import { KEY, MINUTE_MS, start, startExperienced, stopAll } from './support/running.ts';
 import { World } from './support/world.ts';
 
-const KEY = 'default/llama';
-const MINUTE_MS = 60_000;
-
-class MemoryStore implements LearnedStateStore {
-  saved: unknown = null;
-  load(): Promise<unknown> {
-    return Promise.resolve(this.saved);
-  }
-  save(state: unknown): Promise<void> {
-    this.saved = JSON.parse(JSON.stringify(state));
-    return Promise.resolve();
-  }
-}
-
-const started: { autoscaler: Autoscaler; world: World }[] = [];
-afterEach(async () => {
-  for (const { autoscaler } of started.splice(0)) await autoscaler.stop();
-});
-
-async function start(over: Partial<PoolSpec> = {}, world = new World(KEY), learned = new MemoryStore()) {
-  const catalog = new FakeCatalog(
-    [poolSpec(over)],
-    [
-      objectiveSpec(),
-      objectiveSpec({ name: 'nightly', priority: -10, activation: 'Batched', maxWaitMs: 4 * 3_600_000 }),
-    ],
-  );
-  const registry = new Registry();
-  const autoscaler = new Autoscaler({
-    clock: world.clock,
-    log: silentLogger,
-    catalog,
-    ledgerOf: () => world,
-    target: world,
-    learned,
-    metrics: autoscalerMetrics(registry),
-  });
-  started.push({ autoscaler, world });
-  await autoscaler.start();
-  return { autoscaler, world, catalog, learned, registry };
-}
-
-/** A pool whose command has booted five times, so that no probe is needed and its cold start is known. */
-async function startExperienced(over: Partial<PoolSpec> = {}) {
-  const world = new World(KEY);
-  const learned = new MemoryStore();
-  const boot = { atEpochMs: world.clock.epochMs(), toReadyMs: { Requested: 300_000, ModelLoading: 270_000 } };
-  learned.saved = { version: 1, boots: { serve: Array(6).fill(boot) }, pools: {} };
-  return await start(over, world, learned);
-}
+afterEach(stopAll);
 
 test('a first request on a sleeping pool orders a replica at once, and idleness ends it', async () => {
   const { world, autoscaler } = await start();
@@ -72,6 +18,7 @@ test('a first request on a sleeping pool orders a replica at once, and idleness 
   const idleMs = await world.passUntil('the pool sleeps', () => world.livePods === 0, 16 * MINUTE_MS);
   expect(idleMs).toBeGreaterThan(290_000);
   expect(world.cut).toBe(0);
+  await world.pass(200);
   expect(autoscaler.status(KEY)?.lastDecision?.rule).toBe('asleep');
 });
 

@@ -1,36 +1,20 @@
 import type { TargetReplica } from '../../../../src/autoscaler/policy/target-replica.ts';
-import type { ScaleTargetPort, StartOrder, TargetState } from '../../../../src/autoscaler/ports.ts';
+import type { EngineActivity, ScaleTargetPort, StartOrder, TargetState } from '../../../../src/autoscaler/ports.ts';
 import type { Gate, LedgerSnapshot, SlotLedger } from '../../../../src/core/live-order.ts';
-import type { PoolKey, ScaleTarget } from '../../../../src/core/objects.ts';
-import type { WarmUpPhase } from '../../../../src/core/replicas.ts';
+import type { PoolKey, PoolSpec, ScaleTarget } from '../../../../src/core/objects.ts';
+import type { BootTrouble, WarmUpPhase } from '../../../../src/core/replicas.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { demand } from './builders.ts';
-
-interface Request {
-  readonly objective: string;
-  readonly arrivedMs: number;
-  readonly workMs: number;
-}
-
-interface Pod {
-  readonly uid: string;
-  readonly target: ScaleTarget;
-  readonly templateHash: string;
-  readonly requestedMs: number;
-  phase: WarmUpPhase;
-  phaseSinceMs: number;
-  terminating: boolean;
-  goneAtMs: number;
-  message: string | null;
-  gate: Gate;
-  running: { readonly request: Request; readonly endsAtMs: number }[];
-}
-
-interface Totals {
-  arrived: number;
-  released: number;
-  slotMs: number;
-}
+import {
+  freeSlots,
+  isServing,
+  type Pod,
+  type Request,
+  slotsOf,
+  type Totals,
+  templateHash,
+  UNSCHEDULABLE,
+} from './pods.ts';
 
 const STEP_MS = 100;
 
@@ -38,13 +22,35 @@ const STEP_MS = 100;
  * A pool that only exists in a fake clock: requests of known length, pods with a known boot time. It is the ledger and
  * the scale target of a control loop, and moves in steps of 100 ms.
  */
-export class World implements SlotLedger, ScaleTargetPort {
+export class World implements SlotLedger, ScaleTargetPort, EngineActivity {
   readonly clock = new FakeClock(1_700_000_000_000);
   readonly pool: PoolKey;
   /** Changed by tests. */
   bootMs = 300_000;
   terminateMs = 1_000;
   bootFails = false;
+  /** What keeps pods from serving, by target: unscheduled ones wait with it, `stuck` ones end with it. */
+  readonly troubles = new Map<string, { readonly trouble: BootTrouble; readonly stuck: boolean }>();
+  /** Pods of a target that find a GPU, those that end included; the others wait, unschedulable. */
+  readonly gpus = new Map<string, number>();
+  /** How a target says it is; everything may be done with those that are not here. */
+  readonly states = new Map<string, Partial<TargetState>>();
+  /** Why the replicas are not known. */
+  unknownWhy: string | null = null;
+  /** The workload removes the pod with the highest ordinal first. */
+  isOrdered = false;
+  /** Pods have no name of their own for the first second. */
+  startsAsOrder = false;
+  /** Requests that each serving engine runs past Pilotlight; null = it does not tell. */
+  foreignRequests: number | null = 0;
+  /** Engines asked. */
+  asked = 0;
+  /** A start waits for this before it writes anything. */
+  startGate: Promise<void> = Promise.resolve();
+  /** Everything the loop has changed, in order. */
+  readonly writes: string[] = [];
+  readonly released: PoolSpec[] = [];
+  releaseFails = 0;
   /** The ledger does not answer. */
   unreachable = false;
   /** Runs just before a close is decided: an enqueue that races with it. */
@@ -127,15 +133,29 @@ export class World implements SlotLedger, ScaleTargetPort {
       rollsItself: false,
       specReplicas: null,
       conditions: [],
+      ...this.states.get(target.name),
     };
   }
 
-  available(): { readonly ok: true } {
-    return { ok: true };
+  available(): ReturnType<ScaleTargetPort['available']> {
+    return this.unknownWhy === null ? { ok: true } : { ok: false, why: this.unknownWhy };
   }
 
-  release(): Promise<void> {
+  release(pool: PoolSpec): Promise<void> {
+    this.writes.push('release');
+    if (this.releaseFails > 0) {
+      this.releaseFails -= 1;
+      return Promise.reject(new Error('the API server does not answer'));
+    }
+    this.released.push(pool);
     return Promise.resolve();
+  }
+
+  activeRequests(endpointId: string): Promise<number | null> {
+    this.asked += 1;
+    const pod = this.#pods.find(({ uid }) => endpointId.startsWith(`${uid}@`));
+    const own = pod?.running.length ?? 0;
+    return Promise.resolve(this.foreignRequests === null ? null : own + this.foreignRequests);
   }
 
   replicas(pool: PoolKey): readonly TargetReplica[] {
@@ -151,18 +171,21 @@ export class World implements SlotLedger, ScaleTargetPort {
       endpointIds: isServing(pod) ? [`${pod.uid}@10.0.0.1:80`] : [],
       message: pod.message,
       restarts: 0,
-      trouble: null,
-      removalOrder: null,
+      trouble: pod.trouble,
+      removalOrder: this.isOrdered ? pod.ordinal : null,
       templateHash: pod.templateHash,
       terminating: pod.terminating,
     }));
   }
 
-  start({ target, count }: StartOrder): Promise<void> {
+  async start({ target, count }: StartOrder): Promise<void> {
+    this.writes.push('start');
+    await this.startGate;
     for (let index = 0; index < count; index += 1) {
       this.boots += 1;
       const pod: Pod = {
-        uid: `pod-${this.boots}`,
+        uid: this.startsAsOrder ? `order-${this.boots}` : `pod-${this.boots}`,
+        ordinal: this.#pods.filter((other) => other.target.name === target.name && !other.terminating).length,
         target,
         templateHash: templateHash(target),
         requestedMs: this.nowMs,
@@ -171,6 +194,7 @@ export class World implements SlotLedger, ScaleTargetPort {
         terminating: false,
         goneAtMs: Number.POSITIVE_INFINITY,
         message: null,
+        trouble: null,
         gate: 'open',
         running: [],
       };
@@ -178,7 +202,6 @@ export class World implements SlotLedger, ScaleTargetPort {
     }
     this.peakPods = Math.max(this.peakPods, this.#pods.length);
     this.#changed();
-    return Promise.resolve();
   }
 
   configure(): void {
@@ -186,11 +209,13 @@ export class World implements SlotLedger, ScaleTargetPort {
   }
 
   drain(_pool: PoolKey, uids: readonly string[]): Promise<void> {
+    this.writes.push('drain');
     for (const pod of this.#podsOf(uids)) if (pod.phase === 'Ready') this.#enter(pod, 'Draining');
     return Promise.resolve();
   }
 
   undrain(_pool: PoolKey, uids: readonly string[]): Promise<void> {
+    this.writes.push('undrain');
     for (const pod of this.#podsOf(uids)) {
       if (pod.phase === 'Draining' && !pod.terminating) this.#enter(pod, 'Ready');
     }
@@ -198,8 +223,10 @@ export class World implements SlotLedger, ScaleTargetPort {
   }
 
   stop(_pool: PoolKey, uids: readonly string[]): Promise<readonly string[]> {
+    this.writes.push('stop');
     for (const pod of this.#podsOf(uids)) {
       if (pod.terminating) continue;
+      if (this.isOrdered && this.#isBelowAnother(pod, uids)) throw new Error('the wrong pod would go');
       pod.terminating = true;
       pod.goneAtMs = this.nowMs + this.terminateMs;
       this.cut += pod.running.length;
@@ -224,6 +251,7 @@ export class World implements SlotLedger, ScaleTargetPort {
   }
 
   setGate(endpointId: string, gate: Gate): Promise<void> {
+    this.writes.push('gate');
     const pod = this.#pods.find(({ uid }) => endpointId.startsWith(`${uid}@`));
     if (pod !== undefined) pod.gate = gate;
     return Promise.resolve();
@@ -306,11 +334,33 @@ export class World implements SlotLedger, ScaleTargetPort {
     }
     if (pod.terminating || isServing(pod) || pod.phase === 'Stuck') return;
     const elapsedMs = this.nowMs - pod.requestedMs;
+    if (this.startsAsOrder && elapsedMs >= 1_000) pod.uid = pod.uid.replace('order', 'pod');
+    if (this.#isTroubled(pod)) return;
     if (elapsedMs < this.bootMs) this.#enter(pod, elapsedMs < this.bootMs / 10 ? 'ContainerStarted' : 'ModelLoading');
     else if (this.bootFails) {
       pod.message = 'exit code 1 while it booted';
       this.#enter(pod, 'Stuck');
     } else this.#enter(pod, 'Ready');
+  }
+
+  /** True while something keeps it from booting. */
+  #isTroubled(pod: Pod): boolean {
+    const known = this.troubles.get(pod.target.name);
+    const place = this.#pods.filter(({ target }) => target.name === pod.target.name).indexOf(pod);
+    const room = this.gpus.get(pod.target.name) ?? Number.POSITIVE_INFINITY;
+    const lacksGpu = place >= room && (pod.phase === 'Requested' || pod.phase === 'Pending');
+    const before = pod.trouble;
+    pod.trouble = known?.trouble ?? (lacksGpu ? UNSCHEDULABLE : null);
+    if (pod.trouble !== null) this.#enter(pod, known?.stuck === true ? 'Stuck' : 'Pending');
+    if (pod.trouble !== before) this.#changed();
+    return pod.trouble !== null;
+  }
+
+  #isBelowAnother(pod: Pod, going: readonly string[]): boolean {
+    return this.#pods.some(
+      ({ uid, ordinal, target, terminating }) =>
+        target.name === pod.target.name && !terminating && ordinal > pod.ordinal && !going.includes(uid),
+    );
   }
 
   #enter(pod: Pod, phase: WarmUpPhase): void {
@@ -333,20 +383,4 @@ export class World implements SlotLedger, ScaleTargetPort {
     this.#totals.set(objective, totals);
     return totals;
   }
-}
-
-function isServing(pod: Pod): boolean {
-  return !pod.terminating && (pod.phase === 'Ready' || pod.phase === 'Draining');
-}
-
-function slotsOf(pod: Pod): number {
-  return pod.target.slotsPerEndpoint === 'Auto' ? 32 : pod.target.slotsPerEndpoint;
-}
-
-function freeSlots(pod: Pod): number {
-  return isServing(pod) && pod.phase === 'Ready' && pod.gate === 'open' ? slotsOf(pod) - pod.running.length : 0;
-}
-
-function templateHash(target: ScaleTarget): string {
-  return (target.process?.command ?? []).join(' ');
 }
