@@ -9,11 +9,12 @@ import type { PoolKey } from '../core/objects.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { Scaling } from './scaling.ts';
+import { engineActivity } from './engine-activity.ts';
 import { selfCommand } from './self-command.ts';
 
 /** Replicas as local processes, scaled in this process. */
 export function openLocalScaling(
-  { config, catalogSource, log, closers }: ProcessOptions,
+  { config, catalogSource, orders, log, closers }: ProcessOptions,
   registry: Registry,
   ledgerOf: (pool: PoolKey) => SlotLedger,
 ): Scaling {
@@ -33,10 +34,17 @@ export function openLocalScaling(
     target: processes,
     learned: learnedStateFile(join(stateDir, 'learned.json')),
     metrics: autoscalerMetrics(registry),
+    orders,
+    engines: engineActivity(closers),
   });
   return {
     directory: processes,
-    views: autoscaler,
+    views: {
+      status: (pool) => autoscaler.status(pool),
+      advice: (pool) => autoscaler.advice(pool),
+      decisions: (pool) => Promise.resolve(autoscaler.decisions(pool)),
+      gpuUse: (pool) => autoscaler.gpuUse(pool),
+    },
     hasPeers: false,
     async start() {
       closers.add('local processes', () => processes.close());

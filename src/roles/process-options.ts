@@ -1,6 +1,8 @@
 import type { Config } from '../config/config.ts';
+import type { KubeApi } from '../core/kubernetes.ts';
 import type { Logger } from '../core/logger.ts';
 import type { CatalogSource } from '../core/objects.ts';
+import type { PoolOrders } from '../core/pool-orders.ts';
 import type { Closers } from './closers.ts';
 import type { RedisLink } from './redis-link.ts';
 
@@ -21,4 +23,7 @@ export interface ProcessOptions extends ProcessBase {
   readonly catalogSource: CatalogSource;
   /** What is wrong with the objects now, as sentences. */
   readonly objectProblems: () => readonly string[];
+  /** Null on one machine. */
+  readonly kube: KubeApi | null;
+  readonly orders: PoolOrders;
 }

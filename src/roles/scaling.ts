@@ -1,4 +1,3 @@
-import type { DecisionRecord } from '../autoscaler/decision-log.ts';
 import type { GpuUse } from '../autoscaler/gpu-meter.ts';
 import type { AdviceSource } from '../autoscaler/wait-advisor.ts';
 import type { EndpointDirectory } from '../core/endpoint.ts';
@@ -7,7 +6,7 @@ import type { PoolKey } from '../core/objects.ts';
 /** What the autoscaler knows of each pool: the one in this process, or what the leading controller tells. */
 export interface PoolViews extends AdviceSource {
   /** The latest, oldest first. */
-  decisions(pool: PoolKey): readonly DecisionRecord[];
+  decisions(pool: PoolKey): Promise<readonly unknown[]>;
   gpuUse(pool: PoolKey): GpuUse | undefined;
 }
 

@@ -66,9 +66,9 @@ export class StatusBoard implements StatusSource, ReadinessSource {
     };
   }
 
-  decisions(pool: string): Promise<readonly unknown[] | undefined> {
-    if (!this.#deps.catalog.current().pools.has(pool)) return Promise.resolve(undefined);
-    return Promise.resolve(this.#deps.views.decisions(pool).toReversed());
+  async decisions(pool: string): Promise<readonly unknown[] | undefined> {
+    if (!this.#deps.catalog.current().pools.has(pool)) return undefined;
+    return (await this.#deps.views.decisions(pool)).toReversed();
   }
 
   async #poolReport(

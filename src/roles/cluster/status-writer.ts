@@ -1,0 +1,81 @@
+import type { EventSink } from '../../autoscaler/adapters/policy-status/events.ts';
+import { PolicyStatusWriter } from '../../autoscaler/adapters/policy-status/policy-status-writer.ts';
+import { objectivePolicyKind, scalePolicyKind } from '../../autoscaler/adapters/policy-status/status-kinds.ts';
+import type { FeedFacts, MissingRight, PolicyFacts, Verdict, Verdicts } from '../../autoscaler/policy/policy-facts.ts';
+import type { ObjectVerdict, VerdictCondition } from '../../config/objects/verdict.ts';
+import type { KubeObject, Leadership, ObjectFeed } from '../../core/kubernetes.ts';
+import type { PoolSpec } from '../../core/objects.ts';
+import { systemClock } from '../../platform/clock.ts';
+import type { ClusterProcess } from './process.ts';
+import type { Terms } from './terms.ts';
+
+export interface StatusSources {
+  readonly leadership: Leadership;
+  readonly terms: Terms;
+  readonly events: EventSink;
+  /** Null = not checked yet. */
+  readonly missingRights: () => readonly MissingRight[] | null;
+}
+
+/** Joins what the parts know of each policy into its status. */
+export function openStatusWriter(cluster: ClusterProcess, sources: StatusSources): PolicyStatusWriter {
+  const { link, catalog, policies, objectivePolicies, options } = cluster;
+  const verdictsOf = (kind: 'ScalePolicy' | 'ObjectivePolicy', { metadata }: KubeObject): Verdicts | null => {
+    const verdict = catalog.verdict(kind, metadata.namespace ?? '', metadata.name);
+    return verdict === undefined ? null : verdictsFrom(verdict);
+  };
+  return new PolicyStatusWriter({
+    api: link.api,
+    kinds: [
+      scalePolicyKind(policies, (policy) => {
+        const verdicts = verdictsOf('ScalePolicy', policy);
+        return verdicts === null ? null : policyFacts(cluster, sources, policy, verdicts);
+      }),
+      objectivePolicyKind(objectivePolicies, (policy) => verdictsOf('ObjectivePolicy', policy)),
+    ],
+    leadership: sources.leadership,
+    events: sources.events,
+    clock: systemClock,
+    log: options.log,
+  });
+}
+
+function policyFacts(
+  cluster: ClusterProcess,
+  { terms, missingRights }: StatusSources,
+  policy: KubeObject,
+  verdicts: Verdicts,
+): PolicyFacts {
+  const { options, podFeed, policies } = cluster;
+  const pool = poolOf(cluster, policy);
+  const remarks = cluster.orderProblems().filter((problem) => problem.pool === pool?.key);
+  return {
+    ...verdicts,
+    observes: pool?.scale.mode === 'Observe',
+    pool: pool === undefined ? null : (terms.current?.view(pool.key) ?? null),
+    feeds: [feedFacts(podFeed), feedFacts(policies)],
+    redisWhy: options.redis.command.status === 'ready' ? null : 'Redis does not answer',
+    missingRights: missingRights(),
+    remarks: remarks.map(({ problem }) => problem),
+  };
+}
+
+/** The pool that this policy scales, if it is the one that does. */
+function poolOf({ catalog }: ClusterProcess, { metadata }: KubeObject): PoolSpec | undefined {
+  return [...catalog.current().pools.values()].find(
+    ({ namespace, policyName }) => namespace === metadata.namespace && policyName === metadata.name,
+  );
+}
+
+function feedFacts(feed: ObjectFeed): FeedFacts {
+  const { group, plural } = feed.resource;
+  return { resource: group === '' ? plural : `${plural}.${group}`, freshness: feed.freshness() };
+}
+
+function verdictsFrom({ generation, conditions: [accepted, resolvedRefs] }: ObjectVerdict): Verdicts {
+  return { generation, accepted: verdictFrom(accepted), resolvedRefs: verdictFrom(resolvedRefs) };
+}
+
+function verdictFrom({ status, reason, message }: VerdictCondition): Verdict {
+  return { status: status === 'True', reason, message };
+}
