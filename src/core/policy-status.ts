@@ -81,3 +81,16 @@ export interface PolicyCondition {
   readonly observedGeneration: number;
   readonly lastTransitionTime: string;
 }
+
+/** Accepted: as for a ScalePolicy · ResolvedRefs: every objective that it names exists. */
+export const OBJECTIVE_POLICY_CONDITIONS = ['Accepted', 'ResolvedRefs'] as const;
+
+/** `status` of an ObjectivePolicy. */
+export interface ObjectivePolicyStatus {
+  readonly observedGeneration: number;
+  readonly conditions: readonly ObjectivePolicyCondition[];
+}
+
+export interface ObjectivePolicyCondition extends Omit<PolicyCondition, 'type'> {
+  readonly type: (typeof OBJECTIVE_POLICY_CONDITIONS)[number];
+}

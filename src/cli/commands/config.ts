@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
 import type { CommandHost } from '../context.ts';
 import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
@@ -23,6 +24,7 @@ export function addConfigCommand(host: CommandHost): void {
   addValidate(config, host);
   addSchema(config, host);
   addTables(config, host);
+  addCrds(config, host);
 }
 
 function addPrint(config: Command, { context, finish }: CommandHost): void {
@@ -93,6 +95,19 @@ function addTables(config: Command, { context }: CommandHost): void {
         if (filled === text) continue;
         writeFileSync(file, filled);
         context.stderr(`wrote ${file}\n`);
+      }
+    });
+}
+
+function addCrds(config: Command, { context }: CommandHost): void {
+  config
+    .command('write-crds <folder>', { hidden: true })
+    .description('Write the CustomResourceDefinitions of ScalePolicy and ObjectivePolicy.')
+    .action(async (folder: string) => {
+      const { crdFiles } = await import('../../config/crds/crds.ts');
+      for (const [name, text] of Object.entries(crdFiles())) {
+        writeFileSync(join(folder, name), text);
+        context.stderr(`wrote ${join(folder, name)}\n`);
       }
     });
 }

@@ -56,7 +56,7 @@ const target = z.strictObject({
       apiVersion: z
         .string()
         .max(253)
-        .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?v[0-9][a-z0-9]*$/, {
+        .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?[/])?v[0-9][a-z0-9]*$/, {
           error: (issue) => `${show(issue.input)} is not a group and version; write one like "apps/v1"`,
         })
         .describe('Group and version, like apps/v1.'),
@@ -80,6 +80,7 @@ const target = z.strictObject({
     .regex(/^\d{1,6}(\.\d{1,4})?$/, {
       error: (issue) => `${show(issue.input)} is not a price; write USD like "2.50", with four decimals at most`,
     })
+    .meta({ maxLength: 11 })
     .default('0')
     .transform(Number)
     .describe('USD, a decimal number as text. "0" = not told.'),
