@@ -96,6 +96,12 @@ export function autoscalerMetrics(registry: Registry) {
       labelNames: ['pool'] as const,
       registers,
     }),
+    wrongVictimsTotal: new Counter({
+      name: 'pilotlight_autoscaler_wrong_victims_total',
+      help: 'Replicas that a workload removed in place of the one that was chosen.',
+      labelNames: ['pool'] as const,
+      registers,
+    }),
     gpuSecondsTotal: new Counter({
       name: 'pilotlight_autoscaler_gpu_seconds_total',
       help: 'GPU time by use: loading, idle (ready, no request), busy.',

@@ -2,7 +2,7 @@ import type { FeedFreshness, ObjectFeed } from '../../../core/kubernetes.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { CatalogSource, PoolKey, PoolSpec } from '../../../core/objects.ts';
 import { selects } from '../../policy/kube/assign.ts';
-import { isReady, namespaceOf, type Pod, readySinceEpochMs, uidOf } from '../../policy/kube/pod.ts';
+import { isReady, isTerminating, namespaceOf, type Pod, readySinceEpochMs, uidOf } from '../../policy/kube/pod.ts';
 
 export interface PoolPodsDeps {
   readonly pods: ObjectFeed<Pod>;
@@ -29,6 +29,7 @@ export class PoolPods {
   readonly #poolsByNamespace = new Map<string, PoolSpec[]>();
   /** Pods as our last write left them, newer than what the feed has shown so far. */
   readonly #written = new Map<string, Pod>();
+  readonly #terminating = new Map<string, Pod>();
   readonly #listeners = new Set<(pool: PoolKey) => void>();
   readonly #stops: (() => void)[];
 
@@ -47,6 +48,16 @@ export class PoolPods {
 
   get(uid: string): SeenPod | undefined {
     return this.#seen.get(uid);
+  }
+
+  /** Pods of all pools that are on their way out, as long as they are there. */
+  terminating(): readonly Pod[] {
+    return [...this.#terminating.values()];
+  }
+
+  /** Pods that a pool selects, also one that has left the catalog. */
+  selectedBy(pool: PoolSpec): readonly Pod[] {
+    return this.#deps.pods.list().filter((pod) => selects(pool, pod));
   }
 
   freshness(): FeedFreshness {
@@ -123,10 +134,10 @@ export class PoolPods {
     const pools = candidates.filter((pool) => selects(pool, pod)).map(({ key }) => key);
     for (const pool of before?.pools ?? []) if (!pools.includes(pool)) this.#leave(pool, uid);
     if (pools.length === 0) {
-      this.#seen.delete(uid);
-      this.#written.delete(uid);
+      this.#drop(uid);
       return;
     }
+    if (isTerminating(pod)) this.#terminating.set(uid, pod);
     const lastReadyAtEpochMs = isReady(pod) ? (readySinceEpochMs(pod) ?? 0) : (before?.lastReadyAtEpochMs ?? null);
     const seen = { pod, pools, lastReadyAtEpochMs };
     this.#seen.set(uid, seen);
@@ -138,8 +149,13 @@ export class PoolPods {
 
   #forget(uid: string): void {
     for (const pool of this.#seen.get(uid)?.pools ?? []) this.#leave(pool, uid);
+    this.#drop(uid);
+  }
+
+  #drop(uid: string): void {
     this.#seen.delete(uid);
     this.#written.delete(uid);
+    this.#terminating.delete(uid);
   }
 
   #leave(pool: PoolKey, uid: string): void {

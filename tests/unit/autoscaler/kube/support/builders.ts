@@ -86,7 +86,6 @@ function catalogOf(pools: readonly PoolSpec[], generation: number): Catalog {
     objective: () => undefined,
     defaultObjective: unused,
     resolveModel: () => undefined,
-    rewrite: (resolution) => resolution,
     rewrite: unused,
     models: () => [],
   };

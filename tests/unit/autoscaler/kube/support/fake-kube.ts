@@ -244,12 +244,13 @@ function withReplicas(
 }
 
 function merge(target: Json, patch: Json): Json {
-  const result = { ...target };
-  for (const [name, value] of Object.entries(patch)) {
-    if (value === null) delete result[name];
-    else if (typeof value === 'object' && !Array.isArray(value)) {
-      result[name] = merge((result[name] ?? {}) as Json, value as Json);
-    } else result[name] = value;
-  }
-  return result;
+  const kept = Object.entries(target).filter(([name]) => patch[name] !== null);
+  const changed = Object.entries(patch)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => [name, isJson(value) ? merge((target[name] ?? {}) as Json, value) : value] as const);
+  return { ...Object.fromEntries(kept), ...Object.fromEntries(changed) };
+}
+
+function isJson(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,0 +1,95 @@
+import { type KubeApi, KubeApiError, KUBE_MARKS, kubePath, type Leadership } from '../../../core/kubernetes.ts';
+import { namespaceOf, type Pod, uidOf } from '../../policy/kube/pod.ts';
+import { FIELD_MANAGER } from '../../policy/kube/writers.ts';
+import type { Denials } from './denials.ts';
+import type { PoolPods } from './pool-pods.ts';
+import { assertLeader } from './workload.ts';
+
+/** Low enough to go before every pod that says nothing (0), high enough to leave room for what users write. */
+const VICTIM_COST = '-1000';
+const AT_ONCE = 16;
+const PODS = { group: '', version: 'v1', plural: 'pods' } as const;
+
+export interface PodMarksDeps {
+  readonly api: KubeApi;
+  readonly pods: PoolPods;
+  readonly denials: Denials;
+  readonly leadership: Leadership;
+}
+
+/** Writes our marks on pods. Each write names the pod by uid; a pod that is gone by then needs none. */
+export class PodMarks {
+  readonly #deps: PodMarksDeps;
+
+  constructor(deps: PodMarksDeps) {
+    this.#deps = deps;
+  }
+
+  /** The mark carries the term of the leader who set it. */
+  drain(pods: readonly Pod[]): Promise<void> {
+    const term = String(this.#deps.leadership.term() ?? 0);
+    return this.#annotate(pods, () => ({ [KUBE_MARKS.drain]: term }));
+  }
+
+  /** Lets these go first among the ready pods of a ReplicaSet. */
+  chooseAsVictims(pods: readonly Pod[]): Promise<void> {
+    const unmarked = pods.filter((pod) => pod.metadata.annotations?.[KUBE_MARKS.podDeletionCost] !== VICTIM_COST);
+    return this.#annotate(unmarked, () => ({ [KUBE_MARKS.podDeletionCost]: VICTIM_COST }));
+  }
+
+  /** Removes every mark of ours; a deletion cost that is not ours stays. */
+  clear(pods: readonly Pod[]): Promise<void> {
+    const marked = pods.filter((pod) => Object.keys(marksOf(pod)).length > 0);
+    return this.#annotate(marked, marksOf);
+  }
+
+  /** Removes the pod; its name may already belong to another one, which stays. */
+  async delete(pod: Pod): Promise<void> {
+    assertLeader(this.#deps.leadership);
+    const path = kubePath(PODS, namespaceOf(pod), pod.metadata.name);
+    const body = { preconditions: { uid: uidOf(pod) } };
+    await ignoreGone(
+      this.#deps.denials.ask('delete pods', () => this.#deps.api.request({ method: 'DELETE', path, body })),
+    );
+  }
+
+  async #annotate(pods: readonly Pod[], marks: (pod: Pod) => Readonly<Record<string, string | null>>): Promise<void> {
+    for (let first = 0; first < pods.length; first += AT_ONCE) {
+      await Promise.all(pods.slice(first, first + AT_ONCE).map((pod) => this.#patch(pod, marks(pod))));
+    }
+  }
+
+  async #patch(pod: Pod, annotations: Readonly<Record<string, string | null>>): Promise<void> {
+    assertLeader(this.#deps.leadership);
+    const written = await ignoreGone(
+      this.#deps.denials.ask('patch pods', () =>
+        this.#deps.api.request({
+          method: 'PATCH',
+          path: kubePath(PODS, namespaceOf(pod), pod.metadata.name),
+          patch: 'merge',
+          query: { fieldManager: FIELD_MANAGER },
+          body: { metadata: { uid: uidOf(pod), annotations } },
+        }),
+      ),
+    );
+    if (written !== null) this.#deps.pods.wrote(written as Pod);
+  }
+}
+
+function marksOf(pod: Pod): Readonly<Record<string, null>> {
+  const { annotations = {} } = pod.metadata;
+  return {
+    ...(annotations[KUBE_MARKS.drain] === undefined ? {} : { [KUBE_MARKS.drain]: null }),
+    ...(annotations[KUBE_MARKS.podDeletionCost] === VICTIM_COST ? { [KUBE_MARKS.podDeletionCost]: null } : {}),
+  };
+}
+
+/** Null when the pod is gone, or another one has its name. */
+async function ignoreGone(write: Promise<unknown>): Promise<unknown> {
+  try {
+    return await write;
+  } catch (thrown) {
+    if (thrown instanceof KubeApiError && [404, 409, 422].includes(thrown.status)) return null;
+    throw thrown;
+  }
+}
