@@ -1,7 +1,7 @@
 import { POLICY_CONDITIONS, type PolicyCondition, type PolicyConditionType } from '../../core/policy-status.ts';
 import { BOOT_TROUBLES, type BootTrouble, type PoolStatus, type Replica } from '../../core/replicas.ts';
 import { formatDuration } from '../../core/units.ts';
-import type { MissingRight, PolicyFacts, PoolFacts, TargetFacts } from './policy-facts.ts';
+import type { MissingRight, PolicyFacts, PoolFacts, TargetFacts, Verdict, Verdicts } from './policy-facts.ts';
 
 export type Finding = Pick<PolicyCondition, 'status' | 'reason' | 'message'>;
 
@@ -11,8 +11,8 @@ const MOST_LISTED = 5;
 /** What holds of each condition now. */
 export function findings(facts: PolicyFacts): Readonly<Record<PolicyConditionType, Finding>> {
   return {
-    Accepted: facts.accepted.status ? well('Accepted', facts.accepted.message) : broken(facts.accepted),
-    ResolvedRefs: resolvedRefs(facts),
+    ...verdictFindings(facts),
+    ...(facts.resolvedRefs.status ? targetRefs(facts.pool) : {}),
     Ready: ready(facts),
     CapacityAvailable: capacity(facts),
     ReplicasOwned: replicasOwned(facts),
@@ -24,17 +24,29 @@ export function findings(facts: PolicyFacts): Readonly<Record<PolicyConditionTyp
 
 /** As the API keeps them: the time of a condition changes with its status, and with nothing else. */
 export function conditions(
-  facts: PolicyFacts,
+  found: Partial<Readonly<Record<PolicyConditionType, Finding>>>,
   before: readonly PolicyCondition[],
-  nowEpochMs: number,
+  { generation, nowEpochMs }: { readonly generation: number; readonly nowEpochMs: number },
 ): readonly PolicyCondition[] {
-  const found = findings(facts);
-  return POLICY_CONDITIONS.map((type) => {
-    const { status, reason, message } = found[type];
+  return POLICY_CONDITIONS.flatMap((type) => {
+    const finding = found[type];
+    if (finding === undefined) return [];
+    const { status, reason } = finding;
     const last = before.find((condition) => condition.type === type);
     const lastTransitionTime = last?.status === status ? last.lastTransitionTime : rfc3339(nowEpochMs);
-    return { type, status, reason, message: clip(message), observedGeneration: facts.generation, lastTransitionTime };
+    return [
+      { type, status, reason, message: clip(finding.message), observedGeneration: generation, lastTransitionTime },
+    ];
   });
+}
+
+/** The two conditions that come from reading an object. */
+export function verdictFindings({ accepted, resolvedRefs }: Verdicts): Record<'Accepted' | 'ResolvedRefs', Finding> {
+  return { Accepted: verdictFinding('Accepted', accepted), ResolvedRefs: verdictFinding('ResolvedRefs', resolvedRefs) };
+}
+
+function verdictFinding(reason: string, verdict: Verdict): Finding {
+  return verdict.status ? well(reason, verdict.message) : no(verdict.reason, verdict.message);
 }
 
 /** Whole seconds, as metav1.Time. */
@@ -42,9 +54,10 @@ export function rfc3339(epochMs: number): string {
   return new Date(Math.floor(epochMs / 1_000) * 1_000).toISOString().replace('.000Z', 'Z');
 }
 
-function resolvedRefs(facts: PolicyFacts): Finding {
-  if (!facts.resolvedRefs.status) return broken(facts.resolvedRefs);
-  return ofTargets(facts.pool, 'ResolvedRefs') ?? well('ResolvedRefs', facts.resolvedRefs.message);
+/** What the targets themselves name. */
+function targetRefs(pool: PoolFacts | null): { readonly ResolvedRefs?: Finding } {
+  const said = ofTargets(pool, 'ResolvedRefs');
+  return said === null ? {} : { ResolvedRefs: said };
 }
 
 function ready({ accepted, pool }: PolicyFacts): Finding {
@@ -63,7 +76,7 @@ function ready({ accepted, pool }: PolicyFacts): Finding {
         'The pool is paused and no replica is ready: resume it (spec.paused, or `pilotlight resume`).',
       );
     case 'Stalled':
-      return no('Stalled', `${sentence(blockedWhy ?? 'no capacity can come')}`);
+      return no('Stalled', sentence(blockedWhy ?? 'no capacity can come'));
     case 'Draining':
       return no('Draining', 'The last replicas finish what they run; queued work wakes the pool again.');
     case 'Asleep':
@@ -191,10 +204,6 @@ function ofTargets(pool: PoolFacts | null, type: PolicyConditionType): Finding |
 function notManaged({ accepted }: PolicyFacts): Finding {
   const why = accepted.status ? 'The controller has not looked yet.' : 'The policy has no effect; see Accepted.';
   return unknown('NotManaged', why);
-}
-
-function broken({ reason, message }: { readonly reason: string; readonly message: string }): Finding {
-  return no(reason, message);
 }
 
 function well(reason: string, message: string): Finding {

@@ -12,12 +12,16 @@ export interface Verdict {
   readonly message: string;
 }
 
-/** Everything that a ScalePolicy's status is made of. */
-export interface PolicyFacts {
-  /** Of the object that the verdicts are about. */
+/** What reading an object came to. */
+export interface Verdicts {
+  /** Of the object that was read. */
   readonly generation: number;
   readonly accepted: Verdict;
   readonly resolvedRefs: Verdict;
+}
+
+/** Everything that a ScalePolicy's status is made of. */
+export interface PolicyFacts extends Verdicts {
   /** Mode Observe: decides and reports, never writes. */
   readonly observes: boolean;
   /** What the autoscaler knows; null = it has no such pool, or has not looked yet. */

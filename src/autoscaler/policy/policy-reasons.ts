@@ -65,7 +65,13 @@ export const POLICY_REASONS: readonly ReasonEntry[] = [
     'name another one, or delete the older policy',
   ),
   row('Accepted', 'False', 'NotReady', 'in place and without effect', 'add what the message names'),
-  row('Accepted', 'False', 'SelectorOverlap', 'its pods are another pool’s, too', 'make the selectors disjoint'),
+  row(
+    'Accepted',
+    'False',
+    'SelectorOverlap',
+    'its pods are the pods of another pool, too',
+    'make the selectors disjoint',
+  ),
   row('ResolvedRefs', 'True', 'ResolvedRefs', 'everything that it names exists'),
   row(
     'ResolvedRefs',

@@ -6,8 +6,8 @@ import type {
 } from '../../core/policy-status.ts';
 import { type Replica, WARM_UP_PHASES, type WarmUpPhase } from '../../core/replicas.ts';
 import { describeOrders } from './order-rules.ts';
-import { conditions, rfc3339 } from './policy-conditions.ts';
-import type { PolicyFacts, PoolFacts, TargetFacts } from './policy-facts.ts';
+import { conditions, findings, rfc3339, verdictFindings } from './policy-conditions.ts';
+import type { PolicyFacts, PoolFacts, TargetFacts, Verdicts } from './policy-facts.ts';
 
 const MOST_CHANGES = 8;
 /** An expectation that moves by less is the same one. */
@@ -43,8 +43,19 @@ export function policyStatus(
     ...(decision === null ? {} : { lastDecision: decision }),
     targets: (pool?.targets ?? []).map(targetStatus),
     orders: [...(pool === null ? [] : describeOrders(pool.order, nowEpochMs)), ...facts.remarks],
-    conditions: conditions(facts, before?.conditions ?? [], nowEpochMs),
+    conditions: conditions(findings(facts), before?.conditions ?? [], { generation: facts.generation, nowEpochMs }),
   };
+}
+
+/** The status of an ObjectivePolicy: what reading it came to. */
+export function objectivePolicyStatus(
+  verdicts: Verdicts,
+  before: ConditionedStatus | null,
+  nowEpochMs: number,
+): ConditionedStatus {
+  const { generation } = verdicts;
+  const found = conditions(verdictFindings(verdicts), before?.conditions ?? [], { generation, nowEpochMs });
+  return { observedGeneration: generation, conditions: found };
 }
 
 /**
