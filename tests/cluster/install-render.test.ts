@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import type { KubeObject } from '../../src/core/kubernetes.ts';
-import { LEAST_VALUES, useHelm, type Values } from './support/helm.ts';
+import { CHART, LEAST_VALUES, useHelm, type Values } from './support/helm.ts';
 
 const helm = useHelm();
 
@@ -118,6 +118,12 @@ test.each(REFUSED)('it refuses $name with a sentence', ({ values, says }) => {
   expect(stdout).toBe('');
   if (typeof says === 'string') expect(stderr).toContain(says);
   else expect(stderr).toMatch(says);
+});
+
+test('it refuses a Kubernetes without the sleep of preStop', () => {
+  const { code, stderr } = helm().run(['template', 'x', CHART, '--kube-version', '1.29.0', '-f', '-'], LEAST_VALUES);
+  expect(code).not.toBe(0);
+  expect(stderr).toContain('chart requires kubeVersion: >=1.30.0-0');
 });
 
 test('the configuration of both roles is one that the program takes', () => {
