@@ -12,8 +12,7 @@ export interface AdminPoolsDeps {
   readonly authorizer: AdminAuthorizer;
   readonly status: StatusSource;
   readonly catalog: CatalogSource;
-  /** Null = this process takes none. */
-  readonly orders: PoolOrders | null;
+  readonly orders: PoolOrders;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -42,7 +41,6 @@ export function addPoolRoutes(app: Express, deps: AdminPoolsDeps, sendError: Sen
       else sendError(res, noPool(pool.key));
     }),
   );
-  if (!orders) return;
   app.get(
     '/pools/:namespace/:name/orders',
     inPool('get', ({ pool }, _req, res) => {
@@ -54,9 +52,7 @@ export function addPoolRoutes(app: Express, deps: AdminPoolsDeps, sendError: Sen
   const readJson = json({ limit: MAX_ORDER_BYTES, type: 'application/json', strict: false });
   for (const verb of ORDER_VERBS) {
     const right = verb === 'resume' ? 'pause' : verb;
-    const takeOrder = inPool(right, (asked, req, res) =>
-      order({ ...deps, orders }, verb, { asked, req, res }, sendError),
-    );
+    const takeOrder = inPool(right, (asked, req, res) => order(deps, verb, { asked, req, res }, sendError));
     app.post(`/pools/:namespace/:name/${verb}`, readJson, takeOrder);
   }
 }
@@ -82,7 +78,7 @@ async function askedPool(
 }
 
 async function order(
-  { orders, clock, log }: AdminPoolsDeps & { readonly orders: PoolOrders },
+  { orders, clock, log }: AdminPoolsDeps,
   verb: OrderVerb,
   { asked, req, res }: { readonly asked: AskedPool; readonly req: PoolRequest; readonly res: Response },
   sendError: SendError,

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NO_ORDER } from '../../../src/core/pool-orders.ts';
 import type { StatusReport } from '../../../src/core/status.ts';
 import { createAdminApp } from '../../../src/ingress/adapters/admin-app.ts';
 import { localAdmin } from '../../../src/ingress/adapters/admin-authorizers.ts';
@@ -35,7 +36,7 @@ beforeEach(async () => {
     log: createLogger({ level: 'silent' }),
     protectMetrics: false,
     catalog: { current: fakeCatalog, onChange: () => () => undefined },
-    orders: null,
+    orders: { of: () => NO_ORDER, set: () => Promise.resolve(), onChange: () => () => undefined },
     authorizer: localAdmin({ isLoopback: true }),
     namespace: 'default',
     clock: systemClock,
