@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { asError } from '../../../../src/core/errors.ts';
 import { type ShimmedChild, startChild } from '../../../../src/autoscaler/adapters/process-target/shimmed-child.ts';
 import type { Behaviour } from './behaviour.ts';
@@ -184,8 +185,10 @@ export class ContainerRunner {
   }
 
   #start([program = '', ...args]: readonly string[], env: Record<string, string>): Promise<ShimmedChild> {
-    const { folder, logPath } = this.#world;
-    return startChild({ program, args, env, workingDir: folder, logPath, graceMs: LEAST_GRACE_MS });
+    const { folder, logPath, texts } = this.#world;
+    const asked = texts.text(this.spec.workingDir ?? folder);
+    const workingDir = existsSync(asked) ? asked : folder;
+    return startChild({ program, args, env, workingDir, logPath, graceMs: LEAST_GRACE_MS });
   }
 
   #failToStart(message: string): number {

@@ -15,17 +15,19 @@ export interface PodView {
   readonly disruption: string | null;
 }
 
-/** The status that a kubelet writes, without times of conditions; conditions of others (PodScheduled) are left alone. */
+/** The status that a kubelet writes, as a strategic merge patch, without times of conditions; conditions of others (PodScheduled) are left alone. */
 export function podStatus(view: PodView): Record<string, unknown> {
   const { refused, startTime, hostIp, podIp, sandboxReady } = view;
   if (refused !== null) return { phase: 'Failed', startTime, reason: refused.reason, message: refused.message };
-  const address = sandboxReady && podIp !== null ? { podIP: podIp, podIPs: [{ ip: podIp }] } : {};
+  const ips = sandboxReady && podIp !== null ? [{ ip: podIp }] : [];
   return {
     phase: phaseOf(view),
     startTime,
     hostIP: hostIp,
     hostIPs: [{ ip: hostIp }],
-    ...address,
+    podIP: ips[0]?.ip ?? null,
+    // The list merges by address; an address that changed must not stay beside the new one.
+    podIPs: [...ips, { $patch: 'replace' }],
     ...(view.initContainers.length === 0 ? {} : { initContainerStatuses: view.initContainers }),
     containerStatuses: view.containers,
   };

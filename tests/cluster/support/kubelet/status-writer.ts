@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asError } from '../../../../src/core/errors.ts';
 import { KubeApiError } from '../../../../src/core/kubernetes.ts';
 import type { HarnessApi } from '../api.ts';
 import { iso } from './container-runner.ts';
@@ -24,9 +25,13 @@ export class StatusWriter {
 
   changed(): void {
     this.#dirty = true;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = null;
-    });
+    this.#writing ??= this.#write()
+      .catch((error: unknown) => {
+        process.stderr.write(`kubelet stand-in: a pod's status was refused: ${asError(error).message}\n`);
+      })
+      .finally(() => {
+        this.#writing = null;
+      });
   }
 
   /** Returns when what changed so far is written, or the pod is gone. */
