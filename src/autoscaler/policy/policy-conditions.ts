@@ -12,7 +12,7 @@ const MOST_LISTED = 5;
 export function findings(facts: PolicyFacts): Readonly<Record<PolicyConditionType, Finding>> {
   return {
     ...verdictFindings(facts),
-    ...(facts.resolvedRefs.status ? targetRefs(facts.pool) : {}),
+    ...(facts.resolvedRefs.status === true ? targetRefs(facts.pool) : {}),
     Ready: ready(facts),
     CapacityAvailable: capacity(facts),
     ReplicasOwned: replicasOwned(facts),
@@ -42,11 +42,11 @@ export function conditions(
 
 /** The two conditions that come from reading an object. */
 export function verdictFindings({ accepted, resolvedRefs }: Verdicts): Record<'Accepted' | 'ResolvedRefs', Finding> {
-  return { Accepted: verdictFinding('Accepted', accepted), ResolvedRefs: verdictFinding('ResolvedRefs', resolvedRefs) };
+  return { Accepted: verdictFinding(accepted), ResolvedRefs: verdictFinding(resolvedRefs) };
 }
 
-function verdictFinding(reason: string, verdict: Verdict): Finding {
-  return verdict.status ? well(reason, verdict.message) : no(verdict.reason, verdict.message);
+function verdictFinding({ status, reason, message }: Verdict): Finding {
+  return { status: status === null ? 'Unknown' : status ? 'True' : 'False', reason, message };
 }
 
 /** Whole seconds, as metav1.Time. */
@@ -61,7 +61,7 @@ function targetRefs(pool: PoolFacts | null): { readonly ResolvedRefs?: Finding }
 }
 
 function ready({ accepted, pool }: PolicyFacts): Finding {
-  if (!accepted.status) return no('NotAccepted', 'The policy has no effect; condition Accepted says why.');
+  if (accepted.status === false) return no('NotAccepted', 'The policy has no effect; condition Accepted says why.');
   if (pool === null) return unknown('Starting', 'The controller has not looked at the pool yet.');
   const { phase, replicas, blockedWhy, nextReadyMs } = pool.status;
   const serving = replicas.filter((replica) => replica.phase === 'Ready').length;
@@ -92,9 +92,9 @@ function ready({ accepted, pool }: PolicyFacts): Finding {
 function capacity(facts: PolicyFacts): Finding {
   const { pool } = facts;
   if (pool === null) return notManaged(facts);
-  const said = ofTargets(pool, 'CapacityAvailable');
-  if (said !== null) return said;
   const open = pool.targets.filter(({ breaker }) => breaker?.isOpen === true).map(breakerSentence);
+  const said = ofTargets(pool, 'CapacityAvailable');
+  if (said !== null) return no(said.reason, [said.message, ...open].join(' '));
   const trouble = worstTrouble(pool.status.replicas);
   if (trouble !== null) {
     const { kind, message } = trouble.trouble;
@@ -134,7 +134,7 @@ function permitted({ pool, missingRights }: PolicyFacts): Finding {
   if (missingRights !== null && missingRights.length > 0) {
     const listed = missingRights.slice(0, MOST_LISTED).map(rightWords).join(', ');
     const more = missingRights.length > MOST_LISTED ? ` and ${missingRights.length - MOST_LISTED} more` : '';
-    return no('RightsMissing', `The controller may not ${listed}${more}: add it to the Role of its ServiceAccount.`);
+    return no('RightsMissing', `The controller ${listed}${more}: add it to the Role of its ServiceAccount.`);
   }
   const said = ofTargets(pool, 'Permitted');
   if (said !== null) return said;
@@ -143,8 +143,9 @@ function permitted({ pool, missingRights }: PolicyFacts): Finding {
     : well('RightsComplete', 'No right is missing.');
 }
 
-function rightWords({ verb, resource, namespace }: MissingRight): string {
-  return `${verb} ${resource} in ${namespace === null ? 'the cluster' : `namespace ${namespace}`}`;
+function rightWords({ verb, resource, namespace, message }: MissingRight): string {
+  if (message !== undefined) return message;
+  return `cannot ${verb} ${resource} in ${namespace === null ? 'the cluster' : `namespace ${namespace}`}`;
 }
 
 function trafficManaged(facts: PolicyFacts): Finding {
@@ -202,7 +203,8 @@ function ofTargets(pool: PoolFacts | null, type: PolicyConditionType): Finding |
 }
 
 function notManaged({ accepted }: PolicyFacts): Finding {
-  const why = accepted.status ? 'The controller has not looked yet.' : 'The policy has no effect; see Accepted.';
+  const why =
+    accepted.status === false ? 'The policy has no effect; see Accepted.' : 'The controller has not looked yet.';
   return unknown('NotManaged', why);
 }
 

@@ -3,9 +3,10 @@ import type { PolicyConditionType } from '../../core/policy-status.ts';
 import type { PoolOrder } from '../../core/pool-orders.ts';
 import type { PoolStatus } from '../../core/replicas.ts';
 
-/** One answer of those who read the objects; true is well. */
+/** One answer of those who read the objects. */
 export interface Verdict {
-  readonly status: boolean;
+  /** True is well; null = not known. */
+  readonly status: boolean | null;
   /** CamelCase. */
   readonly reason: string;
   /** With the remedy. */
@@ -48,6 +49,8 @@ export interface MissingRight {
   readonly resource: string;
   /** Null = in the whole cluster. */
   readonly namespace: string | null;
+  /** "cannot patch deployments.apps/scale in namespace chat"; absent = said from the rest. */
+  readonly message?: string;
 }
 
 /** The part of a PoolView that the status shows. */

@@ -47,7 +47,7 @@ const row = (
   remedy = '',
 ): ReasonEntry => ({ type, reason, status, meaning, remedy });
 
-/** Every reason that the controller itself gives; docs/kubernetes-status.md shows it to people. */
+/** Every reason that the controller gives; docs/kubernetes-status.md shows it to people. */
 export const POLICY_REASONS: readonly ReasonEntry[] = [
   row('Accepted', 'True', 'Accepted', 'the spec holds'),
   row(
@@ -64,10 +64,10 @@ export const POLICY_REASONS: readonly ReasonEntry[] = [
     'an older policy has its pool, a model name or a workload',
     'name another one, or delete the older policy',
   ),
-  row('Accepted', 'False', 'NotReady', 'in place and without effect', 'add what the message names'),
+  row('Accepted', 'True', 'NotReady', 'in place, and without effect for now', 'add what the message names'),
   row(
     'Accepted',
-    'False',
+    'True',
     'SelectorOverlap',
     'its pods are the pods of another pool, too',
     'make the selectors disjoint',
@@ -86,6 +86,21 @@ export const POLICY_REASONS: readonly ReasonEntry[] = [
     'ObjectiveNotFound',
     'an objective that it names does not exist',
     'create it, or correct targetRefs',
+  ),
+  row('ResolvedRefs', 'Unknown', 'Invalid', 'not looked at before the object is accepted', 'see Accepted'),
+  row(
+    'ResolvedRefs',
+    'False',
+    'TargetNotFound',
+    'a workload that it names does not exist',
+    'create it, or correct scaleTargetRef',
+  ),
+  row(
+    'ResolvedRefs',
+    'False',
+    'TargetDeleted',
+    'a workload that it names is being deleted',
+    'create it again, or remove the target',
   ),
   row('ResolvedRefs', 'False', 'CrdMissing', 'the kind that it names is not installed', 'install the CRD'),
   row('Ready', 'True', 'Serving', 'at least one replica is ready'),
@@ -114,9 +129,46 @@ export const POLICY_REASONS: readonly ReasonEntry[] = [
   ),
   row('ReplicasOwned', 'True', 'SoleWriter', 'nobody else is seen to scale its workloads'),
   row('ReplicasOwned', 'True', 'Observing', 'mode Observe: its workloads are never written to'),
+  row(
+    'ReplicasOwned',
+    'False',
+    'TargetTaken',
+    'an older pool has the workload',
+    'give one of the pools another target',
+  ),
+  row(
+    'ReplicasOwned',
+    'False',
+    'OtherAutoscaler',
+    'an HPA or ScaledObject scales the workload: Pilotlight does not',
+    'delete one of the two',
+  ),
+  row(
+    'ReplicasOwned',
+    'False',
+    'ManualScale',
+    'a scale by hand is respected for a while',
+    'to keep it longer: `pilotlight wake` or `pause`',
+  ),
+  row(
+    'ReplicasOwned',
+    'False',
+    'ForeignWriter',
+    'somebody sets the replicas back again and again: Pilotlight yields',
+    'have him ignore `spec.replicas`, then change the policy',
+  ),
+  row('ReplicasOwned', 'False', 'Reverted', 'somebody has set the replicas back', 'have him ignore `spec.replicas`'),
+  row('ReplicasOwned', 'False', 'SharedPods', 'other pools select its pods, too', 'make the selectors disjoint'),
   row('ReplicasOwned', 'Unknown', 'NotManaged', 'the policy has no effect, or was not looked at yet', 'see Accepted'),
   row('Permitted', 'True', 'RightsComplete', 'no right is missing'),
   row('Permitted', 'False', 'RightsMissing', 'the ServiceAccount lacks a right', 'add verb and resource to its Role'),
+  row(
+    'Permitted',
+    'False',
+    'Forbidden',
+    'the API server refused a request for a target',
+    'add what the message names to the Role',
+  ),
   row('Permitted', 'Unknown', 'NotChecked', 'the rights were not checked yet'),
   row('TrafficManaged', 'True', 'ThroughPilotlight', 'no request was seen that did not come through Pilotlight'),
   row(

@@ -31,7 +31,7 @@ export function policyStatus(
   const decision = lastDecision(pool, before);
   return {
     observedGeneration: facts.generation,
-    phase: pool?.status.phase ?? (facts.accepted.status ? (before?.phase ?? 'Asleep') : 'Stalled'),
+    phase: pool?.status.phase ?? (facts.accepted.status === false ? 'Stalled' : (before?.phase ?? 'Asleep')),
     readyReplicas: replicas.filter(({ phase }) => phase === 'Ready').length,
     bootingReplicas: replicas.filter(isBooting).length,
     desiredReplicas: pool?.status.desiredReplicas ?? 0,

@@ -16,8 +16,8 @@ import { checkedChange, OrderListeners } from './checked.ts';
 
 export interface KubernetesPoolOrdersDeps {
   readonly api: KubeApi;
-  /** Of ScalePolicies. */
-  readonly policies: ObjectFeed;
+  /** Of ScalePolicies. One that can be shown the answer to a write at once is. */
+  readonly policies: ObjectFeed & { applyLocal?(object: KubeObject): boolean };
   readonly catalog: CatalogSource;
   readonly clock: Clock;
 }
@@ -83,13 +83,14 @@ export class KubernetesPoolOrders implements PoolOrders {
       throw new PilotlightError('invalid_value', message, { param: 'pool' });
     }
     try {
-      await api.request({
+      const written = await api.request({
         method: 'PATCH',
         patch: 'merge',
         path: kubePath(policies.resource, spec.namespace, spec.policyName),
         query: { fieldManager: 'pilotlight-orders' },
         body: { metadata: { annotations } },
       });
+      policies.applyLocal?.(written as KubeObject);
     } catch (thrown) {
       throw refusal(thrown, spec);
     }

@@ -63,6 +63,18 @@ describe('each bad day is a condition with its remedy', () => {
       says: ['create it'],
     },
     {
+      name: 'a policy that cannot be read: what it names is not known',
+      facts: { resolvedRefs: { status: null, reason: 'Invalid', message: 'Not looked at yet.' } },
+      want: 'ResolvedRefs=Unknown Invalid',
+      says: [],
+    },
+    {
+      name: 'two pools on the same pods',
+      facts: { accepted: { status: true, reason: 'SelectorOverlap', message: 'pool b has them, too' } },
+      want: 'Accepted=True SelectorOverlap',
+      says: ['pool b'],
+    },
+    {
       name: 'a target that does not exist',
       facts: withTarget('ResolvedRefs', 'TargetNotFound', 'Deployment spot does not exist; create it'),
       want: 'ResolvedRefs=False TargetNotFound',
@@ -160,8 +172,8 @@ describe('each bad day is a condition with its remedy', () => {
     },
     {
       name: 'an HPA on the same workload',
-      facts: withTarget('ReplicasOwned', 'ForeignAutoscaler', 'HorizontalPodAutoscaler web scales it; delete one'),
-      want: 'ReplicasOwned=False ForeignAutoscaler',
+      facts: withTarget('ReplicasOwned', 'OtherAutoscaler', 'HorizontalPodAutoscaler web scales it; delete one'),
+      want: 'ReplicasOwned=False OtherAutoscaler',
       says: ['delete one'],
     },
     { name: 'mode Observe', facts: { observes: true }, want: 'ReplicasOwned=True Observing', says: ['never written'] },
@@ -169,7 +181,7 @@ describe('each bad day is a condition with its remedy', () => {
       name: 'a missing verb',
       facts: { missingRights: [{ verb: 'patch', resource: 'deployments/scale', namespace: 'ml' }] },
       want: 'Permitted=False RightsMissing',
-      says: ['patch deployments/scale in namespace ml', 'Role'],
+      says: ['cannot patch deployments/scale in namespace ml', 'Role'],
     },
     {
       name: 'many missing verbs',
@@ -181,7 +193,7 @@ describe('each bad day is a condition with its remedy', () => {
         })),
       },
       want: 'Permitted=False RightsMissing',
-      says: ['create tokenreviews in the cluster', 'and 35 more'],
+      says: ['cannot create tokenreviews in the cluster', 'and 35 more'],
     },
     {
       name: 'a right that a target found missing',
@@ -394,6 +406,17 @@ test('every reason that is given is in the catalogue, with the status that it sa
       }
     }),
   );
+});
+
+test('every reason that a target gives for what is not well is in the catalogue', async () => {
+  const path = '../../../../src/autoscaler/adapters/kubernetes-target/target-state.ts';
+  const text = await readFile(new URL(path, import.meta.url), 'utf8');
+  const given = [...text.matchAll(/fact\('(\w+)', '(\w+)'(?!.*status: true)/g)].map(
+    ([, type, reason]) => `${type} ${reason}`,
+  );
+  const known = POLICY_REASONS.map(({ type, reason }) => `${type} ${reason}`);
+  expect(given.length).toBeGreaterThan(5);
+  expect(given.filter((reason) => !known.includes(reason))).toEqual([]);
 });
 
 test('docs/kubernetes-status.md has every reason of the catalogue with its meaning and remedy, and no other', async () => {
