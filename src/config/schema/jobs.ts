@@ -5,6 +5,8 @@ export const jobsSection = z
     enabled: z
       .boolean()
       .default(true)
-      .describe('Stored jobs (/v1/jobs). They live in data.dir, which one gateway alone can use; of several, all say false.'),
+      .describe(
+        'Stored jobs (/v1/jobs). They live in data.dir, which one gateway alone can use; of several, all say false.',
+      ),
   })
   .prefault({});
