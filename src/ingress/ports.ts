@@ -64,12 +64,14 @@ export interface ReadinessSource {
   readiness(): Readiness;
 }
 
-/** Ids that sort by time and never repeat. */
+/** Ids that sort by time and never repeat, and chance. */
 export interface IdSource {
   /** "req_…" */
   requestId(): string;
   /** "job_…" */
   jobId(): string;
+  /** At random, in [0, 1): which of several targets of a rewrite a call gets. */
+  chance(): number;
 }
 
 /** What the admin listener shows of the running system. */

@@ -20,9 +20,12 @@ interface RoutedFields {
   readonly at: string;
 }
 
-/** Resolves model and objective for the caller against the objects of this moment. */
+/**
+ * Resolves model and objective for the caller against the objects of this moment. What the caller may use is decided by
+ * the name it wrote; rewrites of the pool come after.
+ */
 export function routeCall(
-  { catalog, metrics }: Pick<HandlerDeps, 'catalog' | 'metrics'>,
+  { catalog, metrics, ids }: Pick<HandlerDeps, 'catalog' | 'metrics' | 'ids'>,
   { identity, headers }: Exchange,
   { fields, objective, at }: RoutedFields,
 ): Route | PilotlightError {
@@ -35,5 +38,6 @@ export function routeCall(
   const wish = objectiveWish(identity, { field: objective, header: wishes.objective, serviceTier: fields.serviceTier });
   const routed = routeObjective(caller, resolution.pool, wish);
   if (routed instanceof PilotlightError) return routed;
-  return { resolution, objective: routed, fairnessId: wishes.fairnessId ?? identity.tenant };
+  const rewritten = caller.catalog.rewrite(resolution, fields.model, ids.chance());
+  return { resolution: rewritten, objective: routed, fairnessId: wishes.fairnessId ?? identity.tenant };
 }

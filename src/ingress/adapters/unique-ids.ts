@@ -7,6 +7,7 @@ export function uniqueIds(clock: Clock): IdSource {
   return {
     requestId: () => `req_${uuid7(clock.epochMs())}`,
     jobId: () => `job_${uuid7(clock.epochMs())}`,
+    chance: Math.random,
   };
 }
 

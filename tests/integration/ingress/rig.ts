@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Identity } from '../../../src/core/identity.ts';
+import type { Catalog } from '../../../src/core/objects.ts';
 import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
 import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
 import { createPublicApp } from '../../../src/ingress/adapters/public-app.ts';
@@ -40,6 +41,7 @@ interface RigOptions {
   readonly clock?: Clock;
   readonly requestTimeoutMs?: number;
   readonly logLevel?: LogLevel;
+  readonly catalog?: Catalog;
 }
 
 const TENANTS: readonly TenantKeys[] = [
@@ -55,7 +57,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const jobs = new FakeJobs();
   const logLines: string[] = [];
   const state: { readiness: Readiness } = { readiness: { kind: 'ready' } };
-  const catalog = fakeCatalog();
+  const catalog = options.catalog ?? fakeCatalog();
   const app = createPublicApp({
     openCalls: new OpenCalls(),
     authenticator:
