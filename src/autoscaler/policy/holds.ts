@@ -39,7 +39,8 @@ export function noOrderWhy(target: TargetView, replicas: readonly ReplicaView[])
 /** A failed boot is the breaker's business, and what an older template meets says little of the new one. */
 function blocksOrders(replica: ReplicaView, target: TargetView): boolean {
   const { trouble, phase, terminating, templateHash } = replica;
-  if (trouble === null || terminating || !(trouble.blocksOrders || isBlocked(replica, target))) return false;
+  if (trouble === null || terminating || phase === 'Ready' || phase === 'Draining') return false;
+  if (!(trouble.blocksOrders || isBlocked(replica, target))) return false;
   if (phase === 'Stuck' && !lacksCapacity(trouble)) return false;
   return lacksCapacity(trouble) || templateHash === target.templateHash;
 }

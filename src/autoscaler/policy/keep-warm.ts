@@ -19,7 +19,7 @@ export function abandonableBoots(
   candidates: readonly ReplicaView[],
 ): readonly string[] {
   if (hasDemand(snapshot)) return [];
-  return candidates
+  const unwanted = candidates
     .filter((replica) => {
       const { phase, remaining } = replica;
       if (order.blocked.includes(replica)) return true;
@@ -28,4 +28,16 @@ export function abandonableBoots(
       return hasNoNode || (snapshot.noDemandMs >= ABANDON_AFTER_MS && remaining.p50Ms > settings.keepWarmMs);
     })
     .map(({ uid }) => uid);
+  return onlyTopmost(unwanted, order.live);
+}
+
+/** Of a workload that removes its highest replica first, those above which nothing stays. */
+function onlyTopmost(uids: readonly string[], live: readonly ReplicaView[]): readonly string[] {
+  const staying = live.filter(({ uid, removalOrder }) => removalOrder !== null && !uids.includes(uid));
+  const isBelow = (replica: ReplicaView): boolean =>
+    staying.some(
+      ({ target, removalOrder }) =>
+        target === replica.target && (removalOrder ?? 0) > (replica.removalOrder ?? Number.POSITIVE_INFINITY),
+    );
+  return live.filter((replica) => uids.includes(replica.uid) && !isBelow(replica)).map(({ uid }) => uid);
 }

@@ -36,7 +36,8 @@ export function plan(decision: Decision, snapshot: Snapshot): Plan {
     if (missing > 0) start.set(target.name, missing);
   }
   victims.push(...excess);
-  if (victims.length === 0 && decision.rule !== 'drained') victims.push(...outdated(snapshot).filter(mayGo));
+  const isStill = victims.length + start.size + undrain.length === 0 && decision.rule !== 'drained';
+  if (isStill) victims.push(...outdated(snapshot).filter(mayGo));
   const ending = snapshot.replicas
     .filter(mayGo)
     .filter((replica) => !undrain.includes(replica.uid) && isSpent(replica, snapshot));

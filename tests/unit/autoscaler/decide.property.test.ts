@@ -2,9 +2,12 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decide } from '../../../src/autoscaler/policy/decide.ts';
 import { desiredTotal } from '../../../src/autoscaler/policy/decision.ts';
+import { noPeopleOrders } from '../../../src/autoscaler/policy/people-orders.ts';
 import { plan } from '../../../src/autoscaler/policy/plan.ts';
 import { isLive } from '../../../src/autoscaler/policy/pod-order.ts';
+import { isBlocked, noOrderWhy } from '../../../src/autoscaler/policy/holds.ts';
 import type { ObjectiveView, ReplicaView, Snapshot } from '../../../src/autoscaler/policy/snapshot.ts';
+import { BOOT_TROUBLES, type BootTrouble } from '../../../src/core/replicas.ts';
 import { objectiveView, replicaView, scale, snapshot, targetView } from './support/builders.ts';
 
 const objective: fc.Arbitrary<ObjectiveView> = fc
@@ -31,6 +34,9 @@ const target = (name: string) =>
       spread: fc.double({ min: 1, max: 3, noNaN: true }),
       boots: fc.constantFrom(0, 20),
       failures: fc.constantFrom(0, 0, 1, 3),
+      noUpWhy: fc.constantFrom(null, null, null, 'an HPA scales it'),
+      noDownWhy: fc.constantFrom(null, null, null, 'it is rolling out'),
+      rollsItself: fc.boolean(),
     })
     .map(({ extra, p50Ms, spread, boots, failures, ...rest }) =>
       targetView({
@@ -41,6 +47,13 @@ const target = (name: string) =>
         breaker: { failures, retryAtMs: failures >= 3 ? 10_030_000 : null, message: null },
       }),
     );
+
+const trouble: fc.Arbitrary<BootTrouble> = fc.record({
+  kind: fc.constantFrom(...BOOT_TROUBLES),
+  message: fc.constant('what the cluster said'),
+  permanent: fc.boolean(),
+  blocksOrders: fc.boolean(),
+});
 
 const replica: fc.Arbitrary<ReplicaView> = fc
   .record({
@@ -56,6 +69,9 @@ const replica: fc.Arbitrary<ReplicaView> = fc
     terminating: fc.boolean(),
     leftMs: fc.integer({ min: 0, max: 900_000 }),
     usedSlots: fc.integer({ min: 0, max: 32 }),
+    trouble: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: trouble }),
+    templateHash: fc.constantFrom('hash', 'hash', 'hash', 'older'),
+    sinceRequestedMs: fc.integer({ min: 0, max: 1_000_000 }),
   })
   .map(({ leftMs, ...rest }) => {
     const isBooting = rest.phase === 'Requested' || rest.phase === 'ModelLoading';
@@ -73,10 +89,20 @@ const world: fc.Arbitrary<Snapshot> = fc
     windowMaxPods: fc.option(fc.integer({ min: 0, max: 30 })),
     sinceStepMs: fc.integer({ min: 0, max: 200_000 }),
     maxBootsInFlight: fc.integer({ min: 1, max: 10 }),
+    ordered: fc.boolean(),
+    wakeReplicas: fc.constantFrom(0, 0, 0, 1, 4),
+    isDrained: fc.constantFrom(false, false, false, false, true),
   })
-  .map(({ windowMaxPods, sinceStepMs, maxBootsInFlight, ...rest }) =>
+  .map(({ windowMaxPods, sinceStepMs, maxBootsInFlight, ordered, wakeReplicas, isDrained, replicas, ...rest }) =>
     snapshot({
       ...rest,
+      replicas: ordered ? replicas.map((one, index) => ({ ...one, removalOrder: index })) : replicas,
+      orders: {
+        ...noPeopleOrders,
+        wakeReplicas: isDrained ? 0 : wakeReplicas,
+        wakeLeftMs: isDrained || wakeReplicas === 0 ? null : 600_000,
+        drainLeftMs: isDrained ? 600_000 : null,
+      },
       noDemandMs: rest.idleMs,
       scale: { ...scale, maxBootsInFlight },
       history: { windowMaxPods, sinceUpMs: sinceStepMs, sinceDownMs: sinceStepMs },
@@ -87,6 +113,9 @@ const world: fc.Arbitrary<Snapshot> = fc
 const options = { numRuns: 2_000, endOnFailure: true };
 const liveOf = (given: Snapshot, name?: string): number =>
   given.replicas.filter((candidate) => isLive(candidate) && (name === undefined || candidate.target === name)).length;
+
+const heldTargets = (given: Snapshot): string[] =>
+  given.targets.filter((one) => noOrderWhy(one, given.replicas) !== null).map(({ name }) => name);
 
 /** The snapshot after the ordered replicas exist and the marked ones drain. */
 function afterActing(given: Snapshot): Snapshot {
@@ -130,7 +159,10 @@ test('no target is ever asked for more than its maximum, or ordered beyond it', 
 test('no more than maxInFlight replicas boot because of a decision', () => {
   fc.assert(
     fc.property(world, (given) => {
-      const booting = given.replicas.filter((one) => isLive(one) && one.phase !== 'Ready').length;
+      const known = new Map(given.targets.map((one) => [one.name, one]));
+      const booting = given.replicas.filter(
+        (one) => isLive(one) && one.phase !== 'Ready' && !isBlocked(one, known.get(one.target)),
+      ).length;
       const ordered = [...plan(decide(given), given).start.values()].reduce((sum, count) => sum + count, 0);
       expect(ordered === 0 || booting + ordered <= given.scale.maxBootsInFlight).toBe(true);
     }),
@@ -156,10 +188,14 @@ test('more queued work never asks for fewer replicas', () => {
 
 test('what is on its way is not ordered a second time', () => {
   fc.assert(
-    fc.property(world, (given) => {
+    fc.property(world, (any) => {
+      // A replica with an older command leaves so that another one is ordered.
+      const given = { ...any, replicas: any.replicas.map((one) => ({ ...one, templateHash: 'hash' })) };
       // Replicas beyond a lowered maximum leave first; the next look orders.
       fc.pre(decide(given).rule !== 'max');
       const acted = afterActing(given);
+      // A target whose blocked replica leaves takes orders again: that is another situation.
+      fc.pre(heldTargets(acted).join() === heldTargets(given).join());
       const again = plan(decide(acted), acted);
       expect([...again.start.values()].reduce((sum, count) => sum + count, 0)).toBe(0);
     }),
@@ -189,6 +225,83 @@ test('nothing goes to zero or is given up while work is queued or running', () =
   );
 });
 
+test('a target that takes no order gets none', () => {
+  fc.assert(
+    fc.property(world, (given) => {
+      const todo = plan(decide(given), given);
+      for (const one of given.targets.filter((held) => noOrderWhy(held, given.replicas) !== null)) {
+        expect(todo.start.get(one.name) ?? 0).toBe(0);
+      }
+    }),
+    options,
+  );
+});
+
+test('nothing is drained, ended or closed of a target that gives nothing away', () => {
+  fc.assert(
+    fc.property(world, (given) => {
+      const decision = decide(given);
+      const todo = plan(decision, given);
+      const held = new Set(given.targets.filter(({ noDownWhy }) => noDownWhy !== null).map(({ name }) => name));
+      const leaving = [...todo.drain, ...todo.stop];
+      const wrong = given.replicas.filter((one) => held.has(one.target) && leaving.includes(one.uid));
+      expect(wrong).toEqual([]);
+      const isUp = given.replicas.some((one) => held.has(one.target) && !one.terminating);
+      expect(decision.toZero && isUp).toBe(false);
+    }),
+    options,
+  );
+});
+
+test('of a workload with an order of its own the highest replicas leave first', () => {
+  fc.assert(
+    fc.property(world, (given) => {
+      const todo = plan(decide(given), given);
+      const leaving = new Set([...todo.drain, ...todo.stop]);
+      for (const { name } of given.targets) {
+        const live = given.replicas.filter((one) => one.target === name && isLive(one) && one.removalOrder !== null);
+        const going = live.filter(({ uid }) => leaving.has(uid));
+        const staying = live.filter(({ uid }) => !leaving.has(uid));
+        const current = given.targets.find((one) => one.name === name);
+        // A changed command is replaced one by one, wherever the old one stands.
+        if (going.some(({ templateHash }) => templateHash !== current?.templateHash)) continue;
+        const lowestGoing = Math.min(...going.map(({ removalOrder }) => removalOrder ?? 0), Number.POSITIVE_INFINITY);
+        expect(staying.filter(({ removalOrder }) => (removalOrder ?? 0) > lowestGoing)).toEqual([]);
+      }
+    }),
+    options,
+  );
+});
+
+test('a drain order leaves nothing that may be taken away, and starts nothing', () => {
+  fc.assert(
+    fc.property(world, (given) => {
+      const drained = { ...given, orders: { ...noPeopleOrders, drainLeftMs: 60_000 } };
+      const decision = decide(drained);
+      const todo = plan(decision, drained);
+      expect({ rule: decision.rule, starts: todo.start.size, undrains: todo.undrain }).toEqual({
+        rule: 'drained',
+        starts: 0,
+        undrains: [],
+      });
+      const held = new Set(given.targets.filter(({ noDownWhy }) => noDownWhy !== null).map(({ name }) => name));
+      const left = given.replicas.filter((one) => isLive(one) && !held.has(one.target));
+      expect(left.filter(({ uid }) => !todo.drain.includes(uid) && !todo.stop.includes(uid))).toEqual([]);
+    }),
+    options,
+  );
+});
+
+test('paused by people or by the policy, nothing is planned', () => {
+  fc.assert(
+    fc.property(world, (given) => {
+      const paused = { ...given, orders: { ...given.orders, paused: true } };
+      expect(plan(decide(paused), paused)).toEqual({ undrain: [], start: new Map(), drain: [], stop: [] });
+    }),
+    options,
+  );
+});
+
 test('without demand and minReplicas, every pool is at zero in the end', () => {
   fc.assert(
     fc.property(world, (given) => {
@@ -197,9 +310,12 @@ test('without demand and minReplicas, every pool is at zero in the end', () => {
         objectives: [],
         idleMs: 1e9,
         noDemandMs: 1e9,
-        targets: given.targets.map((one) => ({ ...one, minReplicas: 0 })),
+        targets: given.targets.map((one) => ({ ...one, minReplicas: 0, noDownWhy: null })),
+        orders: noPeopleOrders,
         history: { windowMaxPods: 0, sinceUpMs: 1e9, sinceDownMs: 1e9 },
-        replicas: given.replicas.map((one) => (isLive(one) ? { ...one, phase: 'Ready', remaining: null } : one)),
+        replicas: given.replicas.map((one) =>
+          isLive(one) ? { ...one, phase: 'Ready', remaining: null, trouble: null } : one,
+        ),
       };
       expect(liveOf(idle) === 0 || decide(idle).rule === 'max' || decide(idle).toZero).toBe(true);
     }),
