@@ -131,7 +131,7 @@ test('the configuration of both roles is one that the program takes', () => {
   expect(configOf(objects, 'gateway')).toMatchObject({
     role: 'gateway',
     installation: 'everything',
-    kubernetes: { enabled: true, namespaces: ['models', 'research'] },
+    kubernetes: { enabled: true, namespaces: ['models', 'research'], namespace: 'models' },
     server: { host: '0.0.0.0', port: 8080 },
     jobs: { enabled: false },
     limits: { storedRequests: 50_000_000 },

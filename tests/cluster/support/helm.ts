@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { beforeAll, beforeEach } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../../../src/core/kubernetes.ts';
+import type { TestNamespace } from './namespace.ts';
 import { findTool } from './tools/find-tool.ts';
 
 export const CHART = 'infra/helm/pilotlight';
@@ -114,3 +115,42 @@ export const LEAST_VALUES: Values = {
   redis: { existingSecret: { name: 'redis' } },
   config: { auth: { anonymous: { enabled: true } } },
 };
+
+const RIGHTS_KINDS = ['ServiceAccount', 'Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding'];
+
+export interface ChartRights {
+  /** Kubeconfigs of the ServiceAccounts, with the rights of the chart's Roles and no others. */
+  readonly gateway: string;
+  readonly controller: string;
+  /** Takes away what is not in a namespace. */
+  remove(): Promise<void>;
+}
+
+/**
+ * Applies the accounts and Roles of the chart as rendered, with `workloads` that may be scaled in the namespace itself.
+ * `installation` names the Lease.
+ */
+export async function applyRights(
+  helm: Helm,
+  { cluster, name }: TestNamespace,
+  { installation, workloads }: { readonly installation: string; readonly workloads: readonly WorkloadRight[] },
+): Promise<ChartRights> {
+  const values = { ...LEAST_VALUES, installation, namespaces: [{ name, workloads }] };
+  const objects = helm.objects(values, { namespace: name });
+  const rights = objects.filter(({ kind }) => RIGHTS_KINDS.includes(kind ?? ''));
+  await cluster.apply(rights);
+  const kubeconfig = async (role: string) =>
+    cluster.kubeconfigFor(await cluster.tokenFor(`pilotlight-${role}`, name), name);
+  return {
+    gateway: await kubeconfig('gateway'),
+    controller: await kubeconfig('controller'),
+    remove: () => cluster.remove(rights.filter(({ kind }) => kind?.startsWith('Cluster'))),
+  };
+}
+
+/** As an entry of `namespaces[].workloads`. */
+export interface WorkloadRight {
+  readonly apiGroup: string;
+  readonly resource: string;
+  readonly name: string;
+}

@@ -11,7 +11,7 @@ controller gets neither tenants nor their keys, only how its admin listener know
 {{- $own := dict
   "installation" (include "pilotlight.installation" $root)
   "role" .component
-  "kubernetes" (dict "enabled" true "namespaces" $names)
+  "kubernetes" (dict "enabled" true "namespaces" $names "namespace" $root.Release.Namespace)
   "server" (dict "host" (ternary $host "127.0.0.1" $isGateway) "port" 8080)
   "admin" (dict "host" $host "port" 9090)
   "data" (dict "dir" "/var/lib/pilotlight")

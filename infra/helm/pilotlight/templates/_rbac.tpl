@@ -18,21 +18,21 @@
 
 {{/* The controller, in each namespace with pools. `.` is the entry of .Values.namespaces. */}}
 {{- define "pilotlight.controllerRules" -}}
-# Drain marks and pod-deletion-cost are annotations of pods.
+# Drain marks and pod-deletion-cost are annotations of pods. A pod that cannot start is deleted once, for another try.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [patch]
-# Orders that have passed are taken off a policy.
+  verbs: [patch, delete]
+# Orders of people (wake, drain, pause) are annotations of the policy.
 - apiGroups: [pilotlight.dev]
   resources: [scalepolicies]
   verbs: [patch]
 - apiGroups: [pilotlight.dev]
   resources: [scalepolicies/status, objectivepolicies/status]
-  verbs: [get, patch, update]
+  verbs: [patch]
 # Why pods are missing, and who else scales.
 - apiGroups: [""]
-  resources: [events, resourcequotas]
-  verbs: [get, list, watch]
+  resources: [events]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch]
@@ -42,19 +42,16 @@
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
   verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
-  resources: [events]
-  verbs: [create, patch, update]
 {{- range .workloads }}
 # {{ .resource }} {{ .name }}
 - apiGroups: [{{ .apiGroup | quote }}]
   resources: [{{ .resource | quote }}]
   resourceNames: [{{ .name | quote }}]
-  verbs: [get, list, watch]
+  verbs: [get]
 - apiGroups: [{{ .apiGroup | quote }}]
   resources: [{{ printf "%s/scale" .resource | quote }}]
   resourceNames: [{{ .name | quote }}]
-  verbs: [get, patch, update]
+  verbs: [get, patch]
 {{- end }}
 {{- end -}}
 
@@ -66,7 +63,7 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [{{ printf "pilotlight-%s" (include "pilotlight.installation" .) | quote }}]
-  verbs: [get, update, patch]
+  verbs: [get, update]
 {{- end -}}
 
 {{/* Both roles, in the whole cluster: one question about a token or a right, and nothing that lists or reads objects. */}}
