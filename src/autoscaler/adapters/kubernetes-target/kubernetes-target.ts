@@ -167,9 +167,9 @@ export class KubernetesTarget implements ScaleTargetPort {
   }
 
   async release(pool: PoolSpec): Promise<void> {
-    const { pods, log } = this.#options;
+    const { log } = this.#options;
     const scalers = (target: ScaleTarget): string | null => this.#otherScaler(pool, target);
-    await releasePool({ pool, pods, marks: this.#marks, workloads: this.#workloads, otherScaler: scalers, log });
+    await releasePool({ pool, marks: this.#marks, workloads: this.#workloads, otherScaler: scalers, log });
     if (this.#options.catalog.current().pools.has(pool.key)) return;
     this.#pools.get(pool.key)?.close();
     this.#pools.delete(pool.key);

@@ -1,4 +1,5 @@
 import { type KubeApi, KubeApiError, KUBE_MARKS, kubePath, type Leadership } from '../../../core/kubernetes.ts';
+import type { PoolSpec } from '../../../core/objects.ts';
 import { namespaceOf, type Pod, uidOf } from '../../policy/kube/pod.ts';
 import { FIELD_MANAGER } from '../../policy/kube/writers.ts';
 import type { Denials } from './denials.ts';
@@ -39,8 +40,24 @@ export class PodMarks {
 
   /** Removes every mark of ours; a deletion cost that is not ours stays. */
   clear(pods: readonly Pod[]): Promise<void> {
-    const marked = pods.filter((pod) => Object.keys(marksOf(pod)).length > 0);
-    return this.#annotate(marked, marksOf);
+    return this.#annotate(
+      pods.filter((pod) => Object.keys(marksOf(pod)).length > 0),
+      marksOf,
+    );
+  }
+
+  /** Pods of the pool that carry a mark of ours, as the API server has them now. */
+  async marked(pool: PoolSpec): Promise<readonly Pod[]> {
+    if (pool.pods === null) return [];
+    const labelSelector = Object.entries(pool.pods.matchLabels).map(([name, value]) => `${name}=${value}`);
+    const answer = await this.#deps.denials.ask('list pods', () =>
+      this.#deps.api.request({
+        method: 'GET',
+        path: kubePath(PODS, pool.namespace),
+        query: { labelSelector: labelSelector.join(',') },
+      }),
+    );
+    return ((answer as { items?: readonly Pod[] }).items ?? []).filter((pod) => Object.keys(marksOf(pod)).length > 0);
   }
 
   /** Removes the pod; its name may already belong to another one, which stays. */

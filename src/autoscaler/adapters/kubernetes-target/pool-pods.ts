@@ -55,11 +55,6 @@ export class PoolPods {
     return [...this.#terminating.values()];
   }
 
-  /** Pods that a pool selects, also one that has left the catalog. */
-  selectedBy(pool: PoolSpec): readonly Pod[] {
-    return this.#deps.pods.list().filter((pod) => selects(pool, pod));
-  }
-
   freshness(): FeedFreshness {
     return this.#deps.pods.freshness();
   }

@@ -1,12 +1,10 @@
 import type { Logger } from '../../../core/logger.ts';
 import type { PoolSpec, ScaleTarget } from '../../../core/objects.ts';
 import type { PodMarks } from './pod-marks.ts';
-import type { PoolPods } from './pool-pods.ts';
 import type { Workloads } from './workloads.ts';
 
 export interface ReleaseOrder {
   readonly pool: PoolSpec;
-  readonly pods: PoolPods;
   readonly marks: PodMarks;
   readonly workloads: Workloads;
   readonly otherScaler: (target: ScaleTarget) => string | null;
@@ -15,8 +13,9 @@ export interface ReleaseOrder {
 
 /** Leaves the targets of a pool as its `onDelete` says, and its pods without any mark of ours. Throws what failed. */
 export async function releasePool(order: ReleaseOrder): Promise<void> {
-  const { pool, pods, marks, log } = order;
-  await marks.clear(pods.selectedBy(pool));
+  const { pool, marks, log } = order;
+  // Asked of the API server itself: a feed may not show yet what was marked a moment ago.
+  await marks.clear(await marks.marked(pool));
   for (const target of pool.targets) {
     const most = leftReplicas(pool, target);
     if (most === null || target.scaleTargetRef === undefined) continue;

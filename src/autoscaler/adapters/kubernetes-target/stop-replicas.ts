@@ -28,8 +28,9 @@ export async function stopReplicas(order: StopOrder): Promise<readonly string[]>
   for (const pod of rejected) await order.marks.delete(pod);
   const deleted = rejected.map(uidOf);
   const first = planOf(order);
+  const isAsked = first.lowerBy + first.plan.leftOut.length > 0;
+  if (isAsked && order.refused !== null) throw new Error(order.refused);
   if (first.lowerBy === 0) return deleted;
-  if (order.refused !== null) throw new Error(order.refused);
   const pods = order.replicas.counted(order.spec, order.target);
   await order.marks.chooseAsVictims(pods.filter((pod) => first.plan.needCost.includes(uidOf(pod))));
   // Pods may have changed meanwhile: what was safe before the marks must still be safe now.
