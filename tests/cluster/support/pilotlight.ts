@@ -10,14 +10,17 @@ import { stringify } from 'yaml';
 import type { StatusReport } from '../../../src/core/status.ts';
 import type { ServeMessage } from '../../../src/roles/announcer.ts';
 import { until } from '../../support/until.ts';
+import type { TestNamespace } from './namespace.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 const START_DEADLINE_MS = 60_000;
 
 export interface PilotlightOptions {
-  readonly namespace: string;
-  readonly kubeconfig: string;
+  /** That it works in; its installation is named like it. */
+  readonly namespace: TestNamespace;
   readonly redisUrl: string;
+  /** Default: the administrator's. */
+  readonly kubeconfig?: string;
   readonly role?: 'all' | 'gateway' | 'controller';
   /** Its name in Lease and Events. */
   readonly identity?: string;
@@ -35,10 +38,12 @@ export class Pilotlight {
   readonly #options: PilotlightOptions;
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | null>;
+  readonly #token: string;
   #ready: Ready | null = null;
 
-  constructor(folder: string, options: PilotlightOptions) {
+  constructor(folder: string, options: PilotlightOptions, token: string) {
     this.folder = folder;
+    this.#token = token;
     this.#options = options;
     this.#child = this.#spawn();
     this.#exited = once(this.#child, 'exit').then(([code]) => code as number | null);
@@ -77,12 +82,26 @@ export class Pilotlight {
   }
 
   async status(): Promise<StatusReport> {
-    const answer = await fetch(`${this.adminUrl}/status`);
+    const headers = { authorization: `Bearer ${this.#token}` };
+    const answer = await fetch(`${this.adminUrl}/status`, { headers });
+    if (!answer.ok) throw new Error(`/status answered ${answer.status}: ${await answer.text()}`);
     return (await answer.json()) as StatusReport;
   }
 
+  /** Gives an order on the admin listener: "wake", "drain", "pause", "resume". */
+  async order(pool: string, verb: string, body: unknown = {}): Promise<Response> {
+    return fetch(`${this.adminUrl}/pools/${this.#options.namespace.name}/${pool}/${verb}`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify(body),
+    });
+  }
+
   async pool(name: string): Promise<StatusReport['pools'][number] | undefined> {
-    return (await this.status()).pools.find(({ pool }) => pool === `${this.#options.namespace}/${name}`);
+    return (await this.status()).pools.find(({ pool }) => pool === `${this.#options.namespace.name}/${name}`);
   }
 
   /** Waits until what the status says of the pool holds; on failure the log is part of the error. */
@@ -138,23 +157,47 @@ export class Pilotlight {
 /** Starts one in a folder of its own; it is stopped and the folder removed when the test ends. */
 export async function startPilotlight(options: PilotlightOptions): Promise<Pilotlight> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'pilotlight-cluster-')));
-  const { namespace, kubeconfig, role = 'all', identity, settings = {} } = options;
+  const { role = 'all', identity, settings = {} } = options;
+  const { name: namespace, cluster } = options.namespace;
+  const kubeconfig = options.kubeconfig ?? cluster.kubeconfig;
   const spec = {
-    installation: 'test',
+    installation: namespace,
     role,
     server: { port: 0 },
     admin: { port: 0 },
+    auth: { anonymous: { trusted: true } },
     kubernetes: { enabled: true, namespaces: [namespace], namespace, kubeconfig, ...(identity && { identity }) },
     ...settings,
   };
   const document = { apiVersion: 'pilotlight.dev/v1alpha1', kind: 'Configuration', spec };
   await writeFile(join(folder, `${identity ?? role}.yaml`), stringify(document));
-  const started = new Pilotlight(folder, options);
+  const started = new Pilotlight(folder, options, await operatorToken(options.namespace));
   onTestFinished(async () => {
     await started.stop();
     if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
   });
   return started.ready();
+}
+
+/** Of a ServiceAccount that may see policies and give orders. */
+async function operatorToken(namespace: TestNamespace): Promise<string> {
+  await namespace.apply(`
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: operator}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: operator}
+rules: [{apiGroups: [pilotlight.dev], resources: [scalepolicies], verbs: [get, list, wake, drain, pause]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: operator}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: operator}
+subjects: [{kind: ServiceAccount, name: operator, namespace: ${namespace.name}}]
+`);
+  return namespace.cluster.tokenFor('operator', namespace.name, { audiences: ['pilotlight'] });
 }
 
 function firstWord(child: ChildProcess): Promise<ServeMessage> {

@@ -1,11 +1,15 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { MODEL } from '../../../src/simulate/demo/names.ts';
+import type { ClusterAccess } from './cluster-access.ts';
+import { behaviourAnnotations } from './workloads.ts';
 
 export interface SimPool {
   readonly name?: string;
   /** Arguments of the simulator, on top of a fast boot. */
   readonly sim?: readonly string[];
-  /** Of the pods. */
-  readonly annotations?: Readonly<Record<string, string>>;
+  /** Of the pods, as in README.md: names without their prefix. */
+  readonly behaviour?: Readonly<Record<string, string>>;
   readonly image?: string;
   readonly replicas?: number;
   readonly gpusPerPod?: number;
@@ -70,7 +74,7 @@ export function scalePolicy(options: SimPool = {}): object {
 
 /** A Deployment or StatefulSet whose pods run the simulator. */
 export function workload(options: SimPool = {}): object {
-  const { name = 'chat', kind = 'Deployment', replicas = 0, annotations = {}, sim = [] } = options;
+  const { name = 'chat', kind = 'Deployment', replicas = 0, behaviour = {}, sim = [] } = options;
   const { gpusPerPod = 1, graceSeconds = 60, image = 'pilotlight-model-sim:test' } = options;
   const model = name === 'chat' ? MODEL : name;
   const probe = { httpGet: { path: '/health', port: 8000 }, periodSeconds: 1 };
@@ -93,7 +97,7 @@ export function workload(options: SimPool = {}): object {
       selector: { matchLabels: { app: name } },
       ...(kind === 'StatefulSet' ? { serviceName: name, podManagementPolicy: 'Parallel' } : {}),
       template: {
-        metadata: { labels: { app: name }, annotations },
+        metadata: { labels: { app: name }, annotations: behaviourAnnotations({ 'probe-ms': '50', ...behaviour }) },
         spec: {
           automountServiceAccountToken: false,
           terminationGracePeriodSeconds: graceSeconds,
@@ -102,4 +106,17 @@ export function workload(options: SimPool = {}): object {
       },
     },
   };
+}
+
+const CRD_FOLDERS = ['../../../infra/crds/', '../fixtures/'].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
+
+/** Our CRDs, and those of others that Pilotlight reads. */
+export async function applyCrds(cluster: ClusterAccess): Promise<void> {
+  for (const folder of CRD_FOLDERS) {
+    for (const file of (await readdir(folder)).filter((name) => name.endsWith('.yaml'))) {
+      await cluster.apply(await readFile(`${folder}${file}`, 'utf8'));
+    }
+  }
 }
