@@ -10,7 +10,15 @@ import type { DecisionRecord } from './decision-log.ts';
 import type { GpuUse } from './gpu-meter.ts';
 import type { AutoscalerMetrics } from './metrics.ts';
 import { Nap } from './nap.ts';
-import { bootHistory, type LearnedState, nothingLearned, parseLearnedState } from './policy/learned-state.ts';
+import {
+  bootHistory,
+  type ClockPair,
+  type LearnedState,
+  learnedBreakers,
+  nothingLearned,
+  parseLearnedState,
+  restoreBreakers,
+} from './policy/learned-state.ts';
 import type { WaitAdvice } from './policy/wait-advice.ts';
 import type { PoolView } from './pool-view.ts';
 import type { EngineActivity, LearnedStateStore, ScaleTargetPort, TargetState } from './ports.ts';
@@ -110,10 +118,14 @@ export class Autoscaler implements AdviceSource {
     return this.#loops.get(pool)?.loop.gpuUse();
   }
 
+  #now(): ClockPair {
+    const { clock } = this.#deps;
+    return { monotonicMs: clock.monotonicMs(), epochMs: clock.epochMs() };
+  }
+
   #newKnowledge(): TemplateKnowledge {
-    return new TemplateKnowledge({ boots: bootHistory(this.#learned), breakers: new Map() }, () =>
-      this.#saveNap.wake(),
-    );
+    const breakers = restoreBreakers(this.#learned, this.#now());
+    return new TemplateKnowledge({ boots: bootHistory(this.#learned), breakers }, () => this.#saveNap.wake());
   }
 
   #follow(catalog: Catalog): void {
@@ -161,6 +173,7 @@ export class Autoscaler implements AdviceSource {
       version: 1,
       boots: Object.fromEntries(this.#templates.current.boots),
       pools: Object.fromEntries(pools),
+      breakers: learnedBreakers(this.#templates.current.breakers, this.#now()),
     };
     try {
       await this.#deps.learned.save(state);

@@ -17,6 +17,6 @@ export class TemplateKnowledge {
 
   learn(result: BootResult, nowMs: number): void {
     this.#templates = learnBoot(this.#templates, result, nowMs);
-    if (result.kind === 'ready') this.#onLearned();
+    this.#onLearned();
   }
 }

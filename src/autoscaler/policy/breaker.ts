@@ -18,7 +18,7 @@ export interface Breaker {
 }
 
 const OPENS_AT_FAILURES = 3;
-const FIRST_BACKOFF_MS = 60_000;
+export const FIRST_BACKOFF_MS = 60_000;
 const LONGEST_BACKOFF_MS = 1_800_000;
 
 export const closedBreaker: Breaker = { failures: 0, retryAtMs: null, message: null };

@@ -1,4 +1,5 @@
 import { newArrivalRate } from './arrival-rate.ts';
+import { type Breaker, FIRST_BACKOFF_MS } from './breaker.ts';
 import { type BootHistory, type BootRecord } from './cold-start.ts';
 import type { ObjectiveMemory, PoolMemory } from './pool-memory.ts';
 import { newWorkEstimate } from './work-estimate.ts';
@@ -8,6 +9,15 @@ export interface LearnedState {
   readonly version: 1;
   readonly boots: Readonly<Record<string, readonly BootRecord[]>>;
   readonly pools: Readonly<Record<string, LearnedPool>>;
+  /** By template; absent in what older releases saved. */
+  readonly breakers?: Readonly<Record<string, LearnedBreaker>>;
+}
+
+/** A breaker by the clock that all processes share. */
+export interface LearnedBreaker {
+  readonly failures: number;
+  readonly retryAtEpochMs: number | null;
+  readonly message: string | null;
 }
 
 export interface LearnedPool {
@@ -22,7 +32,34 @@ export const nothingLearned: LearnedState = { version: 1, boots: {}, pools: {} }
 export function parseLearnedState(saved: unknown): LearnedState {
   if (!isRecord(saved) || saved['version'] !== 1) return nothingLearned;
   const boots = mapRecord(saved['boots'], (value) => (Array.isArray(value) ? value.filter(isBootRecord) : null));
-  return { version: 1, boots, pools: mapRecord(saved['pools'], parsePool) };
+  const breakers = mapRecord(saved['breakers'], parseBreaker);
+  return { version: 1, boots, pools: mapRecord(saved['pools'], parsePool), breakers };
+}
+
+/** Both clocks at one moment. */
+export interface ClockPair {
+  readonly monotonicMs: number;
+  readonly epochMs: number;
+}
+
+export function learnedBreakers(
+  breakers: ReadonlyMap<string, Breaker>,
+  now: ClockPair,
+): Readonly<Record<string, LearnedBreaker>> {
+  const saved = [...breakers].map(([hash, { failures, retryAtMs, message }]) => {
+    const retryAtEpochMs = retryAtMs === null ? null : now.epochMs + (retryAtMs - now.monotonicMs);
+    return [hash, { failures, retryAtEpochMs, message }] as const;
+  });
+  return Object.fromEntries(saved);
+}
+
+/** Nobody waits longer than the first back-off after a restart: it may be what mended the boots. */
+export function restoreBreakers(state: LearnedState, now: ClockPair): ReadonlyMap<string, Breaker> {
+  const restored = Object.entries(state.breakers ?? {}).map(([hash, { failures, retryAtEpochMs, message }]) => {
+    const leftMs = Math.min(FIRST_BACKOFF_MS, Math.max(0, (retryAtEpochMs ?? 0) - now.epochMs));
+    return [hash, { failures, retryAtMs: retryAtEpochMs === null ? null : now.monotonicMs + leftMs, message }] as const;
+  });
+  return new Map(restored);
 }
 
 export function bootHistory(state: LearnedState): BootHistory {
@@ -66,6 +103,16 @@ function parsePool(value: unknown): LearnedPool | null {
       if (!isRecord(work) || !isPositive(work['slotMs']) || !isPositive(work['requests'])) return null;
       return { slotMs: work['slotMs'], requests: work['requests'] };
     }),
+  };
+}
+
+function parseBreaker(value: unknown): LearnedBreaker | null {
+  if (!isRecord(value) || !isPositive(value['failures'])) return null;
+  const { failures, retryAtEpochMs, message } = value;
+  return {
+    failures,
+    retryAtEpochMs: isPositive(retryAtEpochMs) ? retryAtEpochMs : null,
+    message: typeof message === 'string' ? message : null,
   };
 }
 

@@ -210,6 +210,20 @@ test('a new leader in mid-boot orders nothing again and learns the whole boot', 
   expect(seen?.boots).toBe(1);
 });
 
+test('a new leader knows the breaker of the last one', async () => {
+  const { world, autoscaler, lead } = await start({ scale: quick });
+  world.troubles.set('gpu', { trouble: imagePull, stuck: true });
+  world.enqueue(1, 1_000);
+  await world.pass(5_000);
+  await autoscaler.stop();
+  const next = await lead();
+  await world.pass(20_000);
+  expect(world.boots).toBe(1);
+  expect(next.status(KEY)?.blockedWhy).toContain('next try in 3');
+  await world.pass(40_000);
+  expect(world.boots).toBe(2);
+});
+
 test('a new leader in mid-drain goes on with it, or takes it back, and steps nothing down at once', async () => {
   const steps = {
     ...scale,

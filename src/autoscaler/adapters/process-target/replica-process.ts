@@ -2,7 +2,7 @@ import type { Clock } from '../../../core/clock.ts';
 import type { Endpoint } from '../../../core/endpoint.ts';
 import { asError } from '../../../core/errors.ts';
 import type { PoolSpec, ProcessTarget, ScaleTarget } from '../../../core/objects.ts';
-import type { WarmUpPhase } from '../../../core/replicas.ts';
+import type { BootTrouble, WarmUpPhase } from '../../../core/replicas.ts';
 import { formatDuration } from '../../../core/units.ts';
 import type { TargetReplica } from '../../policy/target-replica.ts';
 import { childEnv } from './child-env.ts';
@@ -42,8 +42,11 @@ export interface ReplicaWorld {
   changed(replica: ReplicaProcess): void;
 }
 
-type BootEnd = { readonly kind: 'ready' } | { readonly kind: 'failed'; readonly why: string };
+type BootEnd =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly why: string; readonly trouble: TroubleKind };
 type ServeEnd = { readonly kind: 'stopped' } | { readonly kind: 'crashed' | 'failed'; readonly why: string };
+type TroubleKind = Extract<BootTrouble['kind'], 'StartError' | 'CrashLoop' | 'Overdue'>;
 
 /**
  * One local model server from its order to its end.
@@ -66,6 +69,7 @@ export class ReplicaProcess {
   #readyAtEpochMs: number | null = null;
   #message: string | null = null;
   #restarts = 0;
+  #trouble: BootTrouble | null = null;
   #slotsPerEndpoint: ScaleTarget['slotsPerEndpoint'];
   #drainMarked = false;
   #port: number | null = null;
@@ -94,7 +98,7 @@ export class ReplicaProcess {
       endpointIds: endpoint === null ? [] : [endpoint.id],
       message: this.#message,
       restarts: this.#restarts,
-      trouble: null,
+      trouble: this.#trouble,
       removalOrder: null,
       templateHash: this.settings.templateHash,
       terminating: this.#stop.signal.aborted,
@@ -142,12 +146,12 @@ export class ReplicaProcess {
     while (!this.#stop.signal.aborted) {
       const boot = await this.#boot();
       if (boot.kind === 'failed') {
-        await this.#beStuck(boot.why);
+        await this.#beStuck(boot.why, boot.trouble);
         break;
       }
       const ready = this.#world.clock.monotonicMs();
       const end = await this.#serve();
-      if (end.kind === 'failed') await this.#beStuck(end.why);
+      if (end.kind === 'failed') await this.#beStuck(end.why, 'Overdue');
       if (end.kind !== 'crashed' || this.#drainMarked) break;
       restartDelay = restartDelayMs(restartDelay, this.#world.clock.monotonicMs() - ready);
       await this.#waitForRestart(restartDelay, end.why);
@@ -160,10 +164,10 @@ export class ReplicaProcess {
     try {
       await this.#spawn();
     } catch (thrown) {
-      return { kind: 'failed', why: asError(thrown).message };
+      return { kind: 'failed', why: asError(thrown).message, trouble: 'StartError' };
     }
     const child = this.#child;
-    if (child === null) return { kind: 'failed', why: 'told to end before it started' };
+    if (child === null) return { kind: 'failed', why: 'told to end before it started', trouble: 'StartError' };
     return await this.#awaitReady(child);
   }
 
@@ -195,10 +199,16 @@ export class ReplicaProcess {
     const startedMs = clock.monotonicMs();
     for (;;) {
       const elapsedMs = clock.monotonicMs() - startedMs;
-      if (this.#stop.signal.aborted) return { kind: 'failed', why: 'told to end while it booted' };
-      if (!child.running) return { kind: 'failed', why: `${describeExit(await child.exited)} while it booted` };
+      if (this.#stop.signal.aborted)
+        return { kind: 'failed', why: 'told to end while it booted', trouble: 'CrashLoop' };
+      if (!child.running)
+        return { kind: 'failed', why: `${describeExit(await child.exited)} while it booted`, trouble: 'CrashLoop' };
       if (elapsedMs > bootTimeoutMs) {
-        return { kind: 'failed', why: `not ready after ${formatDuration(bootTimeoutMs)} (boot.timeout)` };
+        return {
+          kind: 'failed',
+          why: `not ready after ${formatDuration(bootTimeoutMs)} (boot.timeout)`,
+          trouble: 'Overdue',
+        };
       }
       const readiness = await this.#probe();
       if (readiness === 'ready') {
@@ -239,10 +249,11 @@ export class ReplicaProcess {
     await this.#world.clock.sleep(delayMs, this.#stop.signal).catch(() => undefined);
   }
 
-  async #beStuck(why: string): Promise<void> {
+  async #beStuck(why: string, kind: TroubleKind): Promise<void> {
     if (this.#stop.signal.aborted) return;
     const tail = logTail(this.settings.logPath);
     this.#message = tail === '' ? why : `${why}; last output: ${tail}`;
+    this.#trouble = { kind, message: this.#message, permanent: false, blocksOrders: false };
     this.#enter('Stuck');
     await new Promise<void>((resolve) => {
       this.#stop.signal.addEventListener('abort', () => resolve(), { once: true });
