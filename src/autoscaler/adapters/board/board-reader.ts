@@ -26,6 +26,8 @@ export interface BoardReaderDeps {
 
 /** Without hints everything is read this often. */
 const READ_EVERY_MS = 3_000;
+/** While a pool is unknown: at the start a hint may come before the subscription holds. */
+const SEEK_EVERY_MS = 500;
 /** Publishers refresh every 3 s. A new leader needs up to 17 s (its Lease) and is not yet worth a word before. */
 const SILENT_AFTER_MS = 15_000;
 
@@ -136,10 +138,15 @@ export class BoardReader implements AdviceSource {
 
   async #run(): Promise<void> {
     while (!this.#stopped.signal.aborted) {
-      const leftMs = this.#readAllAtMs + READ_EVERY_MS - this.#deps.clock.monotonicMs();
+      const leftMs = this.#readAllAtMs + this.#readEveryMs() - this.#deps.clock.monotonicMs();
       await this.#nap.take(Math.max(1, leftMs));
       await this.#turn();
     }
+  }
+
+  #readEveryMs(): number {
+    for (const pool of this.#deps.pools()) if (!this.#held.has(pool)) return SEEK_EVERY_MS;
+    return READ_EVERY_MS;
   }
 
   async #turn(): Promise<void> {
@@ -147,7 +154,7 @@ export class BoardReader implements AdviceSource {
     const { clock, log } = this.#deps;
     const known = new Set(this.#deps.pools());
     const nowMs = clock.monotonicMs();
-    const isTimeForAll = nowMs - this.#readAllAtMs >= READ_EVERY_MS;
+    const isTimeForAll = nowMs - this.#readAllAtMs >= this.#readEveryMs();
     const wanted = isTimeForAll ? [...known] : [...this.#hinted].filter((pool) => known.has(pool));
     this.#hinted.clear();
     if (isTimeForAll) {
