@@ -1,6 +1,9 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { isAlive } from '../support/processes.ts';
+import { descendants, isAlive } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 import { describeCluster, openNamespace, ownCluster, useNamespace } from './support/namespace.ts';
 
@@ -70,6 +73,15 @@ subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: tester-1}]
     await cluster.close();
     expect(await Promise.all(pids.map(isAlive))).not.toContain(true);
     expect(existsSync(handle.folder)).toBe(false);
+  });
+
+  test('a control plane ends with the process that started it, even when that is killed', async () => {
+    const child = fork(fileURLToPath(new URL('./support/cluster-child.ts', import.meta.url)));
+    await once(child, 'message');
+    const started = await descendants(child.pid ?? 0);
+    expect(started.length).toBeGreaterThanOrEqual(4);
+    child.kill('SIGKILL');
+    await until(async () => !(await Promise.all(started.map(isAlive))).includes(true), 'all have ended');
   });
 });
 

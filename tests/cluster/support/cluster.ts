@@ -1,6 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { takeFreePort } from '../../../src/autoscaler/adapters/process-target/free-port.ts';
 import { asError } from '../../../src/core/errors.ts';
@@ -8,6 +7,7 @@ import { KubeApiError } from '../../../src/core/kubernetes.ts';
 import { until } from '../../support/until.ts';
 import { HarnessApi } from './api.ts';
 import { ClusterAccess, type ClusterHandle } from './cluster-access.ts';
+import { makeClusterFolder } from './cluster-folder.ts';
 import { Component } from './component.ts';
 import {
   apiServerArgs,
@@ -116,7 +116,7 @@ export class Cluster extends ClusterAccess {
 
 /** Starts a control plane and returns when its API server is ready and its controllers run: about 4 s. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const folder = await mkdtemp(join(tmpdir(), 'pilotlight-cluster-'));
+  const folder = await makeClusterFolder();
   const started: Component[] = [];
   try {
     return await start(folder, options, started);

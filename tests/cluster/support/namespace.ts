@@ -15,6 +15,8 @@ export interface NamespaceOptions {
   readonly prefix?: string;
   /** Nodes that only pods of this namespace come to, named NAMESPACE-node-0 and so on. */
   readonly nodes?: readonly NamespaceNode[];
+  /** Whether its pods come to its own nodes only; default true. False: to any node, for KWOK's. */
+  readonly ownNodes?: boolean;
   /** Runs the pods that come to the nodes; default: one, if there are nodes. */
   readonly kubelet?: boolean | Omit<KubeletOptions, 'namespace'>;
 }
@@ -100,7 +102,7 @@ export class TestNamespace {
 /** Makes a namespace that pods can be created in. */
 export async function openNamespace(cluster: ClusterAccess, options: NamespaceOptions = {}): Promise<TestNamespace> {
   const name = `${options.prefix ?? 'test'}-${randomBytes(4).toString('hex')}`;
-  const annotations = { [NODE_SELECTOR_ANNOTATION]: `${NAMESPACE_LABEL}=${name}` };
+  const annotations = options.ownNodes === false ? {} : { [NODE_SELECTOR_ANNOTATION]: `${NAMESPACE_LABEL}=${name}` };
   await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, annotations } }]);
   // Pods are refused before the namespace has its ServiceAccount and the certificate that is mounted with its tokens.
   await until(
