@@ -45,6 +45,13 @@ module.exports = {
       to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg', 'npm-unknown'] },
     },
     {
+      name: 'one-way-to-kubernetes',
+      comment: 'One place that opens connections to the API server, with its deadlines and its credentials.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/platform/kubernetes/' },
+      to: { path: 'node_modules/@kubernetes/' },
+    },
+    {
       name: 'src-never-imports-tests',
       severity: 'error',
       from: { path: '^src/' },

@@ -47,6 +47,7 @@ const PLANTED = [
   'no-cycles: src/roles/cycle-one.ts',
   'no-dev-packages-in-src: src/cli/imports-a-dev-package.ts',
   'npm-packages-only-at-the-edge: src/picker/imports-a-package.ts',
+  'one-way-to-kubernetes: src/platform/imports-kubernetes.ts',
   'platform-knows-no-area: src/platform/imports-an-area.ts',
   'policy-is-pure: src/queue/policy/imports-a-loop.ts',
   'src-never-imports-tests: src/cli/imports-tests.ts',

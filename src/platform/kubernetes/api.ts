@@ -1,10 +1,11 @@
-import { Pool, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
+import { Pool, ProxyAgent } from 'undici';
 import type { Clock } from '../../core/clock.ts';
 import { type KubeApi, KubeApiError, type KubeRequest, type PatchType } from '../../core/kubernetes.ts';
 import type { Logger } from '../../core/logger.ts';
-import { type Access, type CredentialOptions, type Credentials, findCredentials } from './credentials.ts';
+import type { Access, Credentials } from './credentials.ts';
 import { type Deadline, openDeadline } from './deadline.ts';
+import { type CredentialOptions, findCredentials } from './find-credentials.ts';
 import type { KubernetesMetrics } from './metrics.ts';
 import { labelsOf } from './request-labels.ts';
 import { errorOfAnswer } from './status-error.ts';

@@ -1,7 +1,7 @@
-import type { KubeConfig } from '@kubernetes/client-node';
 import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import type { Access, Credentials, TlsMaterial } from './credentials.ts';
 

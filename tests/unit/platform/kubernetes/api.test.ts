@@ -127,7 +127,7 @@ test('a refused token is read again once, and a second refusal is told', async (
 });
 
 test("the pod's ServiceAccount is used without a kubeconfig, and its namespace", async () => {
-  const { openServiceAccount } = await import('../../../../src/platform/kubernetes/credentials.ts');
+  const { openServiceAccount } = await import('../../../../src/platform/kubernetes/find-credentials.ts');
   await writeFile(join(folder, 'token'), 'pod-token\n');
   await writeFile(join(folder, 'namespace'), 'inference');
   await writeFile(join(folder, 'ca.crt'), 'PEM');
@@ -143,7 +143,7 @@ test("the pod's ServiceAccount is used without a kubeconfig, and its namespace",
 });
 
 test('a ServiceAccount comes before KUBECONFIG, and a configured context before a ServiceAccount', async () => {
-  const { findCredentials } = await import('../../../../src/platform/kubernetes/credentials.ts');
+  const { findCredentials } = await import('../../../../src/platform/kubernetes/find-credentials.ts');
   await writeFile(join(folder, 'token'), 'pod-token');
   const config = {
     clusters: [{ name: 'c', cluster: { server: 'https://elsewhere:6443' } }],

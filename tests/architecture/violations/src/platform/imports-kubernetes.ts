@@ -1,0 +1,1 @@
+export { KubeConfig } from '@kubernetes/client-node';
