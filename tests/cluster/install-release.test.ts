@@ -7,6 +7,7 @@ import type { KubeObject } from '../../src/core/kubernetes.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import { CHART, type Helm, LEAST_VALUES, toObjects, useHelm, type Values } from './support/helm.ts';
 import { describeCluster } from './support/namespace.ts';
+import { applyCrds } from './support/sim-pool.ts';
 
 const NAMESPACE = 'pilotlight';
 const BUNDLED: Values = { ...LEAST_VALUES, redis: { bundled: { enabled: true } } };
@@ -117,12 +118,8 @@ describeCluster('the chart as a release in a real cluster', () => {
   });
 
   test.each(['vllm.yaml', 'kind/pool.yaml'])('the example %s is accepted by the API server', async (file) => {
-    await here().apply([...OTHERS_CRDS, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'examples' } }]);
-    await here().apply(
-      helm()
-        .objects(LEAST_VALUES)
-        .filter(({ kind }) => kind === 'CustomResourceDefinition'),
-    );
+    await applyCrds(here());
+    await here().apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'examples' } }]);
     const objects = toObjects(readFileSync(join('examples/kubernetes', file), 'utf8'));
     const applied = await here().apply(objects, 'examples');
     expect(applied.map(({ kind }) => kind)).toContain('ScalePolicy');
@@ -195,48 +192,4 @@ async function secretOf(cluster: Cluster): Promise<unknown> {
 function succeed({ code, stdout, stderr }: ReturnType<Helm['run']>): string {
   if (code !== 0) throw new Error(stderr);
   return stdout;
-}
-
-/** Kinds of other projects that the examples use, with only as much of their schema as says which fields there are. */
-const OTHERS_CRDS = [
-  otherCrd('inference.networking.k8s.io', 'v1', 'InferencePool', {
-    selector: { type: 'object', properties: { matchLabels: stringMap() }, required: ['matchLabels'] },
-    targetPorts: { type: 'array', items: { type: 'object', properties: { number: { type: 'integer' } } } },
-    endpointPickerRef: {
-      type: 'object',
-      properties: {
-        name: { type: 'string' },
-        port: { type: 'object', properties: { number: { type: 'integer' } } },
-      },
-    },
-  }),
-  otherCrd('llm-d.ai', 'v1alpha2', 'InferenceObjective', {
-    priority: { type: 'integer' },
-    poolRef: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] },
-  }),
-];
-
-function stringMap() {
-  return { type: 'object', additionalProperties: { type: 'string' } };
-}
-
-function otherCrd(group: string, version: string, kind: string, spec: Readonly<Record<string, unknown>>) {
-  const plural = `${kind.toLowerCase()}s`;
-  const schema = { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: spec } } } };
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: {
-      name: `${plural}.${group}`,
-      annotations: {
-        'api-approved.kubernetes.io': 'https://github.com/kubernetes-sigs/gateway-api-inference-extension/pull/1173',
-      },
-    },
-    spec: {
-      group,
-      scope: 'Namespaced',
-      names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
-      versions: [{ name: version, served: true, storage: true, schema }],
-    },
-  };
 }

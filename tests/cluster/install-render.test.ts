@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -216,6 +216,55 @@ test('a change of the settings of one role replaces its pods and leaves the othe
   expect(gatewayThen).not.toBe(gateway);
   expect(controllerThen).toBe(controller);
 });
+
+test('the table of rights in the documentation is what the chart renders', () => {
+  const values = { ...LEAST_VALUES, namespaces: [{ name: 'models', workloads: [WORKLOAD] }] };
+  const objects = helm().objects(values);
+  const rights = new Map<string, { gateway: string[]; controller: string[] }>();
+  for (const { kind, metadata, ...rest } of objects) {
+    if (kind !== 'Role' && kind !== 'ClusterRole') continue;
+    const roles =
+      kind === 'ClusterRole'
+        ? (['gateway', 'controller'] as const)
+        : metadata.name.endsWith('gateway')
+          ? (['gateway'] as const)
+          : (['controller'] as const);
+    for (const { apiGroups, resources, resourceNames, verbs } of (rest as unknown as { rules: Rule[] }).rules) {
+      for (const name of apiGroups.flatMap((group) => resources.map((resource) => shown(group, resource)))) {
+        const row = `${name}${resourceNames === undefined ? '' : ', by name'}`;
+        const known = rights.get(row) ?? { gateway: [], controller: [] };
+        for (const role of roles) known[role].push(...verbs);
+        rights.set(row, known);
+      }
+    }
+  }
+  const rendered = [...rights].map(([row, { gateway, controller }]) => [row, gateway.join(' '), controller.join(' ')]);
+  const page = readFileSync('docs/install-kubernetes.md', 'utf8');
+  const table = page.slice(page.indexOf('| Resource | Gateway |'), page.indexOf('Nobody may read Secrets'));
+  const documented = table
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, 4)
+        .map((cell) => cell.replaceAll('`', '').trim()),
+    );
+  expect(documented.sort()).toEqual(rendered.sort());
+});
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+/** "deployments.apps/scale" as in `kubectl auth can-i`. */
+function shown(group: string, resource: string): string {
+  const [plural, subresource] = resource.split('/');
+  return `${plural}${group === '' ? '' : `.${group}`}${subresource === undefined ? '' : `/${subresource}`}`;
+}
 
 function open(): Values {
   return { auth: { anonymous: { enabled: true } } };
