@@ -112,6 +112,7 @@ export class ControlLoop {
       }),
     ];
     signal.addEventListener('abort', onAbort);
+    target.configure(this.#pool);
     let wasWoken = false;
     while (!signal.aborted && !this.#hasLeft()) {
       const startedMs = clock.monotonicMs();
