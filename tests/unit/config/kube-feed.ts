@@ -99,3 +99,19 @@ export function kubeWorld(installation = 'local', options: { readonly refusedGra
 }
 
 export type KubeWorld = ReturnType<typeof kubeWorld>;
+
+export const poolSpec = (app: string) => ({ selector: { matchLabels: { app } }, targetPorts: [{ number: 8000 }] });
+export const ref = (name: string) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name });
+export const target = (name: string, more: object = {}) => ({ name: 't', scaleTargetRef: ref(name), ...more });
+/** A policy for the InferencePool of the same name, with a model and a workload of that name. */
+export const policySpec = (name: string, more: object = {}) => ({
+  poolRef: { name },
+  models: [{ name }],
+  targets: [target(name)],
+  ...more,
+});
+
+/** The next turns of the event loop have passed: what was heard is compiled. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
