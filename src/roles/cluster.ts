@@ -16,7 +16,11 @@ export async function openInCluster(base: ProcessBase, signal: AbortSignal): Pro
   const registry = createRegistry({ version, role: config.role });
   const cluster = await openClusterProcess(base, registry, signal);
   const { options, pods } = cluster;
-  if (config.role === 'gateway') return openGateway(options, registry, () => openGatewayScaling(options, pods));
+  if (config.role === 'gateway') {
+    cluster.rights.start();
+    base.closers.add('check of rights', () => cluster.rights.stop());
+    return openGateway(options, registry, () => openGatewayScaling(options, pods));
+  }
   if (config.role === 'controller') {
     const ledgers = new LedgerSet(options);
     base.closers.add('ledgers', () => ledgers.close());

@@ -44,6 +44,7 @@ export function openLocalScaling(
       advice: (pool) => autoscaler.advice(pool),
       decisions: (pool) => Promise.resolve(autoscaler.decisions(pool)),
       gpuUse: (pool) => autoscaler.gpuUse(pool),
+      silence: () => null,
     },
     hasPeers: false,
     async start() {

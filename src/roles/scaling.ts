@@ -8,6 +8,8 @@ export interface PoolViews extends AdviceSource {
   /** The latest, oldest first. */
   decisions(pool: PoolKey): Promise<readonly unknown[]>;
   gpuUse(pool: PoolKey): GpuUse | undefined;
+  /** Why what is known of the pool is old; null = it is not. */
+  silence(pool: PoolKey): string | null;
 }
 
 /** Where the endpoints of the pools come from, and who scales them. */

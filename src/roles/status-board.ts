@@ -53,6 +53,7 @@ export class StatusBoard implements StatusSource, ReadinessSource {
         ? []
         : ['Redis does not answer: nothing is dispatched and replicas stay as they are until it does.']),
       ...objectProblems(),
+      ...[...objects.pools.keys()].flatMap((pool) => this.#deps.views.silence(pool) ?? []),
     ];
     return {
       version,

@@ -44,7 +44,7 @@ describeCluster('pods that do not come', () => {
       namespace(),
       'mended',
       'CapacityAvailable',
-      ({ reason }) => reason === 'ImagePull',
+      ({ reason }) => reason === 'BreakerOpen',
     );
     expect(message).toContain('registry.example/nothing:1');
     await eventually(async () => (await specReplicas(namespace(), 'mended')) === 0, 'the breaker takes the pods away');

@@ -23,6 +23,7 @@ export function boardViews(board: BoardReader): PoolViews {
     advice: (pool) => board.advice(pool),
     decisions: (pool) => board.decisions(pool),
     gpuUse: (pool) => board.gpuUse(pool),
+    silence: (pool) => board.silence(pool),
   };
 }
 

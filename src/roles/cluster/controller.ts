@@ -10,6 +10,7 @@ import type { SlotLedger } from '../../core/live-order.ts';
 import type { PoolKey } from '../../core/objects.ts';
 import { UndiciModelServer } from '../../dispatcher/adapters/undici-model-server.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { eventRecorder } from '../../platform/kubernetes/events.ts';
 import { electLeader } from '../../platform/kubernetes/leader.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { engineActivity } from '../engine-activity.ts';
@@ -83,6 +84,16 @@ export function openController(
           return autoscaler;
         },
       });
+      const recorder = eventRecorder({
+        api: link.api,
+        component: 'pilotlight-controller',
+        identity: link.identity,
+        clock: systemClock,
+        random: systemRandom,
+        log,
+        metrics: link.metrics,
+      });
+      closers.add('Events', () => recorder.close());
       const board = new BoardPublisher({
         client: redis.command,
         place,
@@ -95,10 +106,11 @@ export function openController(
       const writer = openStatusWriter(cluster, {
         leadership,
         terms,
-        events: { emit: () => undefined },
-        missingRights: () => null,
+        events: { emit: ({ object, ...note }) => recorder.record(object, note) },
       });
       board.start();
+      cluster.rights.start(() => writer.touch());
+      closers.add('check of rights', () => cluster.rights.stop());
       writer.start();
       closers.add('board publisher', () => board.stop());
       closers.add('status writer', () => writer.stop());

@@ -11,6 +11,7 @@ import { systemClock } from '../../platform/clock.ts';
 import type { OpenFeed } from '../../platform/kubernetes/feed.ts';
 import type { ProcessBase, ProcessOptions } from '../process-options.ts';
 import { type ClusterLink, openClusterLink } from './link.ts';
+import { RightsCheck } from './rights.ts';
 import { RESOURCES } from './resources.ts';
 
 /** What every role has of its cluster: the objects as a catalog, their pods, and the orders of people. */
@@ -20,7 +21,9 @@ export interface ClusterProcess {
   readonly catalog: KubeCatalogSource;
   readonly policies: OpenFeed;
   readonly objectivePolicies: OpenFeed;
+  readonly inferencePools: OpenFeed;
   readonly podFeed: OpenFeed<Pod>;
+  readonly rights: RightsCheck;
   readonly orderProblems: () => readonly OrderMarkProblem[];
   readonly pods: PoolPods;
 }
@@ -35,10 +38,11 @@ export async function openClusterProcess(
   const link = await openClusterLink(base, registry);
   const policies = link.follow(RESOURCES.scalePolicies);
   const objectivePolicies = link.follow(RESOURCES.objectivePolicies);
+  const inferencePools = link.follow(RESOURCES.pools);
   const feeds = {
     ScalePolicy: policies,
     ObjectivePolicy: objectivePolicies,
-    InferencePool: link.follow(RESOURCES.pools),
+    InferencePool: inferencePools,
     InferenceObjective: link.follow(RESOURCES.objectives),
     InferenceModelRewrite: link.follow(RESOURCES.rewrites),
   };
@@ -51,6 +55,7 @@ export async function openClusterProcess(
   closers.add('orders', () => orders.close());
   const pods = new PoolPods({ pods: podFeed, catalog, log });
   closers.add('pods', () => pods.close());
+  const rights = new RightsCheck(link, base, catalog);
   const options: ProcessOptions = {
     ...base,
     catalogSource: catalog,
@@ -58,12 +63,14 @@ export async function openClusterProcess(
       ...catalog.problems().map(formatProblem),
       ...orders.problems().map(({ pool, problem }) => `${pool}: ${problem}`),
       ...stale(podFeed),
+      ...(rights.missing() ?? []).map(({ message }) => message),
     ],
     kube: link.api,
     orders,
   };
   const orderProblems = () => orders.problems();
-  return { options, link, catalog, policies, objectivePolicies, podFeed, orderProblems, pods };
+  const objects = { policies, objectivePolicies, inferencePools };
+  return { options, link, catalog, ...objects, podFeed, rights, orderProblems, pods };
 }
 
 /** Objects' feeds are told by the catalog. */

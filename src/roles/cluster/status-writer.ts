@@ -1,7 +1,7 @@
 import type { EventSink } from '../../autoscaler/adapters/policy-status/events.ts';
 import { PolicyStatusWriter } from '../../autoscaler/adapters/policy-status/policy-status-writer.ts';
 import { objectivePolicyKind, scalePolicyKind } from '../../autoscaler/adapters/policy-status/status-kinds.ts';
-import type { FeedFacts, MissingRight, PolicyFacts, Verdict, Verdicts } from '../../autoscaler/policy/policy-facts.ts';
+import type { FeedFacts, PolicyFacts, Verdict, Verdicts } from '../../autoscaler/policy/policy-facts.ts';
 import type { ObjectVerdict, VerdictCondition } from '../../config/objects/verdict.ts';
 import type { KubeObject, Leadership, ObjectFeed } from '../../core/kubernetes.ts';
 import type { PoolSpec } from '../../core/objects.ts';
@@ -13,8 +13,6 @@ export interface StatusSources {
   readonly leadership: Leadership;
   readonly terms: Terms;
   readonly events: EventSink;
-  /** Null = not checked yet. */
-  readonly missingRights: () => readonly MissingRight[] | null;
 }
 
 /** Joins what the parts know of each policy into its status. */
@@ -42,20 +40,20 @@ export function openStatusWriter(cluster: ClusterProcess, sources: StatusSources
 
 function policyFacts(
   cluster: ClusterProcess,
-  { terms, missingRights }: StatusSources,
+  { terms }: StatusSources,
   policy: KubeObject,
   verdicts: Verdicts,
 ): PolicyFacts {
-  const { options, podFeed, policies } = cluster;
+  const { options, podFeed, policies, inferencePools, rights } = cluster;
   const pool = poolOf(cluster, policy);
   const remarks = cluster.orderProblems().filter((problem) => problem.pool === pool?.key);
   return {
     ...verdicts,
     observes: pool?.scale.mode === 'Observe',
     pool: pool === undefined ? null : (terms.current?.view(pool.key) ?? null),
-    feeds: [feedFacts(podFeed), feedFacts(policies)],
+    feeds: [podFeed, policies, ...(needsPools(policy) ? [inferencePools] : [])].map(feedFacts),
     redisWhy: options.redis.command.status === 'ready' ? null : 'Redis does not answer',
-    missingRights: missingRights(),
+    missingRights: rights.missing()?.filter(({ namespace }) => namespace === policy.metadata.namespace) ?? null,
     remarks: remarks.map(({ problem }) => problem),
   };
 }
@@ -65,6 +63,11 @@ function poolOf({ catalog }: ClusterProcess, { metadata }: KubeObject): PoolSpec
   return [...catalog.current().pools.values()].find(
     ({ namespace, policyName }) => namespace === metadata.namespace && policyName === metadata.name,
   );
+}
+
+/** A policy with a pool of its own works where InferencePool is not installed. */
+function needsPools({ spec }: KubeObject): boolean {
+  return (spec as { poolRef?: unknown } | undefined)?.poolRef !== undefined;
 }
 
 function feedFacts(feed: ObjectFeed): FeedFacts {
@@ -77,5 +80,5 @@ function verdictsFrom({ generation, conditions: [accepted, resolvedRefs] }: Obje
 }
 
 function verdictFrom({ status, reason, message }: VerdictCondition): Verdict {
-  return { status: status === 'True', reason, message };
+  return { status: status === 'Unknown' ? null : status === 'True', reason, message };
 }

@@ -12,7 +12,7 @@ export function condition(
   status: ScalePolicyStatus | undefined,
   type: PolicyConditionType,
 ): PolicyCondition | undefined {
-  return status?.conditions?.find((one) => one.type === type);
+  return status?.conditions.find((one) => one.type === type);
 }
 
 /** Waits for a condition of a ScalePolicy; on failure the whole status is part of the error. */
