@@ -1,8 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, expectTypeOf, test } from 'vitest';
 import { parse } from 'yaml';
+import type { z } from 'zod';
 import { crdFiles } from '../../../src/config/crds/crds.ts';
+import type { objectivePolicyStatus, scalePolicyStatus } from '../../../src/config/crds/status-schemas.ts';
 import { type StructuralSchema, structural } from '../../../src/config/crds/structural-schema.ts';
+import type { ObjectivePolicyStatus, ScalePolicyStatus } from '../../../src/core/policy-status.ts';
 
 const FOLDER = 'infra/crds';
 
@@ -50,4 +53,17 @@ describe('a schema without structural form is refused', () => {
   ])('%j', (schema, message) => {
     expect(() => structural(schema, 'spec.x')).toThrow(`spec.x: ${message}`);
   });
+});
+
+type Writable<T> = T extends readonly (infer Item)[]
+  ? Writable<Item>[]
+  : T extends object
+    ? { -readonly [Key in keyof T]: Writable<T[Key]> }
+    : T;
+
+test('the status that the controller writes is the one of the CRD: the compiler compares them', () => {
+  expectTypeOf<z.output<typeof scalePolicyStatus>>().toExtend<Writable<ScalePolicyStatus>>();
+  expectTypeOf<Writable<ScalePolicyStatus>>().toExtend<z.output<typeof scalePolicyStatus>>();
+  expectTypeOf<z.output<typeof objectivePolicyStatus>>().toExtend<Writable<ObjectivePolicyStatus>>();
+  expectTypeOf<Writable<ObjectivePolicyStatus>>().toExtend<z.output<typeof objectivePolicyStatus>>();
 });
