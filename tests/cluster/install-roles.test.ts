@@ -4,6 +4,7 @@ import { burst, wrongCalls } from './support/calls.ts';
 import { applyRights, type ChartRights, useHelm } from './support/helm.ts';
 import { describeCluster, useNamespace } from './support/namespace.ts';
 import { startPilotlight } from './support/pilotlight.ts';
+import { specReplicas, untilCondition } from './support/policy.ts';
 import { applyCrds, simPool } from './support/sim-pool.ts';
 
 const redis = useRedis();
@@ -37,11 +38,20 @@ describeCluster('gateway and controller with the rights of the chart and no othe
     expect((await controller.order('chat', 'drain', { for: '1h' })).status).toBe(200);
     await controller.untilPool('chat', 'drained to zero', ({ replicas }) => replicas.length === 0);
     expect(await namespace().pods('app=chat')).toEqual([]);
-    const policy = await namespace().get('pilotlight.dev/v1alpha1', 'ScalePolicy', 'chat');
-    const { conditions = [] } = policy?.status as { conditions?: { type: string; status: string; message: string }[] };
-    const denied = conditions.filter(({ type, status }) => type === 'Permitted' && status === 'False');
-    expect(conditions.map(({ type }) => type)).toContain('Permitted');
-    expect(denied).toEqual([]);
+    await untilCondition(namespace(), 'chat', 'Permitted', ({ status }) => status === 'True');
     for (const one of [gateway, controller]) expect(await one.log()).not.toMatch(/forbidden|not allowed/i);
+  });
+
+  test('a workload that the values do not list is left as it is, and the policy names the missing right', async () => {
+    await namespace().apply(simPool({ name: 'unlisted', minReplicas: 1 }));
+    await start('controller');
+    const { message } = await untilCondition(
+      namespace(),
+      'unlisted',
+      'Permitted',
+      ({ status, message }) => status === 'False' && message.includes('deployments'),
+    );
+    expect(message).toContain('scale');
+    expect(await specReplicas(namespace(), 'unlisted')).toBe(0);
   });
 });

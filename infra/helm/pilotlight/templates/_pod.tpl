@@ -60,7 +60,7 @@ spec:
         - { name: api, containerPort: 8080, protocol: TCP }
         {{- end }}
         - { name: admin, containerPort: 9090, protocol: TCP }
-      # Redis may come up after Pilotlight, which waits for it.
+      # The first lists of a large cluster take a while. (Without Redis the process ends, and the kubelet tries again.)
       startupProbe:
         httpGet: { path: /healthz, port: admin }
         periodSeconds: 2
