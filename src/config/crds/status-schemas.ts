@@ -1,10 +1,5 @@
 import { z } from 'zod';
-import type {
-  ObjectivePolicyCondition,
-  ObjectivePolicyStatus,
-  PolicyConditionType,
-  ScalePolicyStatus,
-} from '../../core/policy-status.ts';
+import type { ObjectivePolicyCondition, PolicyConditionType } from '../../core/policy-status.ts';
 import { WARM_UP_PHASES } from '../../core/replicas.ts';
 
 const count = z.int().min(0).max(2_147_483_647);
