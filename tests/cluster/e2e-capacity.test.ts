@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
+import type { ScalePolicyStatus } from '../../src/core/policy-status.ts';
 import { useRedis } from '../support/redis.ts';
 import { burst, streamChat, wrongCalls } from './support/calls.ts';
 import { eventually } from './support/eventually.ts';
@@ -11,6 +12,8 @@ import { watchPods } from './support/watch-pods.ts';
 import { behaviourAnnotations, isReady } from './support/workloads.ts';
 
 const redis = useRedis();
+/** One after the other, so that it is known whether a pod found a GPU before the next is asked for. */
+const ONE_BOOT = { boot: { expectedDuration: '2s', timeout: '60s', maxInFlight: 1 } };
 
 describeCluster('pods that do not come', () => {
   const namespace = useNamespace({ nodes: [{ gpus: 3 }] });
@@ -18,7 +21,9 @@ describeCluster('pods that do not come', () => {
   const open = () => startPilotlight({ namespace: namespace(), redisUrl: redis.url });
 
   test('a fourth pod that no GPU is left for is waited for and not joined by a fifth; three pods do the work', async () => {
-    await namespace().apply(simPool({ name: 'scarce', maxReplicas: 6, slots: 4, sim: ['--speed=2'] }));
+    await namespace().apply(
+      simPool({ name: 'scarce', maxReplicas: 6, slots: 4, sim: ['--speed=2'], policy: ONE_BOOT }),
+    );
     const pilotlight = await open();
     const watched = watchPods(namespace(), 'app=scarce');
     const calls = burst(120, { apiUrl: pilotlight.apiUrl, model: 'scarce', tokens: 150 });
@@ -104,7 +109,11 @@ describeCluster('pods that do not come', () => {
       'Ready',
       ({ status, reason }) => status === 'True' && reason === 'Asleep',
     );
-    const status = await policyStatus(namespace(), 'asleep');
+    let status: ScalePolicyStatus | undefined;
+    await eventually(async () => {
+      status = await policyStatus(namespace(), 'asleep');
+      return status?.lastDecision !== undefined;
+    }, 'a decision is told');
     expect(status).toMatchObject({ phase: 'Asleep', readyReplicas: 0, queued: 0, lastDecision: { rule: 'asleep' } });
     expect(condition(status, 'Accepted')).toMatchObject({ status: 'True', observedGeneration: 1 });
   });
