@@ -10,6 +10,7 @@ const context: CliContext = {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
   isTerminal: process.stderr.isTTY,
+  isOutputTerminal: process.stdout.isTTY,
   interruption,
   fetch: globalThis.fetch,
 };

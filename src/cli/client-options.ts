@@ -6,7 +6,12 @@ import { CliError, EXIT } from './exit-codes.ts';
 import { PatientClient } from './patience.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8080';
-const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
+export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
+
+const ADMIN_REMEDIES = {
+  invalid_api_key:
+    'put one into PILOTLIGHT_ADMIN_TOKEN or name its file with --token-file (kubectl create token NAME --audience pilotlight)',
+};
 
 export interface ClientOptions {
   readonly url?: string;
@@ -15,6 +20,8 @@ export interface ClientOptions {
 
 export interface AdminOptions {
   readonly adminUrl?: string;
+  /** Bearer token; absent = none. */
+  readonly token?: string;
 }
 
 /** Where the API is and who calls. The key is never a flag's value: the process list shows those to everybody. */
@@ -23,16 +30,6 @@ export function addClientOptions(command: Command): Command {
     .optionsGroup('Connection:')
     .option('--url <url>', `address of the API (or PILOTLIGHT_URL; default ${DEFAULT_URL})`)
     .option('--api-key-file <file>', 'file that holds the API key (or PILOTLIGHT_API_KEY; default none)')
-    .optionsGroup('Options:');
-}
-
-export function addAdminOptions(command: Command): Command {
-  return command
-    .optionsGroup('Connection:')
-    .option(
-      '--admin-url <url>',
-      `address of the admin listener (or PILOTLIGHT_ADMIN_URL; default ${DEFAULT_ADMIN_URL})`,
-    )
     .optionsGroup('Options:');
 }
 
@@ -58,10 +55,11 @@ export function adminClient(options: AdminOptions, context: CliContext): Client 
   const url = options.adminUrl ?? context.environment['PILOTLIGHT_ADMIN_URL'] ?? DEFAULT_ADMIN_URL;
   return createClient({
     url: checkedUrl(url, '--admin-url'),
-    apiKey: undefined,
+    apiKey: options.token,
     fetch: context.fetch,
     howToStart: 'pilotlight serve -f …',
-    flag: '--admin-url',
+    flag: '--admin-url, or the cluster with --cluster',
+    remedies: ADMIN_REMEDIES,
   });
 }
 

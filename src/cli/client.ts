@@ -19,6 +19,8 @@ export interface ClientAnswer {
   readonly contentType: string;
   /** Milliseconds the server asks to wait; null = it does not say. */
   readonly retryAfterMs: number | null;
+  /** What to do about an error code, where it differs from what is usual. */
+  readonly remedies?: Readonly<Record<string, string>>;
 }
 
 export interface Client {
@@ -34,9 +36,11 @@ export interface ClientSettings {
   /** Command and flag that the remedy for "nothing answers" names. */
   readonly howToStart: string;
   readonly flag: string;
+  readonly remedies?: Readonly<Record<string, string>>;
 }
 
-export function createClient({ url, apiKey, fetch, howToStart, flag }: ClientSettings): Client {
+export function createClient(settings: ClientSettings): Client {
+  const { url, apiKey, fetch, howToStart, flag, remedies } = settings;
   return {
     url,
     async send({ method = 'GET', path, body, headers, signal }) {
@@ -57,6 +61,7 @@ export function createClient({ url, apiKey, fetch, howToStart, flag }: ClientSet
           text: await response.text(),
           contentType: response.headers.get('content-type') ?? '',
           retryAfterMs: retryAfter(response.headers.get('retry-after')),
+          ...(remedies && { remedies }),
         };
       } catch (thrown) {
         if (signal.aborted) throw signal.reason;
@@ -89,7 +94,7 @@ export function explainRefusal(answer: ClientAnswer): string {
   const error = errorOf(answer);
   if (!error)
     return `HTTP ${answer.status}: ${answer.text.trim().split('\n', 1)[0]?.slice(0, 200) || 'no explanation'}`;
-  const remedy = REMEDIES[error.code ?? ''];
+  const remedy = { ...REMEDIES, ...answer.remedies }[error.code ?? ''];
   const message = error.message.replace(/\.$/, '');
   return `${message} (${error.code ?? error.type})${remedy === undefined ? '' : `; ${remedy}`}`;
 }

@@ -10,6 +10,8 @@ export interface CliContext {
   readonly stderr: (text: string) => void;
   /** Someone looks at stderr: progress bars and colours make sense. */
   readonly isTerminal: boolean;
+  /** The same of stdout. */
+  readonly isOutputTerminal: boolean;
   /** Aborts at the first Ctrl-C or SIGTERM, with `stoppedBy` as reason. Asking for it takes over these signals. */
   readonly interruption: () => AbortSignal;
   readonly fetch: typeof globalThis.fetch;
@@ -21,4 +23,9 @@ export interface CommandHost {
   readonly context: CliContext;
   /** Says how the process should end; without it, it ends with 0. */
   readonly finish: (exitCode: number) => void;
+}
+
+/** Whether what goes to stdout is coloured. */
+export function coloursOutput({ isOutputTerminal, environment }: CliContext): boolean {
+  return isOutputTerminal && !environment['NO_COLOR'];
 }

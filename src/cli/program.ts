@@ -3,6 +3,8 @@ import { asError, PilotlightError } from '../core/errors.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addJobsCommand } from './commands/jobs.ts';
+import { addOrderCommands } from './commands/orders.ts';
+import { addExplainCommand, addPoolsCommand, addQueueCommand } from './commands/pools.ts';
 import { addModelSimCommand } from './commands/model-sim.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -17,6 +19,11 @@ Try, in this order:
   pilotlight serve -f examples/local.yaml               stays up: the OpenAI API on http://127.0.0.1:8080
   pilotlight submit --model tickets --prompt "Hello"    one job, from another terminal
   pilotlight status --watch                             pools, replicas, queues
+
+In a cluster:
+  pilotlight init --from deployment/llama -n models     the YAML that lets Pilotlight have that workload
+  pilotlight doctor -n models                           what is not right yet, and how to change it
+  pilotlight explain llama -n models                    why it has the replicas it has
 
 Settings come from files (-f), then PILOTLIGHT_* variables, then flags: docs/configuration.md.
 
@@ -59,7 +66,12 @@ function createProgram(context: CliContext, finish: (exitCode: number) => void):
   program.commandsGroup('Use:');
   addSubmitCommand(host);
   addJobsCommand(host);
+  program.commandsGroup('Look and steer (one machine or a cluster):');
   addStatusCommand(host);
+  addPoolsCommand(host);
+  addQueueCommand(host);
+  addExplainCommand(host);
+  addOrderCommands(host);
   program.commandsGroup('Set up:');
   addConfigCommand(host);
   return program;

@@ -1,13 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Option } from 'commander';
 import type { StatusReport } from '../../core/status.ts';
-import { type Client, expectJson } from '../client.ts';
-import { type AdminOptions, addAdminOptions, adminClient } from '../client-options.ts';
-import type { CliContext, CommandHost } from '../context.ts';
+import { expectJson } from '../client.ts';
+import { type CliContext, type CommandHost, coloursOutput } from '../context.ts';
 import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { durationMs } from '../option-values.ts';
+import {
+  addTargetOptions,
+  adminClientOf,
+  isClusterMeant,
+  openPoolSource,
+  TARGET_HELP,
+  type TargetFlags,
+} from '../target-options.ts';
 
-interface StatusOptions extends AdminOptions {
+interface StatusOptions extends TargetFlags {
   readonly output: 'table' | 'json';
   readonly watch?: true;
   readonly every: number;
@@ -17,12 +24,15 @@ const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
 const HELP = `
 Shows each pool with its phase (Asleep, Waking, Ready, Draining, Stalled, Paused), its replicas by warm-up phase, what is
-queued, running and stored for each objective, and the last decision of the autoscaler with its reason.
+queued, running and stored for each objective, and the last decision of the autoscaler with its reason. Of a cluster: the
+ScalePolicies with their last decisions, orders and conditions that are not well.
 
 Examples:
   pilotlight status --watch
+  pilotlight status -n models
   pilotlight status -o json | jq '.pools[] | {pool, phase}'
 
+${TARGET_HELP}
 ${EXIT_CODES_HELP}`;
 
 export function addStatusCommand({ program, context, finish }: CommandHost): void {
@@ -33,33 +43,46 @@ export function addStatusCommand({ program, context, finish }: CommandHost): voi
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'))
     .option('-w, --watch', 'show it again and again, until Ctrl-C')
     .addOption(new Option('--every <duration>', 'with --watch: how often').argParser(durationMs).default(1_000, '1s'));
-  addAdminOptions(command)
+  addTargetOptions(command)
     .addHelpText('after', HELP)
     .action(async (options: StatusOptions) => {
       finish(await (options.watch ? watchStatus : showStatus)(options, context));
     });
 }
 
+/** What the status is right now, as text. */
+interface Look {
+  text(): Promise<string>;
+  close(): Promise<void>;
+}
+
 async function showStatus(options: StatusOptions, context: CliContext): Promise<number> {
-  context.stdout(await statusText(adminClient(options, context), options, context));
+  const look = await openLook(options, context);
+  try {
+    context.stdout(await look.text());
+  } finally {
+    await look.close();
+  }
   return EXIT.OK;
 }
 
 /** Goes on while Pilotlight restarts. Ctrl-C is how a watch ends, so it is no failure. */
 async function watchStatus(options: StatusOptions, context: CliContext): Promise<number> {
-  const client = adminClient(options, context);
+  const look = await openLook(options, context);
   const signal = context.interruption();
-  const clear = context.isTerminal ? CLEAR_SCREEN : '';
+  const clear = context.isOutputTerminal ? CLEAR_SCREEN : '';
   try {
-    context.stdout(`${clear}${await statusText(client, options, context)}`);
+    context.stdout(`${clear}${await look.text()}`);
     for (;;) {
       await sleep(options.every, undefined, { signal });
-      const text = await statusText(client, options, context).catch(unreachable);
+      const text = await look.text().catch(unreachable);
       context.stdout(`${clear}${text}`);
     }
   } catch (thrown) {
     if (signal.aborted) return EXIT.OK;
     throw thrown;
+  } finally {
+    await look.close();
   }
 }
 
@@ -68,10 +91,34 @@ function unreachable(thrown: unknown): string {
   throw thrown;
 }
 
-async function statusText(client: Client, { output }: StatusOptions, context: CliContext): Promise<string> {
-  const answer = await client.send({ path: '/status', signal: context.interruption() });
-  const report = expectJson(answer) as StatusReport;
-  if (output === 'json') return `${JSON.stringify(report, null, 2)}\n`;
-  const { renderStatus } = await import('../render/status-tables.ts');
-  return renderStatus(report, context.isTerminal && !context.environment['NO_COLOR']);
+async function openLook(options: StatusOptions, context: CliContext): Promise<Look> {
+  return isClusterMeant(options, context) ? clusterLook(options, context) : adminLook(options, context);
+}
+
+function adminLook(options: StatusOptions, context: CliContext): Look {
+  const client = adminClientOf(options, context);
+  return {
+    async text() {
+      const answer = await client.send({ path: '/status', signal: context.interruption() });
+      const report = expectJson(answer) as StatusReport;
+      if (options.output === 'json') return `${JSON.stringify(report, null, 2)}\n`;
+      const { renderStatus } = await import('../render/status-tables.ts');
+      return renderStatus(report, coloursOutput(context));
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+async function clusterLook(options: StatusOptions, context: CliContext): Promise<Look> {
+  const source = await openPoolSource(options, context);
+  return {
+    async text() {
+      const pools = await source.pools(context.interruption());
+      const { where } = source;
+      if (options.output === 'json') return `${JSON.stringify({ where, pools }, null, 2)}\n`;
+      const { renderClusterStatus } = await import('../render/pool-tables.ts');
+      return renderClusterStatus(pools, { where, nowEpochMs: Date.now(), useColors: coloursOutput(context) });
+    },
+    close: () => source.close(),
+  };
 }

@@ -1,9 +1,7 @@
-import Table from 'cli-table3';
 import { createColors } from 'picocolors';
 import type { ObjectiveReport, PoolReport, StatusReport } from '../../core/status.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
-
-type Colors = ReturnType<typeof createColors>;
+import { type Colors, PHASE_COLORS, paint, table } from './table.ts';
 
 /** What is going on, for people: a table of pools and one of objectives, then reasons. Ends with a newline. */
 export function renderStatus(report: StatusReport, useColors: boolean): string {
@@ -22,15 +20,6 @@ function headline(report: StatusReport, colors: Colors): string {
   const up = formatDuration(report.nowEpochMs - report.startedAtEpochMs);
   return `Pilotlight ${report.version} "${report.installation}": ${state}, up ${up}. ${redis}`;
 }
-
-const PHASE_COLORS: Readonly<Record<PoolReport['phase'], keyof Colors>> = {
-  Asleep: 'dim',
-  Waking: 'yellow',
-  Ready: 'green',
-  Draining: 'yellow',
-  Stalled: 'red',
-  Paused: 'magenta',
-};
 
 function poolTable(pools: readonly PoolReport[], colors: Colors): string {
   const rows = pools.map((pool) => [
@@ -109,38 +98,3 @@ function reasons(pools: readonly PoolReport[], { nowEpochMs }: StatusReport): st
     ])
     .join('\n');
 }
-
-function paint(colors: Colors, color: keyof Colors, text: string): string {
-  const apply = colors[color];
-  return typeof apply === 'function' ? apply(text) : text;
-}
-
-/** No frames: the text can be cut and compared with ordinary tools. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = new Table({
-    head: [...head],
-    chars: BORDERLESS,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-  });
-  lines.push(...rows.map((row) => [...row]));
-  const text = lines.toString().split('\n');
-  return ['', ...text.map((line) => line.trimEnd())].join('\n');
-}
-
-const BORDERLESS = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '',
-};

@@ -11,6 +11,7 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly fetch?: typeof globalThis.fetch;
   readonly interruption?: AbortSignal;
+  readonly isOutputTerminal?: boolean;
 }
 
 /** The CLI in this process, with its output kept. */
@@ -27,6 +28,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       stderr += text;
     },
     isTerminal: false,
+    isOutputTerminal: options.isOutputTerminal ?? false,
     interruption: () => signal,
     fetch: options.fetch ?? (() => Promise.reject(new TypeError('fetch failed'))),
   };
