@@ -3,6 +3,7 @@ import { asError } from '../../../core/errors.ts';
 import type { KubeApi, Leadership, ObjectFeed } from '../../../core/kubernetes.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { CatalogSource, PoolKey, PoolSpec, ScaleTarget } from '../../../core/objects.ts';
+import { targetOf } from '../../policy/kube/assign.ts';
 import { type OtherScaler, otherScaler } from '../../policy/kube/other-scalers.ts';
 import type { KubeEvent } from '../../policy/kube/pod-events.ts';
 import type { TargetReplica } from '../../policy/target-replica.ts';
@@ -92,7 +93,7 @@ export class KubernetesTarget implements ScaleTargetPort {
       otherScaler: spec === undefined ? null : this.#otherScaler(spec, target),
       takenBy: owner === undefined || owner === pool ? null : owner,
       sharedPods: this.#sharedPods(pool),
-      denied: this.#denials.why(),
+      denied: this.#denials.why() ?? this.#unseenScalers(),
       scaleDenied: this.#denials.matches(/^patch .*\/scale$/),
       troubles: replicas.flatMap(({ target: name, trouble }) => (name === target.name && trouble ? [trouble] : [])),
       nowMs: this.#options.clock.monotonicMs(),
@@ -136,9 +137,8 @@ export class KubernetesTarget implements ScaleTargetPort {
     this.#tell(pool.key);
   }
 
-  configure(pool: PoolSpec): void {
-    this.#specs.set(pool.key, pool);
-  }
+  /** Nothing to do: targets and endpoints follow the catalog themselves. */
+  configure(_pool: PoolSpec): void {}
 
   async drain(pool: PoolKey, uids: readonly string[]): Promise<void> {
     await this.#marks.drain(this.#podsOf(pool, uids));
@@ -226,8 +226,24 @@ export class KubernetesTarget implements ScaleTargetPort {
     return this.#options.pods.of(pool).flatMap(({ pod }) => (wanted.has(pod.metadata.uid ?? '') ? [pod] : []));
   }
 
+  /** A target that has left its policy is let alone as it is; its pods serve on without a mark of ours. */
+  async #unmark(before: PoolSpec, now: PoolSpec): Promise<void> {
+    const left = before.targets.filter(({ name }) => now.targets.every((target) => target.name !== name));
+    if (left.length === 0 || !this.#options.leadership.isLeader()) return;
+    const pods = this.#options.pods.of(now.key).map(({ pod }) => pod);
+    try {
+      await this.#marks.clear(
+        pods.filter((pod) => targetOf(pod, left) !== null && targetOf(pod, now.targets) === null),
+      );
+    } catch (thrown) {
+      this.#options.log.warn({ pool: now.key, error: asError(thrown).message }, 'target.unmark_failed');
+    }
+  }
+
   #follow(): void {
     for (const [key, pool] of this.#options.catalog.current().pools) {
+      const before = this.#specs.get(key);
+      if (before !== undefined && before !== pool) void this.#unmark(before, pool);
       this.#specs.set(key, pool);
       this.#of(key).observe(pool);
     }
@@ -298,6 +314,16 @@ export class KubernetesTarget implements ScaleTargetPort {
     for (const [kind, feed] of Object.entries(this.#options.otherScalers)) {
       const found = otherScaler(kind, feed.list(), namespace, ref);
       if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /** Which other autoscalers could not be looked for, ever; null = none. A kind that is not installed scales nothing. */
+  #unseenScalers(): string | null {
+    for (const [kind, feed] of Object.entries(this.#options.otherScalers)) {
+      const { state, heardAtEpochMs, why } = feed.freshness();
+      if (state !== 'stale' || heardAtEpochMs !== null) continue;
+      return `objects of kind ${kind} cannot be watched, so a second autoscaler is not noticed: ${why ?? 'no answer'}`;
     }
     return null;
   }

@@ -36,9 +36,6 @@ export interface ReplicaSet extends KubeObject {
   readonly status?: { readonly conditions?: readonly WorkloadCondition[] };
 }
 
-/** How a workload chooses the replicas that go. */
-export type RemovalRule = 'cost' | 'ordinal';
-
 /** One scaled object as it was last read. */
 export interface WorkloadView {
   readonly uid: string;

@@ -34,14 +34,12 @@ function removedByReplicaSet(pods: readonly Pod[], count: number, cheap: Readonl
 const question = fc
   .array(fc.record({ stage: fc.constantFrom(...STAGES), chosen: fc.boolean() }), { maxLength: 8 })
   .chain((rows) =>
-    fc
-      .record({ rows: fc.constant(rows), missing: fc.nat({ max: 3 }) })
-      .chain((known) =>
-        fc.record({
-          ...{ rows: fc.constant(known.rows), missing: fc.constant(known.missing) },
-          unborn: fc.nat({ max: known.missing }),
-        }),
-      ),
+    fc.record({ rows: fc.constant(rows), missing: fc.nat({ max: 3 }) }).chain((known) =>
+      fc.record({
+        ...{ rows: fc.constant(known.rows), missing: fc.constant(known.missing) },
+        unborn: fc.nat({ max: known.missing }),
+      }),
+    ),
   );
 
 test('property: what a ReplicaSet removes is what was chosen, whatever the pods are at', () => {

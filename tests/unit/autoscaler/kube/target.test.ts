@@ -364,3 +364,24 @@ test('a pod that Kubernetes calls ready but that does not answer us is not ready
   expect(world.target.replicas(KEY)).toMatchObject([{ phase: 'Ready', trouble: null }]);
   world.target.close();
 });
+
+test('a target that leaves its policy is let alone, and its pods serve on', async () => {
+  const { target, kube, catalog } = await openWorld((fake) => {
+    putDeployment(fake, 1);
+    putPod(fake, pod());
+  });
+  await target.drain(KEY, ['uid-llama-5d4f8c7b9-a']);
+  catalog.replace(poolSpec({ targets: [] }));
+  await settleMicrotasks();
+  expect(target.replicas(KEY)).toEqual([]);
+  expect(kube.get(podPath('llama-5d4f8c7b9-a'))?.metadata.annotations).toEqual({});
+  expect(kube.get(LLAMA)?.spec).toMatchObject({ replicas: 1 });
+});
+
+test('when other autoscalers cannot be looked for, that is said, and scaling goes on', async () => {
+  const { target, hpas } = await openWorld((fake) => putDeployment(fake, 0));
+  hpas.become({ state: 'stale', heardAtEpochMs: null, why: 'forbidden: list horizontalpodautoscalers' });
+  const { conditions, noUpWhy } = target.state(KEY, TARGET);
+  expect(noUpWhy).toBeNull();
+  expect(conditions.find(({ type }) => type === 'Permitted')?.message).toContain('list horizontalpodautoscalers');
+});

@@ -84,10 +84,6 @@ function keyOf({ metadata }: KubeObject): string {
   return `${metadata.namespace ?? 'default'}/${metadata.name}`;
 }
 
-export interface ScaleShape {
-  readonly selector?: string;
-}
-
 /**
  * The parts of an API server that scaling needs: objects by path, optimistic locking by resourceVersion, merge patches,
  * /scale with managedFields, rights that can be taken away.
