@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { eventually } from './support/eventually.ts';
 import type { Pod } from './support/kubelet/objects.ts';
 import { describeCluster, openNamespace, ownCluster, useNamespace } from './support/namespace.ts';
+import { cordonNode } from './support/nodes.ts';
 import { behaviourAnnotations, conditionOf, isReady, simDeployment, waitingReason } from './support/workloads.ts';
 
 /** Prints what it is given and stays until SIGTERM. */
@@ -64,6 +65,41 @@ describeCluster('the kubelet stand-in', { concurrent: true }, () => {
     await untilPods('gpus', 'the pending one went', (all) => all.length === 3 && all.every(isReady));
     await namespace().scale('deployments', 'gpus', 0);
     await untilPods('gpus', 'all went', (all) => all.length === 0);
+  });
+
+  test('no pod comes to a node that is cordoned or gone', async () => {
+    const { cluster } = namespace();
+    const other = await openNamespace(cluster, { nodes: [{}, {}] });
+    const [first = '', second = ''] = other.nodes;
+    await cordonNode(cluster, first);
+    await other.removeNode(second);
+    await other.apply([simDeployment('homeless')]);
+    const one = async () => ((await other.pods()) as Pod[])[0];
+    const unschedulable = async () => {
+      const pod = await one();
+      return pod !== undefined && conditionOf(pod, 'PodScheduled')?.reason === 'Unschedulable';
+    };
+    await eventually(unschedulable, 'it finds no node');
+    await cordonNode(cluster, first, false);
+    await eventually(async () => (await one())?.spec.nodeName === first, 'it goes to the node that takes pods again');
+    await other.close();
+  });
+
+  test('init containers run to their end, in their order, before the others start', async () => {
+    const init = (name: string, code: string) => ({ name, image: 'pilotlight:test', command: ['node', '-e', code] });
+    const volumeMounts = [{ name: 'shared', mountPath: '/shared' }];
+    const append = (text: string) => `require('fs').appendFileSync('/shared/order', '${text} ')`;
+    const pod = {
+      volumes: [{ name: 'shared', emptyDir: {} }],
+      initContainers: ['first', 'second'].map((name) => ({ ...init(name, append(name)), volumeMounts })),
+    };
+    const print = `console.log(require('fs').readFileSync('/shared/order', 'utf8')); ${STAY}`;
+    await namespace().apply([simDeployment('init', { container: { ...PRINTING, args: [print], volumeMounts }, pod })]);
+    const { metadata } = await untilOne('init', 'is ready', isReady);
+    await eventually(
+      async () => (await namespace().log(metadata.name, 'main')) === 'first second \n',
+      'it has printed',
+    );
   });
 
   test('a grace period is given to a server that finishes its work, and no more than that to one that does not', async () => {

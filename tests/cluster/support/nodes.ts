@@ -1,4 +1,4 @@
-import { type KubeObject, kubePath } from '../../../src/core/kubernetes.ts';
+import { kubePath } from '../../../src/core/kubernetes.ts';
 import { orNull } from './api.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 
@@ -56,18 +56,4 @@ export async function removeNode({ api }: ClusterAccess, name: string): Promise<
 export async function cordonNode({ api }: ClusterAccess, name: string, cordoned = true): Promise<void> {
   const body = { spec: { unschedulable: cordoned } };
   await api.request({ method: 'PATCH', path: kubePath(NODES, null, name), patch: 'merge', body });
-}
-
-/** The node's condition Ready: "Unknown" is what a cluster says when a kubelet went silent. */
-export async function setNodeReady(
-  { api }: ClusterAccess,
-  name: string,
-  status: 'True' | 'False' | 'Unknown',
-): Promise<void> {
-  const path = `${kubePath(NODES, null, name)}/status`;
-  const node = (await api.request({ method: 'GET', path })) as KubeObject;
-  const { conditions } = node.status as { conditions: { type: string }[] };
-  const others = conditions.filter(({ type }) => type !== 'Ready');
-  const ready = { type: 'Ready', status, reason: 'Test', lastTransitionTime: new Date().toISOString() };
-  await api.request({ method: 'PATCH', path, patch: 'merge', body: { status: { conditions: [...others, ready] } } });
 }

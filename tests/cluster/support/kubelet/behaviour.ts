@@ -73,7 +73,6 @@ export function behaviourOf(pod: KubeObject): Behaviour {
   };
 }
 
-/** "namespace" is a label and the annotation of nobody, but tests may put it on pods. */
 const KNOWN: ReadonlySet<string> = new Set([
   'sandbox-ms',
   'pull-ms',

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { asError } from '../../../../src/core/errors.ts';
 import { type ShimmedChild, startChild } from '../../../../src/autoscaler/adapters/process-target/shimmed-child.ts';
+import { asError } from '../../../../src/core/errors.ts';
 import type { Behaviour } from './behaviour.ts';
 import { ContainerConfigError, expand, type PodPlace, type References, resolveEnvironment } from './environment.ts';
 import { type ImageMap, type LocalImage, localCommand } from './images.ts';
 import type { LocalTexts } from './local-paths.ts';
 import type { Container, ContainerState, ContainerStatus, Pod, Probe } from './objects.ts';
-import { handle, pause, type ProbeTarget, runProbe } from './probes.ts';
+import { handle, type ProbeTarget, pause, runProbe } from './probes.ts';
 import { isForgiven, isRestarted, pullDelayMs, restartDelayMs } from './restart-rules.ts';
 
 /** What a container needs of its pod and node. */

@@ -27,7 +27,7 @@ export class Kubelet {
   readonly #images: Record<string, ImageMap[string]>;
   readonly #leavesNode: (name: string) => boolean;
   readonly #runners = new Map<string, PodRunner>();
-  readonly #ending = new Set<Promise<void>>();
+  readonly #ending = new Set<Promise<unknown>>();
   readonly #stop = new AbortController();
   readonly #following: Promise<void>;
 
@@ -78,18 +78,25 @@ export class Kubelet {
     await this.#addresses.close();
   }
 
+  /** Never throws: what fails is the pod's matter, not that of the watch. */
   #see(pod: Pod): void {
+    this.#track(
+      Promise.try(() => this.#meet(pod)),
+      pod,
+    );
+  }
+
+  #meet(pod: Pod): Promise<void> | undefined {
     const { nodeName } = pod.spec;
-    if (nodeName === undefined || this.#leavesNode(nodeName)) return;
-    const { uid } = pod.metadata;
+    if (nodeName === undefined || this.#leavesNode(nodeName)) return undefined;
+    const { uid, deletionTimestamp } = pod.metadata;
     const runner = this.#runners.get(uid);
-    if (runner !== undefined) this.#track(runner.update(pod), pod);
-    else if (pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed') {
-      const added = new PodRunner(pod, this.#world);
-      this.#runners.set(uid, added);
-      this.#track(added.start(), pod);
-      if (pod.metadata.deletionTimestamp !== undefined) this.#track(added.update(pod), pod);
-    }
+    if (runner !== undefined) return runner.update(pod);
+    if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return undefined;
+    const added = new PodRunner(pod, this.#world);
+    this.#runners.set(uid, added);
+    const running = added.start();
+    return deletionTimestamp === undefined ? running : Promise.all([running, added.update(pod)]).then(() => undefined);
   }
 
   #lose(pod: Pod): void {
@@ -99,7 +106,7 @@ export class Kubelet {
     this.#track(runner.abandon(), pod);
   }
 
-  #track(work: Promise<void>, { metadata }: Pod): void {
+  #track(work: Promise<unknown>, { metadata }: Pod): void {
     const tracked = work
       .catch((error: unknown) => {
         // A defect of the harness or an annotation that does not exist: a test must see it.

@@ -6,7 +6,7 @@ import { findOnPath, isExecutable } from '../../../../src/platform/local-redis/b
 import { takeFolderLock } from '../../../../src/platform/local-redis/folder-lock.ts';
 import { runCommand } from '../../../../src/platform/local-redis/run-command.ts';
 import { buildWithGo } from './build.ts';
-import { cacheFolderName, type ToolName, type ToolSpec, TOOLS } from './catalogue.ts';
+import { cacheFolderName, TOOLS, type ToolName, type ToolSpec } from './catalogue.ts';
 import { downloadRelease } from './download.ts';
 
 export type FoundTool =
@@ -19,6 +19,15 @@ export interface ToolSearch {
   /** Sentences for people about what takes time. Default: to stderr. */
   readonly onProgress?: (sentence: string) => void;
   readonly signal?: AbortSignal;
+  /** Where to look; default: this process's environment. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Best first; default: those of docs/test-cluster.md. */
+  readonly caches?: readonly string[];
+}
+
+interface Roads {
+  readonly env: NodeJS.ProcessEnv;
+  readonly caches: readonly string[];
 }
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
@@ -32,26 +41,28 @@ const FETCH_TIMEOUT_MS = 25 * 60_000;
  */
 export async function findTool(name: ToolName, search: ToolSearch = {}): Promise<FoundTool> {
   const spec = TOOLS[name];
-  const present = await findPresent(name, spec);
+  const { env = process.env, caches = cacheFolders(env) } = search;
+  const roads = { env, caches };
+  const present = await findPresent(name, spec, roads);
   if (present !== null) return present;
-  if (search.fetch === false) return { kind: 'missing', why: `${name} is not in ${roadsFor(name)}` };
+  if (search.fetch === false) return { kind: 'missing', why: `${name} is not in ${describe(name, roads)}` };
   const signal = AbortSignal.any([AbortSignal.timeout(FETCH_TIMEOUT_MS), ...(search.signal ? [search.signal] : [])]);
   try {
-    return await fetchTool(name, spec, search.onProgress ?? toStderr, signal);
+    return await fetchTool(name, spec, roads, search.onProgress ?? toStderr, signal);
   } catch (error) {
     search.signal?.throwIfAborted();
     return { kind: 'missing', why: `${name}: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 
-async function findPresent(name: ToolName, spec: ToolSpec): Promise<FoundTool | null> {
-  const assets = process.env['KUBEBUILDER_ASSETS'];
+async function findPresent(name: ToolName, spec: ToolSpec, { env, caches }: Roads): Promise<FoundTool | null> {
+  const assets = env['KUBEBUILDER_ASSETS'];
   if (assets !== undefined && (await isExecutable(join(assets, name)))) {
     return { kind: 'found', path: join(assets, name), origin: 'KUBEBUILDER_ASSETS' };
   }
-  const onPath = await findOnPath([name], process.env['PATH'] ?? '');
+  const onPath = await findOnPath([name], env['PATH'] ?? '');
   if (onPath !== undefined && (await isNewEnough(onPath, spec))) return { kind: 'found', path: onPath, origin: 'PATH' };
-  for (const folder of cacheFolders()) {
+  for (const folder of caches) {
     const path = join(folder, cacheFolderName(spec), name);
     if (await isExecutable(path)) return { kind: 'found', path, origin: 'cache' };
   }
@@ -62,12 +73,13 @@ async function findPresent(name: ToolName, spec: ToolSpec): Promise<FoundTool | 
 async function fetchTool(
   name: ToolName,
   spec: ToolSpec,
+  roads: Roads,
   onProgress: (sentence: string) => void,
   signal: AbortSignal,
 ): Promise<FoundTool> {
-  const cache = await firstWritable();
+  const cache = await firstWritable(roads.caches);
   if (cache === null)
-    return { kind: 'missing', why: `${name}: no cache folder of ${cacheFolders().join(', ')} is writable` };
+    return { kind: 'missing', why: `${name}: no cache folder of ${roads.caches.join(', ')} is writable` };
   const path = join(cache, cacheFolderName(spec), name);
   await mkdir(dirname(path), { recursive: true });
   const lock = await takeFolderLock(join(cache, `${name}.lock`), FETCH_TIMEOUT_MS, signal);
@@ -83,25 +95,25 @@ async function fetchTool(
       onProgress(
         `Building ${name} ${spec.version} with Go for the tests; minutes the first time, kept in ${dirname(path)}.`,
       );
-      const problem = await buildWithGo(spec.build, path, signal);
+      const problem = await buildWithGo(spec.build, path, roads.env, signal);
       if (problem === null) return { kind: 'found', path, origin: 'Go build' };
       problems.push(problem);
     }
-    return { kind: 'missing', why: `${name} is not in ${roadsFor(name)}; ${problems.join('; ')}` };
+    return { kind: 'missing', why: `${name} is not in ${describe(name, roads)}; ${problems.join('; ')}` };
   } finally {
     await lock.release();
   }
 }
 
 /** The checkout's own cache first, then the user's. */
-export function cacheFolders(): string[] {
-  const userCache = process.env['XDG_CACHE_HOME'] ?? join(process.env['HOME'] ?? homedir(), '.cache');
+function cacheFolders(env: NodeJS.ProcessEnv): string[] {
+  const userCache = env['XDG_CACHE_HOME'] ?? join(env['HOME'] ?? homedir(), '.cache');
   return [join(root, '.cache', 'cluster-tools'), join(userCache, 'pilotlight', 'cluster-tools')];
 }
 
 /** Fetched programs go to the user's cache, so that a fresh clone finds them; to the checkout when there is no home. */
-async function firstWritable(): Promise<string | null> {
-  for (const folder of cacheFolders().reverse()) {
+async function firstWritable(caches: readonly string[]): Promise<string | null> {
+  for (const folder of caches.toReversed()) {
     try {
       await mkdir(folder, { recursive: true });
       await access(folder, constants.W_OK);
@@ -121,8 +133,8 @@ async function isNewEnough(path: string, { versionArgs, minimum: [major, minor] 
   return Number(foundMajor) > major || (Number(foundMajor) === major && Number(foundMinor) >= minor);
 }
 
-function roadsFor(name: ToolName): string {
-  return `KUBEBUILDER_ASSETS, on the PATH (${TOOLS[name].minimum.join('.')} or newer) or in ${cacheFolders().join(', ')}`;
+function describe(name: ToolName, { caches }: Roads): string {
+  return `KUBEBUILDER_ASSETS, on the PATH (${TOOLS[name].minimum.join('.')} or newer) or in ${caches.join(', ')}`;
 }
 
 function toStderr(sentence: string): void {
