@@ -138,7 +138,7 @@ describeCluster('other kinds as scale targets', () => {
       {
         apiVersion: 'v1',
         kind: 'Pod',
-        metadata: { ...spec.template.metadata, name: 'chat-0' },
+        metadata: { ...spec.template.metadata, name: 'farm-0' },
         spec: spec.template.spec,
       },
     ]);
