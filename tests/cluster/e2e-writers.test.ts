@@ -37,14 +37,20 @@ describeCluster('others who write to the same workload', () => {
       ({ status }) => status === 'False',
     );
     expect(message).toContain('rival');
-    const calls = burst(3, { apiUrl: pilotlight.apiUrl, model: 'shared' });
-    await pilotlight.untilPool('shared', 'calls wait', ({ objectives }) =>
-      objectives.some(({ waitingHeld }) => waitingHeld === 3),
+    await pilotlight.untilPool(
+      'shared',
+      'it says why it is stalled',
+      ({ blockedWhy }) => blockedWhy?.includes('rival') ?? false,
+    );
+    const refused = await burst(3, { apiUrl: pilotlight.apiUrl, model: 'shared' }, 'refused');
+    expect(refused.map(({ status, problem }) => `${status} ${problem?.includes('rival') ?? false}`)).toEqual(
+      Array.from({ length: 3 }, () => '503 true'),
     );
     expect(await specReplicas(namespace(), 'shared')).toBe(0);
     await remove('/apis/autoscaling/v2/namespaces/NAMESPACE/horizontalpodautoscalers/rival');
-    expect(await wrongCalls(calls)).toEqual([]);
     await untilCondition(namespace(), 'shared', 'ReplicasOwned', ({ status }) => status === 'True');
+    await pilotlight.untilPool('shared', 'it may be woken', ({ blockedWhy }) => blockedWhy === null);
+    expect(await wrongCalls(burst(3, { apiUrl: pilotlight.apiUrl, model: 'shared' }))).toEqual([]);
   });
 
   test('a scale by hand is held and shown, and not taken back although nothing is queued', async () => {
