@@ -111,10 +111,10 @@ describeCluster('several gateways and controllers', () => {
       ({ replicas }) => replicas.filter(({ phase }) => phase === 'Ready').length === 2,
     );
     const before = new Set((await namespace().pods('app=rolled')).map(({ metadata }) => metadata.uid));
-    let isRolled = false;
+    const rolled = new AbortController();
     const load = (async () => {
       const wrong = [];
-      for (let round = 0; !isRolled; round += 1) {
+      for (let round = 0; !rolled.signal.aborted; round += 1) {
         wrong.push(
           ...(await wrongCalls(burst(6, { apiUrl: gateway.apiUrl, model: 'rolled', tokens: 60 }, `round-${round}`))),
         );
@@ -130,7 +130,7 @@ describeCluster('several gateways and controllers', () => {
       'both pods are new',
       90_000,
     );
-    isRolled = true;
+    rolled.abort();
     expect(await load).toEqual([]);
   });
 });

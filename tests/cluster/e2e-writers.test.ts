@@ -66,7 +66,9 @@ describeCluster('others who write to the same workload', () => {
       ({ replicas }) => replicas.filter(({ phase }) => phase === 'Ready').length === 2,
     );
     await eventually(
-      async () => (await policyStatus(namespace(), 'byhand'))?.targets[0]?.message?.includes('set Deployment byhand to 2') ?? false,
+      async () =>
+        (await policyStatus(namespace(), 'byhand'))?.targets[0]?.message?.includes('set Deployment byhand to 2') ??
+        false,
       'the target says that it is held',
     );
     expect(await specReplicas(namespace(), 'byhand')).toBe(2);

@@ -3,7 +3,6 @@ import { labelName, text } from '../fields.ts';
 
 /** Which parts of Pilotlight a process runs. */
 export const ROLES = ['all', 'gateway', 'controller'] as const;
-export type Role = (typeof ROLES)[number];
 
 export const roleSetting = z
   .enum(ROLES)
