@@ -156,8 +156,10 @@ export const soleLeadership: Leadership = {
 
 /** Annotations and labels of ours. */
 export const KUBE_MARKS = {
-  /** On a pod: the term of the controller that drains it. Present = no new request goes there. */
+  /** On a pod: who drains it and since when, "TERM@TIME@INSTALLATION". Present = no new request goes there. */
   drain: 'pilotlight.dev/drain',
+  /** On a pod with a deletion cost of ours: who set it, as above. */
+  victim: 'pilotlight.dev/victim',
   /** On a ScalePolicy: orders of people; see core/pool-orders.ts. */
   paused: 'pilotlight.dev/paused',
   wakeUntil: 'pilotlight.dev/wake-until',

@@ -64,6 +64,7 @@ export function openController(
         clock: systemClock,
         log,
         leadership,
+        installation: config.installation,
         metrics,
         events,
         otherScalers,

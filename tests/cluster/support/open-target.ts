@@ -85,6 +85,7 @@ export async function openTarget(namespace: TestNamespace, pool: PoolSpec, user 
     pods,
     catalog,
     leadership: soleLeadership,
+    installation: 'tests',
     metrics,
     events: feeds.events,
     otherScalers: { HorizontalPodAutoscaler: feeds.hpas },

@@ -5,11 +5,13 @@ import type { Logger } from '../../../core/logger.ts';
 import type { CatalogSource, PoolKey, PoolSpec, ScaleTarget } from '../../../core/objects.ts';
 import { targetOf } from '../../policy/kube/assign.ts';
 import { type OtherScaler, otherScaler } from '../../policy/kube/other-scalers.ts';
+import type { Pod } from '../../policy/kube/pod.ts';
 import type { KubeEvent } from '../../policy/kube/pod-events.ts';
 import type { TargetReplica } from '../../policy/target-replica.ts';
 import type { AutoscalerMetrics } from '../../metrics.ts';
 import type { ScaleTargetPort, StartOrder, TargetState } from '../../ports.ts';
 import { Denials } from './denials.ts';
+import { MarkSweep } from './mark-sweep.ts';
 import { PodEventIndex } from './pod-event-index.ts';
 import { PodMarks } from './pod-marks.ts';
 import { PodReplicas } from './pod-replicas.ts';
@@ -31,6 +33,8 @@ export interface KubernetesTargetOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly leadership: Leadership;
+  /** Its name in marks on pods. */
+  readonly installation: string;
   readonly metrics: Pick<AutoscalerMetrics, 'wrongVictimsTotal'>;
   /** Events of pods refine phases; null = do without. */
   readonly events: ObjectFeed<KubeEvent> | null;
@@ -48,6 +52,7 @@ export class KubernetesTarget implements ScaleTargetPort {
   readonly #marks: PodMarks;
   readonly #events: PodEventIndex;
   readonly #probe: ReachProbe;
+  readonly #sweep: MarkSweep;
   readonly #pools = new Map<PoolKey, PodReplicas>();
   readonly #specs = new Map<PoolKey, PoolSpec>();
   readonly #told = new Map<PoolKey, string>();
@@ -55,16 +60,18 @@ export class KubernetesTarget implements ScaleTargetPort {
   readonly #stops: (() => void)[];
 
   constructor(options: KubernetesTargetOptions) {
-    const { api, pods, catalog, clock, leadership } = options;
+    const { api, pods, catalog, clock, leadership, installation, log } = options;
     this.#options = options;
     this.#denials = new Denials(clock);
-    this.#marks = new PodMarks({ api, pods, denials: this.#denials, leadership });
+    this.#marks = new PodMarks({ api, pods, denials: this.#denials, leadership, clock, installation });
     this.#events = new PodEventIndex(options.events);
     this.#probe = new ReachProbe(options.probe, clock, (uid) => this.#refreshAll(pods.get(uid)?.pools ?? []));
     const resources = new ScaleResources(api, clock);
     const world = { api, clock, resources, denials: this.#denials, leadership };
     this.#workloads = new Workloads(world, catalog, (pool) => this.#onRead(pool));
     this.#follow();
+    const owns = (pod: Pod, pool: PoolKey): boolean => this.#owns(pod, pool);
+    this.#sweep = new MarkSweep({ pods, marks: this.#marks, leadership, installation, clock, log, owns });
     this.#stops = [
       catalog.onChange(() => this.#follow()),
       pods.onChange((pool) => this.#onPods(pool)),
@@ -171,10 +178,7 @@ export class KubernetesTarget implements ScaleTargetPort {
     const scalers = (target: ScaleTarget): string | null => this.#otherScaler(pool, target);
     await releasePool({ pool, marks: this.#marks, workloads: this.#workloads, otherScaler: scalers, log });
     if (this.#options.catalog.current().pools.has(pool.key)) return;
-    this.#pools.get(pool.key)?.close();
-    this.#pools.delete(pool.key);
-    this.#specs.delete(pool.key);
-    this.#told.delete(pool.key);
+    this.#forget(pool.key);
   }
 
   onReplicaChange(listener: (pool: PoolKey) => void): () => void {
@@ -190,6 +194,7 @@ export class KubernetesTarget implements ScaleTargetPort {
   /** Ends everything of its own; workloads and pods stay as they are. */
   close(): void {
     for (const stop of this.#stops) stop();
+    this.#sweep.close();
     this.#workloads.close();
     this.#events.close();
     this.#probe.close();
@@ -226,6 +231,16 @@ export class KubernetesTarget implements ScaleTargetPort {
     return this.#options.pods.of(pool).flatMap(({ pod }) => (wanted.has(pod.metadata.uid ?? '') ? [pod] : []));
   }
 
+  /** Whether a target of that pool may have set the marks of this pod; also while its workload is not known. */
+  #owns(pod: Pod, key: PoolKey): boolean {
+    const pool = this.#options.catalog.current().pools.get(key);
+    if (pool === undefined || pool.scale.mode !== 'Native') return false;
+    const isUnread = (target: ScaleTarget): boolean => this.#workloads.of(pool, target)?.view == null;
+    return (
+      targetOf(pod, pool.targets) !== null || this.#of(key).targetOf(pool, pod) !== null || pool.targets.some(isUnread)
+    );
+  }
+
   /** A target that has left its policy is let alone as it is; its pods serve on without a mark of ours. */
   async #unmark(before: PoolSpec, now: PoolSpec): Promise<void> {
     const left = before.targets.filter(({ name }) => now.targets.every((target) => target.name !== name));
@@ -240,8 +255,19 @@ export class KubernetesTarget implements ScaleTargetPort {
     }
   }
 
+  #forget(pool: PoolKey): void {
+    this.#pools.get(pool)?.close();
+    this.#pools.delete(pool);
+    this.#specs.delete(pool);
+    this.#told.delete(pool);
+  }
+
   #follow(): void {
-    for (const [key, pool] of this.#options.catalog.current().pools) {
+    const { pools } = this.#options.catalog.current();
+    // A leader still has to release what is gone; nobody asks this of another process.
+    const gone = this.#options.leadership.isLeader() ? [] : [...this.#specs.keys()].filter((key) => !pools.has(key));
+    for (const key of gone) this.#forget(key);
+    for (const [key, pool] of pools) {
       const before = this.#specs.get(key);
       if (before !== undefined && before !== pool) void this.#unmark(before, pool);
       this.#specs.set(key, pool);

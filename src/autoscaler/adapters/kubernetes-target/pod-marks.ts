@@ -1,13 +1,13 @@
+import type { Clock } from '../../../core/clock.ts';
 import { type KubeApi, KubeApiError, KUBE_MARKS, kubePath, type Leadership } from '../../../core/kubernetes.ts';
 import type { PoolSpec } from '../../../core/objects.ts';
+import { formatMark, VICTIM_COST, withoutMarks } from '../../policy/kube/drain-mark.ts';
 import { namespaceOf, type Pod, uidOf } from '../../policy/kube/pod.ts';
 import { FIELD_MANAGER } from '../../policy/kube/writers.ts';
 import type { Denials } from './denials.ts';
 import type { PoolPods } from './pool-pods.ts';
 import { assertLeader } from './workload.ts';
 
-/** Low enough to go before every pod that says nothing (0), high enough to leave room for what users write. */
-const VICTIM_COST = '-1000';
 const AT_ONCE = 16;
 const PODS = { group: '', version: 'v1', plural: 'pods' } as const;
 
@@ -16,6 +16,9 @@ export interface PodMarksDeps {
   readonly pods: PoolPods;
   readonly denials: Denials;
   readonly leadership: Leadership;
+  readonly clock: Clock;
+  /** Named in each mark, so that no other one takes it for its own. */
+  readonly installation: string;
 }
 
 /** Writes our marks on pods. Each write names the pod by uid; a pod that is gone by then needs none. */
@@ -26,24 +29,22 @@ export class PodMarks {
     this.#deps = deps;
   }
 
-  /** The mark carries the term of the leader who set it. */
+  /** The mark says who set it, in which term and when. */
   drain(pods: readonly Pod[]): Promise<void> {
-    const term = String(this.#deps.leadership.term() ?? 0);
-    return this.#annotate(pods, () => ({ [KUBE_MARKS.drain]: term }));
+    const mark = this.#mark();
+    return this.#annotate(pods, () => ({ [KUBE_MARKS.drain]: mark }));
   }
 
   /** Lets these go first among the ready pods of a ReplicaSet. */
   chooseAsVictims(pods: readonly Pod[]): Promise<void> {
     const unmarked = pods.filter((pod) => pod.metadata.annotations?.[KUBE_MARKS.podDeletionCost] !== VICTIM_COST);
-    return this.#annotate(unmarked, () => ({ [KUBE_MARKS.podDeletionCost]: VICTIM_COST }));
+    const marks = { [KUBE_MARKS.podDeletionCost]: VICTIM_COST, [KUBE_MARKS.victim]: this.#mark() };
+    return this.#annotate(unmarked, () => marks);
   }
 
   /** Removes every mark of ours; a deletion cost that is not ours stays. */
   clear(pods: readonly Pod[]): Promise<void> {
-    return this.#annotate(
-      pods.filter((pod) => Object.keys(marksOf(pod)).length > 0),
-      marksOf,
-    );
+    return this.#annotate(pods.filter(isMarked), withoutMarks);
   }
 
   /** Pods of the pool that carry a mark of ours, as the API server has them now. */
@@ -57,7 +58,7 @@ export class PodMarks {
         query: { labelSelector: labelSelector.join(',') },
       }),
     );
-    return ((answer as { items?: readonly Pod[] }).items ?? []).filter((pod) => Object.keys(marksOf(pod)).length > 0);
+    return ((answer as { items?: readonly Pod[] }).items ?? []).filter(isMarked);
   }
 
   /** Removes the pod; its name may already belong to another one, which stays. */
@@ -68,6 +69,11 @@ export class PodMarks {
     await ignoreGone(
       this.#deps.denials.ask('delete pods', () => this.#deps.api.request({ method: 'DELETE', path, body })),
     );
+  }
+
+  #mark(): string {
+    const { leadership, clock, installation } = this.#deps;
+    return formatMark(leadership.term() ?? 0, clock.epochMs(), installation);
   }
 
   async #annotate(pods: readonly Pod[], marks: (pod: Pod) => Readonly<Record<string, string | null>>): Promise<void> {
@@ -93,12 +99,8 @@ export class PodMarks {
   }
 }
 
-function marksOf(pod: Pod): Readonly<Record<string, null>> {
-  const { annotations = {} } = pod.metadata;
-  return {
-    ...(annotations[KUBE_MARKS.drain] === undefined ? {} : { [KUBE_MARKS.drain]: null }),
-    ...(annotations[KUBE_MARKS.podDeletionCost] === VICTIM_COST ? { [KUBE_MARKS.podDeletionCost]: null } : {}),
-  };
+function isMarked(pod: Pod): boolean {
+  return Object.keys(withoutMarks(pod)).length > 0;
 }
 
 /** Null when the pod is gone, or another one has its name. */

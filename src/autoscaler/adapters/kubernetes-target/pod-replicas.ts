@@ -19,6 +19,9 @@ import type { Workloads } from './workloads.ts';
 /** A workload that was told to remove a pod, and has not done so in this time, will not: the pod counts again. */
 const END_MS = 60_000;
 
+/** A drain that was found marked is given at least so long, or the whole timeout if that is shorter: clocks differ. */
+const FOUND_DRAIN_MS = 30_000;
+
 export interface PodReplicasDeps {
   readonly clock: Clock;
   readonly pods: PoolPods;
@@ -172,7 +175,9 @@ export class PodReplicas {
     const ending = this.isEnding(uid) && !seen.terminating;
     const phase = ending ? 'Draining' : seen.phase;
     // A phase begins once: what the pod says of its time may move, and for some nothing says it.
-    known.phase = known.phase?.phase === phase ? known.phase : { phase, phaseSinceEpochMs: seen.phaseSinceEpochMs };
+    if (known.phase?.phase !== phase) {
+      known.phase = { phase, phaseSinceEpochMs: this.#phaseSince(spec, seen, known, phase) };
+    }
     return {
       uid,
       pool: this.pool,
@@ -189,6 +194,18 @@ export class PodReplicas {
       removalOrder: ordinalOf(pod),
       terminating: seen.terminating || ending,
     };
+  }
+
+  /**
+   * By the pod, but for our drain mark, which another process' clock may have stamped: a drain that was seen to begin
+   * counts from then, and one that was found has some time left however old it says it is.
+   */
+  #phaseSince(spec: PoolSpec, seen: PodPhase, { phase: before }: Known, phase: PodPhase['phase']): number {
+    if (phase !== 'Draining' || seen.terminating) return seen.phaseSinceEpochMs;
+    const nowEpochMs = this.#deps.clock.epochMs();
+    if (before !== null) return nowEpochMs;
+    const oldestMs = Math.max(0, spec.scale.drainTimeoutMs - FOUND_DRAIN_MS);
+    return Math.max(seen.phaseSinceEpochMs, nowEpochMs - oldestMs);
   }
 
   #phaseOf(spec: PoolSpec, pod: Pod, { memory }: Known): PodPhase | null {

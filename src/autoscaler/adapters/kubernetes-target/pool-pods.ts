@@ -55,6 +55,11 @@ export class PoolPods {
     return [...this.#terminating.values()];
   }
 
+  /** All pods of the feed, those that no pool selects included. */
+  all(): readonly { readonly pod: Pod; readonly pools: readonly PoolKey[] }[] {
+    return this.#deps.pods.list().map((pod) => this.#seen.get(uidOf(pod)) ?? { pod, pools: [] });
+  }
+
   freshness(): FeedFreshness {
     return this.#deps.pods.freshness();
   }

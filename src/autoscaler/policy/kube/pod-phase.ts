@@ -1,4 +1,5 @@
 import type { BootTrouble, WarmUpPhase } from '../../../core/replicas.ts';
+import { drainMark } from './drain-mark.ts';
 import { isLeaving } from './endpoints.ts';
 import { epochMs, isFinished, isTerminating, isTrue, type Pod, readySinceEpochMs } from './pod.ts';
 import { podStage, stageSinceEpochMs } from './pod-stage.ts';
@@ -31,7 +32,7 @@ export function podPhase(pod: Pod, context: Omit<TroubleContext, 'stage'>): PodP
   const readyAtEpochMs = ready === null ? null : past(ready);
   if (isLeaving(pod)) {
     const isGoing = isTerminating(pod) || isTrue(pod, 'DisruptionTarget');
-    const sinceMs = isTerminating(pod) ? endOrderedAt(pod) : null;
+    const sinceMs = isTerminating(pod) ? endOrderedAt(pod) : (drainMark(pod)?.sinceEpochMs ?? null);
     return at('Draining', past(sinceMs), { terminating: isGoing, readyAtEpochMs });
   }
   const stage = podStage(pod, context.events);

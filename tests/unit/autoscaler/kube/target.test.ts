@@ -125,7 +125,9 @@ test('a drain mark carries the term and shows at once; undrain removes every mar
   kube.pods.hold();
   const [replica] = target.replicas(KEY);
   await target.drain(KEY, [replica!.uid]);
-  expect(kube.get(podPath('llama-5d4f8c7b9-a'))?.metadata.annotations).toEqual({ [KUBE_MARKS.drain]: '7' });
+  expect(kube.get(podPath('llama-5d4f8c7b9-a'))?.metadata.annotations).toEqual({
+    [KUBE_MARKS.drain]: '7@2023-11-14T22:13:20.000Z@main',
+  });
   expect(target.replicas(KEY)).toMatchObject([{ phase: 'Draining', terminating: false }]);
   await target.undrain(KEY, [replica!.uid]);
   expect(target.replicas(KEY)).toMatchObject([{ phase: 'Ready' }]);
@@ -142,7 +144,10 @@ test('two ready victims of three go by cost and by one patch, and are listed as 
   expect(patches()).toEqual(['pods/llama-5d4f8c7b9-a', 'pods/llama-5d4f8c7b9-c', 'llama/scale']);
   expect(kube.get(LLAMA)?.spec).toMatchObject({ replicas: 1 });
   const annotations = (name: string) => kube.get(podPath(`llama-5d4f8c7b9-${name}`))?.metadata.annotations;
-  expect(annotations('a')).toEqual({ [KUBE_MARKS.podDeletionCost]: '-1000' });
+  expect(annotations('a')).toEqual({
+    [KUBE_MARKS.podDeletionCost]: '-1000',
+    [KUBE_MARKS.victim]: '7@2023-11-14T22:13:20.000Z@main',
+  });
   expect(annotations('b')).toBeUndefined();
   expect(target.replicas(KEY).map(({ phase, terminating }) => [phase, terminating])).toEqual([
     ['Draining', true],

@@ -22,6 +22,11 @@ export class FakeLeadership implements Leadership {
   leads = true;
   readonly #listeners = new Set<(isLeader: boolean) => void>();
 
+  become(leads: boolean): void {
+    this.leads = leads;
+    for (const listener of this.#listeners) listener(leads);
+  }
+
   isLeader(): boolean {
     return this.leads;
   }
@@ -65,6 +70,7 @@ export async function openWorld(
     clock,
     log: silentLogger,
     leadership,
+    installation: 'main',
     metrics,
     events,
     otherScalers: { HorizontalPodAutoscaler: hpas },
