@@ -75,6 +75,7 @@ export function openController(
       const deps = { clock: systemClock, log, catalog, ledgerOf, target, learned, metrics, orders, engines };
       const terms: Terms = new Terms({
         leadership,
+        clock: systemClock,
         log,
         open() {
           const autoscaler = new Autoscaler(deps);

@@ -1,14 +1,19 @@
 import type { Autoscaler } from '../../autoscaler/autoscaler.ts';
+import type { Clock } from '../../core/clock.ts';
 import { asError } from '../../core/errors.ts';
 import type { Leadership } from '../../core/kubernetes.ts';
 import type { Logger } from '../../core/logger.ts';
 
 export interface TermsDeps {
   readonly leadership: Leadership;
+  readonly clock: Clock;
   readonly log: Logger;
   /** A new autoscaler for a new term. */
   readonly open: () => Autoscaler;
 }
+
+/** A term that could not begin (Redis is away, and with it what was learned) is tried again after this. */
+const RETRY_MS = 1_000;
 
 /** One autoscaler for each term that this process leads, and none in between. */
 export class Terms {
@@ -16,7 +21,7 @@ export class Terms {
   readonly #unlisten: () => void;
   #current: Autoscaler | null = null;
   #term: number | null = null;
-  #closed = false;
+  readonly #closing = new AbortController();
   /** Starts and stops, one after the other. */
   #changes: Promise<void> = Promise.resolve();
 
@@ -33,7 +38,7 @@ export class Terms {
 
   /** Ends the term's autoscaler and saves what it learned; the Lease is the caller's to release after that. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     this.#unlisten();
     this.#follow();
     await this.#changes;
@@ -57,16 +62,27 @@ export class Terms {
       this.#current = null;
     }
     const term = leadership.term();
-    if (this.#current !== null || this.#closed || term === null || !leadership.isLeader()) return;
+    if (this.#current !== null || this.#closing.signal.aborted || term === null || !leadership.isLeader()) return;
     log.info({ term }, 'term.begun');
     this.#term = term;
-    this.#current = open();
-    await this.#current.start();
+    const autoscaler = open();
+    this.#current = autoscaler;
+    await autoscaler.start().catch((thrown: unknown) => this.#startFailed(autoscaler, asError(thrown)));
+  }
+
+  /** Nothing scales until the next try, which also ends a term that is over meanwhile. */
+  async #startFailed(autoscaler: Autoscaler, { message }: Error): Promise<void> {
+    const { log, clock } = this.#deps;
+    log.warn({ term: this.#term, problem: message }, 'term.start_failed');
+    this.#current = null;
+    await autoscaler.stop();
+    await clock.sleep(RETRY_MS, this.#closing.signal).catch(() => undefined);
+    this.#follow();
   }
 
   /** Also when this process leads again, in another term. */
   #isOver(): boolean {
     const { leadership } = this.#deps;
-    return this.#closed || !leadership.isLeader() || leadership.term() !== this.#term;
+    return this.#closing.signal.aborted || !leadership.isLeader() || leadership.term() !== this.#term;
   }
 }
