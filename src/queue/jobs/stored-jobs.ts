@@ -6,12 +6,14 @@ import { CANCELLED, finishedView, unfinishedView } from '../policy/backlog/job-v
 import { isJobId } from '../policy/backlog/stored-ticket.ts';
 import { decideOutcome } from './decided-outcome.ts';
 import type { JobMeter } from './job-meter.ts';
-import type { JobHints, JobLane, JobPlace } from './ports.ts';
+import type { JobHints, JobLane, JobPlace, Lanes } from './ports.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import type { Settlements } from './settlements.ts';
 import { type SubmitDeps, submitJob } from './submit-job.ts';
 
 export interface StoredJobsDeps extends SubmitDeps {
+  /** Also of pools that are served no more. */
+  readonly lanesEver: Lanes;
   readonly running: RunningJobs;
   readonly settlements: Settlements;
   readonly hints: JobHints;
@@ -30,7 +32,13 @@ interface Found {
   readonly lane: JobLane;
 }
 
-/** The jobs of one installation. Every method but `submit` throws `queue_unavailable` when Redis does not answer. */
+/** A pool that is not there now: objects come back rarely sooner. */
+const NO_POOL_RETRY_MS = 30_000;
+
+/**
+ * The jobs of one installation. Every method but `submit` throws `queue_unavailable` when Redis does not answer, and
+ * `no_capacity` for a job whose pool is not there.
+ */
 export class StoredJobs implements JobService {
   readonly #deps: StoredJobsDeps;
 
@@ -111,8 +119,11 @@ export class StoredJobs implements JobService {
       );
     }
     if (place?.tenant !== tenant) return null;
-    const lane = this.#deps.lanes(place.pool);
-    return lane ? { place, lane } : null;
+    const lane = this.#deps.lanesEver(place.pool);
+    if (lane) return { place, lane };
+    // Never "not found": who hears that sends the job again.
+    const why = `Job ${id} is stored, but its pool ${place.pool} is not there now: it goes on when a ScalePolicy is about that pool again.`;
+    throw new PilotlightError('no_capacity', why, { retryAfterMs: NO_POOL_RETRY_MS });
   }
 
   async #view(id: string, { place, lane }: Found): Promise<JobView | null> {

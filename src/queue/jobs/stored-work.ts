@@ -53,6 +53,8 @@ export class StoredWork {
   readonly #settlements: Settlements;
   readonly #reconciler: Reconciler;
   readonly #pools = new Map<PoolKey, PoolWork>();
+  /** Of all pools that were ever served here: what is stored can be looked up while nothing takes it in. */
+  readonly #lanes = new Map<PoolKey, JobLane>();
   readonly #stop = new AbortController();
   readonly #stopHints: () => void;
   #retention: Promise<void> = Promise.resolve();
@@ -77,6 +79,7 @@ export class StoredWork {
     this.jobs = new StoredJobs({
       ...this.#deps,
       lanes: this.lane,
+      lanesEver: (pool) => this.#lanes.get(pool),
       running: this.#running,
       settlements: this.#settlements,
       isReconciling: () => this.#reconciler.isRunning,
@@ -89,6 +92,7 @@ export class StoredWork {
   /** Serves another pool from now on. Its stored jobs come back with the reconcile that this asks for once started. */
   addPool(lane: JobLane): void {
     const { pool } = lane.ledger;
+    this.#lanes.set(pool, lane);
     const shared = { ...this.#deps, running: this.#running, settlements: this.#settlements };
     const stop = new AbortController();
     const intake = new Intake({
@@ -102,7 +106,10 @@ export class StoredWork {
     if (this.#isStarted) this.#reconcileSoon();
   }
 
-  /** Stops serving a pool: jobs that wait go back to the backlog, running ones end. The lane is the caller's to close. */
+  /**
+   * Stops serving a pool: jobs that wait go back to the backlog, running ones end; all can still be looked up. The lane is
+   * the caller's to close, after this object is stopped.
+   */
   async removePool(pool: PoolKey): Promise<void> {
     const work = this.#pools.get(pool);
     if (!work) return;

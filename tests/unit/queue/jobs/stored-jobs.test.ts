@@ -288,3 +288,28 @@ describe('intake', () => {
     expect(work.lane(POOL)).toBeUndefined();
   });
 });
+
+describe('a pool that is served no more', () => {
+  test('its queued jobs are still queued, and its results can still be fetched', async () => {
+    const { world, jobs, work, pass } = await open({ window: 1 });
+    await jobs.submit(jobSpec('job-a'), BODY);
+    await pass(1_000);
+    world.ledger.setWindows({ nightly: 0 });
+    await jobs.submit(jobSpec('job-b'), BODY);
+    await work.removePool(POOL);
+    expect(await jobs.get('job-a', TENANT)).toMatchObject({ status: 'completed' });
+    expect((await jobs.result('job-a', TENANT))?.httpStatus).toBe(200);
+    expect(await jobs.get('job-b', TENANT)).toMatchObject({ status: 'queued' });
+  });
+
+  test('a job whose pool was never served here is not called unknown: it is told what has to come back', async () => {
+    const { world, jobs } = await open();
+    await jobs.submit(jobSpec('job-a'), BODY);
+    world.index.set('job-a', { ...world.index.get('job-a')!, pool: 'default/gone' });
+    await expect(jobs.get('job-a', TENANT)).rejects.toMatchObject({
+      code: 'no_capacity',
+      message: expect.stringContaining('pool default/gone') as string,
+    });
+    expect(await jobs.get('job-a', 'another-team')).toBeNull();
+  });
+});
