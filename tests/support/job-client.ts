@@ -1,5 +1,6 @@
 import { MODEL } from '../../src/simulate/demo/names.ts';
-import { expectedText } from '../../src/simulate/demo/requests.ts';
+import { expectedText } from './expected-text.ts';
+
 export interface SubmittedJob {
   readonly id: string;
   /** What the simulator must answer to its prompt and to no other. */
@@ -9,18 +10,21 @@ export interface SubmittedJob {
 export interface JobLoad {
   readonly count: number;
   readonly objective: string;
+  /** Default: the demo's. */
+  readonly model?: string;
 }
 
 const OUTPUT_TOKENS = 40;
 const CONCURRENCY = 16;
 
 /** Submits distinct jobs and returns those that were accepted; anything but 202 fails the test. */
-export async function submitJobs(apiUrl: string, { count, objective }: JobLoad): Promise<SubmittedJob[]> {
+export async function submitJobs(apiUrl: string, load: JobLoad): Promise<SubmittedJob[]> {
+  const { count, objective, model = MODEL } = load;
   return mapConcurrently(
     Array.from({ length: count }, (_, index) => index),
     async (index) => {
       const body = {
-        model: MODEL,
+        model,
         max_tokens: OUTPUT_TOKENS,
         ignore_eos: true as const,
         messages: [{ role: 'user', content: `Summarise ticket ${index}.` }],

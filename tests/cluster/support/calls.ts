@@ -1,7 +1,5 @@
 import { MODEL } from '../../../src/simulate/demo/names.ts';
-import { fillerText } from '../../../src/model-sim/policy/filler-text.ts';
-import { parseInferenceRequest } from '../../../src/model-sim/policy/parse-request.ts';
-import { planCall } from '../../../src/model-sim/policy/plan-call.ts';
+import { expectedText } from '../../support/expected-text.ts';
 
 export interface CallOptions {
   readonly apiUrl: string;
@@ -57,15 +55,6 @@ export function burst(count: number, options: Omit<CallOptions, 'label'>, prefix
   return Promise.all(
     Array.from({ length: count }, (_, index) => streamChat({ ...options, label: `${prefix}-${index}` })),
   );
-}
-
-/** What a simulator of that model must answer, byte for byte. */
-function expectedText(body: { readonly model: string; readonly max_tokens: number }): string {
-  const models = { baseModels: [body.model], maxModelTokens: 32_768, embeddingDimensions: 1, hasAdapter: () => false };
-  const parsed = parseInferenceRequest('chat', body, models);
-  if (!parsed.ok) throw new Error(parsed.error.message);
-  const [seed = 0] = planCall(parsed.value, { blockSizeTokens: 16, prefixCaching: false, medianOutputTokens: 1 }).seeds;
-  return fillerText(seed, 0, body.max_tokens);
 }
 
 interface Read {

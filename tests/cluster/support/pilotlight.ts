@@ -13,6 +13,7 @@ import { until } from '../../support/until.ts';
 import type { TestNamespace } from './namespace.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+const SKEWED_CLOCK = new URL('./skewed-clock.ts', import.meta.url).href;
 const START_DEADLINE_MS = 60_000;
 
 export interface PilotlightOptions {
@@ -28,6 +29,10 @@ export interface PilotlightOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Reuses the folder, and so the stored jobs, of one that ended. */
   readonly folder?: string;
+  /** How far its clock is ahead of this machine's; negative: behind. */
+  readonly clockAheadMs?: number;
+  /** Registers the clean-up: the end of the test, unless a hook passes `afterAll`. */
+  readonly atEnd?: (cleanUp: () => Promise<void>) => void;
 }
 
 type Ready = Extract<ServeMessage, { type: 'ready' }>;
@@ -140,6 +145,7 @@ export class Pilotlight {
         PILOTLIGHT_EXIT_WITH_PARENT: '1',
         PILOTLIGHT_DATA_DIR: join(this.folder, 'data'),
         PILOTLIGHT_REDIS_URL: this.#options.redisUrl,
+        ...skewed(this.#options.clockAheadMs ?? 0),
       },
     });
     const log = createWriteStream(join(this.folder, `${this.#name()}.log`), { flags: 'a' });
@@ -157,7 +163,7 @@ export class Pilotlight {
 /** Starts one in a folder of its own; it is stopped and the folder removed when the test ends. */
 export async function startPilotlight(options: PilotlightOptions): Promise<Pilotlight> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'pilotlight-cluster-')));
-  const { role = 'all', identity, settings = {} } = options;
+  const { role = 'all', identity, settings = {}, atEnd = onTestFinished } = options;
   const { name: namespace, cluster } = options.namespace;
   const kubeconfig = options.kubeconfig ?? cluster.kubeconfig;
   const spec = {
@@ -172,11 +178,17 @@ export async function startPilotlight(options: PilotlightOptions): Promise<Pilot
   const document = { apiVersion: 'pilotlight.dev/v1alpha1', kind: 'Configuration', spec };
   await writeFile(join(folder, `${identity ?? role}.yaml`), stringify(document));
   const started = new Pilotlight(folder, options, await operatorToken(options.namespace));
-  onTestFinished(async () => {
+  atEnd(async () => {
     await started.stop();
     if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
   });
   return started.ready();
+}
+
+/** Environment of a process whose clock differs from this machine's. */
+function skewed(aheadMs: number): Record<string, string> {
+  if (aheadMs === 0) return {};
+  return { TEST_CLOCK_AHEAD_MS: `${aheadMs}`, NODE_OPTIONS: `--import=${SKEWED_CLOCK}` };
 }
 
 /** Of a ServiceAccount that may see policies and give orders. */

@@ -20,9 +20,13 @@ export interface SimPool {
   readonly graceSeconds?: number;
   /** More fields of the ScalePolicy's spec. */
   readonly policy?: Readonly<Record<string, unknown>>;
-  readonly kind?: 'Deployment' | 'StatefulSet';
+  /** LeaderSet: see leader-sets.ts. */
+  readonly kind?: 'Deployment' | 'StatefulSet' | 'LeaderSet';
+  /** Of the workload, where a pool has several; default: the pool's name. */
+  readonly workloadName?: string;
 }
 
+const API_VERSIONS = { Deployment: 'apps/v1', StatefulSet: 'apps/v1', LeaderSet: 'test.pilotlight.dev/v1' } as const;
 const FAST_BOOT = ['--boot-start=100ms', '--boot-load=200ms', '--shutdown-timeout=60s'];
 
 /** The objects of a pool of simulators at zero: workload, InferencePool, two objectives, ScalePolicy. */
@@ -57,7 +61,7 @@ export function scalePolicy(options: SimPool = {}): object {
       targets: [
         {
           name: 'gpu',
-          scaleTargetRef: { apiVersion: 'apps/v1', kind, name },
+          scaleTargetRef: { apiVersion: API_VERSIONS[kind], kind, name: options.workloadName ?? name },
           minReplicas,
           maxReplicas,
           slotsPerEndpoint: slots,
@@ -72,10 +76,12 @@ export function scalePolicy(options: SimPool = {}): object {
   };
 }
 
-/** A Deployment or StatefulSet whose pods run the simulator. */
+/** A workload whose pods run the simulator. */
 export function workload(options: SimPool = {}): object {
   const { name = 'chat', kind = 'Deployment', replicas = 0, behaviour = {}, sim = [] } = options;
   const { gpusPerPod = 1, graceSeconds = 60, image = 'pilotlight-model-sim:test' } = options;
+  const { workloadName = name } = options;
+  const labels = { app: name, ...(workloadName === name ? {} : { workload: workloadName }) };
   const model = name === 'chat' ? MODEL : name;
   const probe = { httpGet: { path: '/health', port: 8000 }, periodSeconds: 1 };
   const container = {
@@ -89,15 +95,15 @@ export function workload(options: SimPool = {}): object {
     readinessProbe: probe,
   };
   return {
-    apiVersion: 'apps/v1',
+    apiVersion: API_VERSIONS[kind],
     kind,
-    metadata: { name },
+    metadata: { name: workloadName },
     spec: {
       replicas,
-      selector: { matchLabels: { app: name } },
+      ...(kind === 'LeaderSet' ? {} : { selector: { matchLabels: labels } }),
       ...(kind === 'StatefulSet' ? { serviceName: name, podManagementPolicy: 'Parallel' } : {}),
       template: {
-        metadata: { labels: { app: name }, annotations: behaviourAnnotations({ 'probe-ms': '50', ...behaviour }) },
+        metadata: { labels, annotations: behaviourAnnotations({ 'probe-ms': '50', ...behaviour }) },
         spec: {
           automountServiceAccountToken: false,
           terminationGracePeriodSeconds: graceSeconds,
