@@ -153,6 +153,13 @@ describeCluster('an API server that goes away', () => {
 
     await cluster.stopApiServer('at once');
     expect(await wrongCalls(burst(10, { apiUrl: pilotlight.apiUrl }, 'meanwhile'))).toEqual([]);
+    await eventually(
+      async () => (await pilotlight.status()).problems.some((problem) => problem.startsWith('pods: ')),
+      'the status says that pods are not heard of',
+    );
+    expect((await pilotlight.pool('chat'))?.replicas.filter(({ phase }) => phase === 'Ready').length).toBeGreaterThan(
+      0,
+    );
     await cluster.startApiServer();
     await untilCondition(mine, 'chat', 'InSync', ({ status }) => status === 'True', 90_000);
     await eventually(async () => (await specReplicas(mine, 'chat')) === 0, 'back at zero', 90_000);

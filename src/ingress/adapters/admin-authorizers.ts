@@ -4,7 +4,7 @@ import { type KubeApi, kubePath } from '../../core/kubernetes.ts';
 import type { Logger } from '../../core/logger.ts';
 import { bearerToken, MAX_TOKEN_CHARS } from '../policy/bearer-token.ts';
 import type { AdminAction, AdminAuthorizer, CallHeaders, KubeUser, TokenAnswer, TokenAuthority } from '../ports.ts';
-import { AnswerCache } from './answer-cache.ts';
+import { AnswerCache, TOKEN_CACHE_OPTIONS } from './answer-cache.ts';
 import { notAccepted, refused } from './authenticator.ts';
 import { failureFields, whyUnavailable } from './token-review.ts';
 
@@ -15,8 +15,7 @@ import { failureFields, whyUnavailable } from './token-review.ts';
 export function localAdmin({ isLoopback }: { readonly isLoopback: boolean }): AdminAuthorizer {
   return {
     authorize(headers, action) {
-      const isOrder = action.kind === 'policy' && action.verb !== 'get' && action.verb !== 'list';
-      const problem = isOrder ? orderProblem(headers, isLoopback) : null;
+      const problem = isRead(action) ? null : orderProblem(headers, isLoopback);
       return Promise.resolve(problem ? new PilotlightError('admin_forbidden', problem) : { by: 'local' });
     },
   };
@@ -44,21 +43,24 @@ export interface KubeAdminParts {
 const ACCESS_REVIEWS = kubePath({ group: 'authorization.k8s.io', version: 'v1', plural: 'subjectaccessreviews' }, null);
 const REVIEW_TIMEOUT_MS = 3_000;
 
-/** Long enough for a console that polls, short enough that a new Role works at once. A right is never given unasked. */
-const ACCESS_CACHE = {
+/** Long enough for a console that polls, short enough that a new Role works at once. A right to give orders is never given unasked. */
+const ORDER_CACHE = {
   acceptedForMs: 10_000,
   refusedForMs: 3_000,
   usableForMs: 10_000,
   maxEntries: 10_000,
   maxAsking: 64,
 };
+/** Who may see what is going on can see it also while the API server is away: that is when it is looked for. */
+const READ_CACHE = { ...ORDER_CACHE, usableForMs: TOKEN_CACHE_OPTIONS.usableForMs };
 
 /**
  * In a cluster: the bearer of a token that the API server accepts, as far as RBAC allows the verb on the ScalePolicy:
  * get, list, wake, drain, pause (resume included).
  */
 export function kubeAdmin({ kube, reviews, clock, log }: KubeAdminParts): AdminAuthorizer {
-  const allowed = new AnswerCache<KubeUser>(clock, ACCESS_CACHE);
+  const orders = new AnswerCache<KubeUser>(clock, ORDER_CACHE);
+  const reads = new AnswerCache<KubeUser>(clock, READ_CACHE);
   const ask = async (user: KubeUser, action: AdminAction): Promise<TokenAnswer<KubeUser>> => {
     try {
       const answer = await kube.request({
@@ -89,12 +91,18 @@ export function kubeAdmin({ kube, reviews, clock, log }: KubeAdminParts): AdminA
       const who = await reviews.check(token);
       if (who.kind !== 'accepted') return notAccepted(who, 'The token');
       const user = who.subject;
-      const may = await allowed.answer(JSON.stringify([user, action]), () => ask(user, action));
+      const may = await (isRead(action) ? reads : orders).answer(JSON.stringify([user, action]), () =>
+        ask(user, action),
+      );
       if (may.kind === 'accepted') return { by: user.username };
       if (may.kind === 'unavailable') return notAccepted(may, 'What the token allows');
       return new PilotlightError('admin_forbidden', `${may.why}. ${remedyFor(action)}`);
     },
   };
+}
+
+function isRead(action: AdminAction): boolean {
+  return action.kind === 'metrics' || action.verb === 'get' || action.verb === 'list';
 }
 
 function attributesOf(action: AdminAction): Record<string, unknown> {
