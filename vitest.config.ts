@@ -35,7 +35,7 @@ export default defineConfig({
           ...shared,
           name: 'cluster',
           include: ['tests/cluster/**/*.test.ts'],
-          globalSetup: ['tests/cluster/support/shared-cluster.setup.ts', 'tests/support/redis-server.setup.ts'],
+          globalSetup: ['tests/support/redis-server.setup.ts', 'tests/cluster/support/shared-cluster.setup.ts'],
           testTimeout: 120_000,
         },
       },
