@@ -138,6 +138,7 @@ export class ControlLoop {
       replicas: target.replicas(this.pool),
       last: this.#decisions.last,
       nowMs: clock.monotonicMs(),
+      nowEpochMs: clock.epochMs(),
       orders: this.#orders(),
       frozen: this.#frozen,
       bypassTraffic: this.#bypass,

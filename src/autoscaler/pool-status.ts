@@ -1,12 +1,12 @@
 import type { PoolSpec } from '../core/objects.ts';
 import type { BypassTraffic, Frozen, PoolStatus } from '../core/replicas.ts';
-import { formatDuration } from '../core/units.ts';
 import type { DecisionRecord } from './decision-log.ts';
 import { isOpen } from './policy/breaker.ts';
 import { desiredTotal } from './policy/decision.ts';
 import { isBlocked, lacksCapacity, nextTarget, noOrderWhy } from './policy/holds.ts';
 import { drainedWords, type PeopleOrders } from './policy/people-orders.ts';
 import { isBooting } from './policy/pod-order.ts';
+import { rfc3339 } from './policy/policy-conditions.ts';
 import type { Snapshot, TargetView } from './policy/snapshot.ts';
 import type { TargetReplica } from './policy/target-replica.ts';
 
@@ -17,11 +17,14 @@ export interface StatusSources {
   readonly last: DecisionRecord | undefined;
   /** Monotonic. */
   readonly nowMs: number;
+  readonly nowEpochMs: number;
   readonly orders: PeopleOrders;
   readonly frozen: Frozen | null;
   readonly bypassTraffic: BypassTraffic | null;
   readonly supports: (target: PoolSpec['targets'][number]) => boolean;
 }
+
+type Now = Pick<StatusSources, 'nowMs' | 'nowEpochMs'>;
 
 /** What a pool is doing, from its replicas as they are now and the last decision. */
 export function poolStatus(sources: StatusSources): PoolStatus {
@@ -66,7 +69,7 @@ function isOnItsWay({ phase, terminating, trouble }: TargetReplica): boolean {
 
 /** Why nothing serves the pool and nothing can; null while a replica is ready or on its way. */
 function whyBlocked(sources: StatusSources): string | null {
-  const { pool, replicas, last, nowMs, orders, supports } = sources;
+  const { pool, replicas, last, orders, supports } = sources;
   if (replicas.some((replica) => (replica.phase === 'Ready' && !replica.terminating) || isOnItsWay(replica)))
     return null;
   if (pool.policyName === null) return `pool ${pool.key} has no ScalePolicy, so nothing can wake it`;
@@ -80,7 +83,7 @@ function whyBlocked(sources: StatusSources): string | null {
   }
   const usable = pool.targets.filter((target) => target.maxReplicas > 0 && supports(target));
   if (usable.length === 0) return `ScalePolicy ${pool.policyName} has no target that may run a replica here`;
-  return noTargetWhy(last?.snapshot, nowMs);
+  return noTargetWhy(last?.snapshot, sources);
 }
 
 function byWhom({ by }: PeopleOrders): string {
@@ -88,9 +91,9 @@ function byWhom({ by }: PeopleOrders): string {
 }
 
 /** Why every target is out of use; null when one is not. */
-function noTargetWhy(snapshot: Snapshot | undefined, nowMs: number): string | null {
+function noTargetWhy(snapshot: Snapshot | undefined, now: Now): string | null {
   const targets = snapshot?.targets.filter(({ maxReplicas }) => maxReplicas > 0) ?? [];
-  const whys = targets.map((target) => brokenWhy(target, nowMs) ?? heldTargetWhy(target, snapshot));
+  const whys = targets.map((target) => brokenWhy(target, now) ?? heldTargetWhy(target, snapshot));
   return whys.length === 0 || whys.includes(null) ? null : whys.join('; ');
 }
 
@@ -99,11 +102,12 @@ function heldTargetWhy(target: TargetView, snapshot: Snapshot | undefined): stri
   return why === null ? null : `target ${target.name} takes no order: ${why}`;
 }
 
-function brokenWhy({ name, breaker }: TargetView, nowMs: number): string | null {
+function brokenWhy({ name, breaker }: TargetView, { nowMs, nowEpochMs }: Now): string | null {
   if (!isOpen(breaker)) return null;
   const { failures, message, retryAtMs } = breaker;
-  const retry = formatDuration(Math.max(0, (retryAtMs ?? nowMs) - nowMs));
-  return `the last ${failures} boots of target ${name} failed (${message ?? 'no message'}); next try in ${retry}`;
+  const isDue = retryAtMs === null || retryAtMs <= nowMs;
+  const retry = isDue ? 'the next try is due' : `next try at ${rfc3339(nowEpochMs + retryAtMs - nowMs)}`;
+  return `the last ${failures} boots of target ${name} failed (${message ?? 'no message'}); ${retry}`;
 }
 
 /** Time to the next ready replica: of those that boot, or of one ordered now. Null when none would come, or nobody knows. */

@@ -1,6 +1,6 @@
 import { POLICY_CONDITIONS, type PolicyCondition, type PolicyConditionType } from '../../core/policy-status.ts';
 import { BOOT_TROUBLES, type BootTrouble, type PoolStatus, type Replica } from '../../core/replicas.ts';
-import { formatDuration } from '../../core/units.ts';
+import { lastingWords } from './lasting-words.ts';
 import type { MissingRight, PolicyFacts, PoolFacts, TargetFacts, Verdict, Verdicts } from './policy-facts.ts';
 
 export type Finding = Pick<PolicyCondition, 'status' | 'reason' | 'message'>;
@@ -9,12 +9,12 @@ const LONGEST_MESSAGE_CHARS = 1_024;
 const MOST_LISTED = 5;
 
 /** What holds of each condition now. */
-export function findings(facts: PolicyFacts): Readonly<Record<PolicyConditionType, Finding>> {
+export function findings(facts: PolicyFacts, nowEpochMs: number): Readonly<Record<PolicyConditionType, Finding>> {
   return {
     ...verdictFindings(facts),
     ...(facts.resolvedRefs.status === true ? targetRefs(facts.pool) : {}),
     Ready: ready(facts),
-    CapacityAvailable: capacity(facts),
+    CapacityAvailable: capacity(facts, nowEpochMs),
     ReplicasOwned: replicasOwned(facts),
     Permitted: permitted(facts),
     TrafficManaged: trafficManaged(facts),
@@ -33,10 +33,9 @@ export function conditions(
     if (finding === undefined) return [];
     const { status, reason } = finding;
     const last = before.find((condition) => condition.type === type);
+    const message = lastingWords(last?.message, clip(finding.message));
     const lastTransitionTime = last?.status === status ? last.lastTransitionTime : rfc3339(nowEpochMs);
-    return [
-      { type, status, reason, message: clip(finding.message), observedGeneration: generation, lastTransitionTime },
-    ];
+    return [{ type, status, reason, message, observedGeneration: generation, lastTransitionTime }];
   });
 }
 
@@ -63,7 +62,7 @@ function targetRefs(pool: PoolFacts | null): { readonly ResolvedRefs?: Finding }
 function ready({ accepted, pool }: PolicyFacts): Finding {
   if (accepted.status === false) return no('NotAccepted', 'The policy has no effect; condition Accepted says why.');
   if (pool === null) return unknown('Starting', 'The controller has not looked at the pool yet.');
-  const { phase, replicas, blockedWhy, nextReadyMs } = pool.status;
+  const { phase, replicas, blockedWhy } = pool.status;
   const serving = replicas.filter((replica) => replica.phase === 'Ready').length;
   if (serving > 0) {
     const paused = phase === 'Paused' ? ' The pool is paused: replicas stay as they are.' : '';
@@ -82,17 +81,17 @@ function ready({ accepted, pool }: PolicyFacts): Finding {
     case 'Asleep':
       return well('Asleep', 'At zero; the next call that may wake the pool does.');
     case 'Waking':
-    case 'Ready': {
-      const eta = nextReadyMs === null ? '' : ` The next is expected in ${formatDuration(nextReadyMs.p50)}.`;
-      return no('Waking', `No replica is ready yet.${eta}`);
-    }
+    case 'Ready':
+      return no('Waking', 'No replica is ready yet; nextReadyAt says when the next one is expected.');
   }
 }
 
-function capacity(facts: PolicyFacts): Finding {
+function capacity(facts: PolicyFacts, nowEpochMs: number): Finding {
   const { pool } = facts;
   if (pool === null) return notManaged(facts);
-  const open = pool.targets.filter(({ breaker }) => breaker?.isOpen === true).map(breakerSentence);
+  const open = pool.targets
+    .filter(({ breaker }) => breaker?.isOpen === true)
+    .map((target) => breakerSentence(target, nowEpochMs));
   const said = ofTargets(pool, 'CapacityAvailable');
   if (said !== null) return no(said.reason, [said.message, ...open].join(' '));
   const trouble = worstTrouble(pool.status.replicas);
@@ -104,8 +103,11 @@ function capacity(facts: PolicyFacts): Finding {
   return open.length > 0 ? no('BreakerOpen', open.join(' ')) : well('Available', 'Nothing keeps replicas from coming.');
 }
 
-function breakerSentence({ name, breaker }: TargetFacts): string {
-  const retry = breaker?.retryInMs == null ? '' : ` The next try is in ${formatDuration(breaker.retryInMs)}.`;
+function breakerSentence({ name, breaker }: TargetFacts, nowEpochMs: number): string {
+  const retryInMs = breaker?.retryInMs ?? null;
+  const isDue = retryInMs !== null && retryInMs <= 0;
+  const at = retryInMs === null || isDue ? '' : ` The next try is at ${rfc3339(nowEpochMs + retryInMs)}.`;
+  const retry = isDue ? ' The next try is due.' : at;
   const last = breaker?.message == null ? '' : ` (${breaker.message})`;
   return `The last ${breaker?.failures ?? 0} boots of target ${name} failed${last}: correct its template, a new one is tried at once.${retry}`;
 }

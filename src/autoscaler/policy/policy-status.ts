@@ -5,6 +5,7 @@ import type {
   ScalePolicyStatus,
 } from '../../core/policy-status.ts';
 import { type Replica, WARM_UP_PHASES, type WarmUpPhase } from '../../core/replicas.ts';
+import { differInDurationsOnly, lastingWords } from './lasting-words.ts';
 import { describeOrders } from './order-rules.ts';
 import { conditions, findings, rfc3339, verdictFindings } from './policy-conditions.ts';
 import type { PolicyFacts, PoolFacts, TargetFacts, Verdicts } from './policy-facts.ts';
@@ -28,7 +29,7 @@ export function policyStatus(
   const replicas = pool?.status.replicas ?? [];
   const oldest = oldestQueuedAt(pool, before);
   const next = nextReadyAt(pool, before, nowEpochMs);
-  const decision = lastDecision(pool, before);
+  const decision = lastDecision(facts, before);
   return {
     observedGeneration: facts.generation,
     phase: pool?.status.phase ?? (facts.accepted.status === false ? 'Stalled' : (before?.phase ?? 'Asleep')),
@@ -41,9 +42,12 @@ export function policyStatus(
     ...(oldest === null ? {} : { oldestQueuedAt: oldest }),
     ...(next === null ? {} : { nextReadyAt: next }),
     ...(decision === null ? {} : { lastDecision: decision }),
-    targets: (pool?.targets ?? []).map(targetStatus),
+    targets: (pool?.targets ?? []).map((target) => targetStatus(target, before)),
     orders: [...(pool === null ? [] : describeOrders(pool.order, nowEpochMs)), ...facts.remarks],
-    conditions: conditions(findings(facts), before?.conditions ?? [], { generation: facts.generation, nowEpochMs }),
+    conditions: conditions(findings(facts, nowEpochMs), before?.conditions ?? [], {
+      generation: facts.generation,
+      nowEpochMs,
+    }),
   };
 }
 
@@ -107,28 +111,28 @@ function kept(before: string | undefined, atEpochMs: number, toleranceMs: number
   return rfc3339(atEpochMs);
 }
 
-/** The same decision made again keeps its time. */
-function lastDecision(pool: PoolFacts | null, before: ScalePolicyStatus | null): PolicyDecision | null {
+/** The same decision made again is told as it was the first time: its durations are those of that time. */
+function lastDecision({ pool, generation }: PolicyFacts, before: ScalePolicyStatus | null): PolicyDecision | null {
   if (pool === null || pool.decision === null) return before?.lastDecision ?? null;
   const { atEpochMs, rule, sentence, wouldChange } = pool.decision;
   const last = before?.lastDecision;
-  const isSame = last !== undefined && last.rule === rule && last.message === sentence;
-  return {
-    at: isSame ? last.at : rfc3339(atEpochMs),
-    rule,
-    message: sentence,
-    wouldChange: wouldChange.slice(0, MOST_CHANGES),
-  };
+  const changes = wouldChange.slice(0, MOST_CHANGES);
+  const words = (decision: PolicyDecision): string => [decision.message, ...decision.wouldChange].join('\n');
+  const now = { at: rfc3339(atEpochMs), rule, message: sentence, wouldChange: changes };
+  const isSame = last?.rule === rule && before?.observedGeneration === generation;
+  return isSame && differInDurationsOnly(words(last), words(now)) ? last : now;
 }
 
-function targetStatus({ name, readyReplicas, bootingReplicas, state, heldWhy }: TargetFacts): PolicyTargetStatus {
+function targetStatus(target: TargetFacts, before: ScalePolicyStatus | null): PolicyTargetStatus {
+  const { name, readyReplicas, bootingReplicas, state, heldWhy } = target;
+  const last = before?.targets.find((one) => one.name === name)?.message;
   return {
     name,
     ...(state === null || state.specReplicas === null ? {} : { specReplicas: state.specReplicas }),
     readyReplicas,
     bootingReplicas,
     ...(state === null || state.templateHash === '' ? {} : { templateHash: state.templateHash }),
-    ...(heldWhy === null ? {} : { message: heldWhy }),
+    ...(heldWhy === null ? {} : { message: lastingWords(last, heldWhy) }),
   };
 }
 

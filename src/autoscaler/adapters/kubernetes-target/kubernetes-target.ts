@@ -3,12 +3,12 @@ import { asError } from '../../../core/errors.ts';
 import type { KubeApi, Leadership, ObjectFeed } from '../../../core/kubernetes.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { CatalogSource, PoolKey, PoolSpec, ScaleTarget } from '../../../core/objects.ts';
+import type { AutoscalerMetrics } from '../../metrics.ts';
 import { targetOf } from '../../policy/kube/assign.ts';
 import { type OtherScaler, otherScaler } from '../../policy/kube/other-scalers.ts';
 import type { Pod } from '../../policy/kube/pod.ts';
 import type { KubeEvent } from '../../policy/kube/pod-events.ts';
 import type { TargetReplica } from '../../policy/target-replica.ts';
-import type { AutoscalerMetrics } from '../../metrics.ts';
 import type { ScaleTargetPort, StartOrder, TargetState } from '../../ports.ts';
 import { Denials } from './denials.ts';
 import { MarkSweep } from './mark-sweep.ts';
@@ -103,7 +103,6 @@ export class KubernetesTarget implements ScaleTargetPort {
       denied: this.#denials.why() ?? this.#unseenScalers(),
       scaleDenied: this.#denials.matches(/^patch .*\/scale$/),
       troubles: replicas.flatMap(({ target: name, trouble }) => (name === target.name && trouble ? [trouble] : [])),
-      nowMs: this.#options.clock.monotonicMs(),
     });
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../core/clock.ts';
-import { type KubeApi, KubeApiError, KUBE_MARKS, kubePath, type Leadership } from '../../../core/kubernetes.ts';
+import { KUBE_MARKS, type KubeApi, KubeApiError, kubePath, type Leadership } from '../../../core/kubernetes.ts';
 import type { PoolSpec } from '../../../core/objects.ts';
 import { formatMark, VICTIM_COST, withoutMarks } from '../../policy/kube/drain-mark.ts';
 import { namespaceOf, type Pod, uidOf } from '../../policy/kube/pod.ts';

@@ -1,5 +1,5 @@
-import type { KubeApi, KubeResource } from '../../../core/kubernetes.ts';
 import type { Clock } from '../../../core/clock.ts';
+import type { KubeApi, KubeResource } from '../../../core/kubernetes.ts';
 import type { ScaleTarget } from '../../../core/objects.ts';
 
 export type TargetRef = NonNullable<ScaleTarget['scaleTargetRef']>;

@@ -1,8 +1,8 @@
 import type { BootTrouble } from '../../../core/replicas.ts';
-import { formatDuration } from '../../../core/units.ts';
-import type { TargetCondition, TargetState } from '../../ports.ts';
 import type { WorkloadView } from '../../policy/kube/workload.ts';
 import { MAX_FIGHTS, remedyFor, type WriterMemory } from '../../policy/kube/writers.ts';
+import { rfc3339 } from '../../policy/policy-conditions.ts';
+import type { TargetCondition, TargetState } from '../../ports.ts';
 
 /** Everything that decides what may be done with one target. */
 export interface TargetFacts {
@@ -23,7 +23,6 @@ export interface TargetFacts {
   readonly denied: string | null;
   readonly scaleDenied: boolean;
   readonly troubles: readonly BootTrouble[];
-  readonly nowMs: number;
 }
 
 /** What may be done with a target now, and everything people must see of it. */
@@ -70,7 +69,7 @@ function permission({ denied, scaleDenied }: TargetFacts): Fact {
 }
 
 function ownership(facts: TargetFacts): Fact {
-  const { takenBy, otherScaler, sharedPods, workload, writers, nowMs } = facts;
+  const { takenBy, otherScaler, sharedPods, workload, writers } = facts;
   if (takenBy !== null) {
     const remedy = 'give one of the pools another target';
     return fact('ReplicasOwned', 'TargetTaken', `${workload} is already scaled for pool ${takenBy}; ${remedy}`);
@@ -78,8 +77,8 @@ function ownership(facts: TargetFacts): Fact {
   if (otherScaler !== null) return fact('ReplicasOwned', 'OtherAutoscaler', otherScaler);
   const { hold, fight } = writers;
   if (hold?.reason === 'ManualScale') {
-    const left = formatDuration(Math.max(1_000, (hold.leftMs ?? 0) - (nowMs - hold.sinceMs)));
-    const said = `${hold.manager} set ${workload} to ${hold.replicas}; that is respected for ${left} more`;
+    const until = hold.untilEpochMs === null ? '' : ` until ${rfc3339(hold.untilEpochMs)}`;
+    const said = `${hold.manager} set ${workload} to ${hold.replicas}; that is respected${until}`;
     return fact('ReplicasOwned', 'ManualScale', `${said}. Use "pilotlight wake" or "pause" to keep it longer`);
   }
   if (hold?.reason === 'ForeignWriter') {

@@ -210,7 +210,7 @@ function flapping(_pod: Pod, { readyDrops }: TroubleContext): FoundTrouble | nul
 
 function overdue(_pod: Pod, { bootingMs, bootTimeoutMs, stage }: TroubleContext): FoundTrouble | null {
   if (bootingMs === null || bootingMs < bootTimeoutMs) return null;
-  const said = `not ready after ${formatDuration(bootingMs)}, still ${stage}; boot.timeout is ${formatDuration(bootTimeoutMs)}`;
+  const said = `not ready within ${formatDuration(bootTimeoutMs)} (boot.timeout) after it got its node, still ${stage}`;
   return found('Overdue', `${said}: raise it if the model takes that long, else read the pod's log`, { stuck: true });
 }
 

@@ -80,6 +80,8 @@ export interface WriterHold {
   readonly leftMs: number | null;
   /** Own clock. */
   readonly sinceMs: number;
+  /** For people; null as `leftMs`. */
+  readonly untilEpochMs: number | null;
 }
 
 export const noWriter: WriterMemory = { replicas: null, hold: null, fight: null };
@@ -128,12 +130,15 @@ function fight(memory: WriterMemory, manager: string, { replicas, nowMs }: SeenR
   const goesOn = before?.manager === manager && nowMs - before.atMs <= FIGHT_WINDOW_MS;
   const times = goesOn ? before.times + 1 : 1;
   const hold: WriterHold | null =
-    times > MAX_FIGHTS ? { reason: 'ForeignWriter', manager, replicas, leftMs: null, sinceMs: nowMs } : memory.hold;
+    times > MAX_FIGHTS
+      ? { reason: 'ForeignWriter', manager, replicas, leftMs: null, untilEpochMs: null, sinceMs: nowMs }
+      : memory.hold;
   return { ...memory, hold, fight: { manager, times, atMs: nowMs } };
 }
 
-function manualHold(manager: string, { replicas, nowMs }: SeenReplicas, agoMs: number): WriterHold {
-  return { reason: 'ManualScale', manager, replicas, leftMs: MANUAL_HOLD_MS - agoMs, sinceMs: nowMs };
+function manualHold(manager: string, { replicas, nowMs, nowEpochMs }: SeenReplicas, agoMs: number): WriterHold {
+  const leftMs = MANUAL_HOLD_MS - agoMs;
+  return { reason: 'ManualScale', manager, replicas, leftMs, sinceMs: nowMs, untilEpochMs: nowEpochMs + leftMs };
 }
 
 function isOver(hold: WriterHold | null, nowMs: number): boolean {

@@ -332,7 +332,7 @@ test.each<Row>([
     context: { bootingMs: 1_800_000 },
     kind: 'Overdue',
     phase: 'Stuck',
-    says: /boot.timeout is 30m/,
+    says: /within 30m \(boot.timeout\)/,
   },
   {
     name: 'a pod that loses its readiness again and again',
