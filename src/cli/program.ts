@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander';
 import { asError, PilotlightError } from '../core/errors.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addInitCommand } from './commands/init.ts';
 import { addJobsCommand } from './commands/jobs.ts';
 import { addOrderCommands } from './commands/orders.ts';
 import { addExplainCommand, addPoolsCommand, addQueueCommand } from './commands/pools.ts';
@@ -73,6 +75,8 @@ function createProgram(context: CliContext, finish: (exitCode: number) => void):
   addExplainCommand(host);
   addOrderCommands(host);
   program.commandsGroup('Set up:');
+  addInitCommand(host);
+  addDoctorCommand(host);
   addConfigCommand(host);
   return program;
 }

@@ -151,7 +151,9 @@ function awaitOrder(
   command: PoolCommand,
   { flags, context, source, signal }: Given,
 ): Promise<PoolView> {
-  const wait = { timeoutMs: flags.timeout, signal, tell: (line: string) => context.stderr(`${line}\n`) };
+  // An order that has passed is not followed any more.
+  const timeoutMs = Math.min(flags.timeout, flags.for);
+  const wait = { timeoutMs, signal, tell: (line: string) => context.stderr(`${line}\n`) };
   if (command.verb === 'wake') {
     const { replicas } = command;
     return untilPool(source, pool, { ...wait, what: 'ready', holds: ({ ready }) => ready >= replicas });

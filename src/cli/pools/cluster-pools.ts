@@ -29,7 +29,7 @@ export interface ClusterPoolsOptions {
 export function clusterPools({ cluster, namespace, now }: ClusterPoolsOptions): PoolSource {
   const policies = new Map<string, KubeObject>();
   return {
-    where: `${namespace === null ? 'all namespaces' : `namespace ${namespace}`} of ${cluster.describe}`,
+    where: `${namespace === null ? 'all namespaces' : `namespace ${namespace}`} of ${cluster.server}`,
     namespace: namespace ?? cluster.namespace,
     async pools(signal) {
       const found = await fromCluster(cluster.list(RESOURCES.scalePolicies, namespace, signal));
@@ -64,8 +64,8 @@ export function clusterPools({ cluster, namespace, now }: ClusterPoolsOptions): 
   };
 }
 
-export function crdMissing({ describe }: Pick<Cluster, 'describe'>): CliError {
-  const message = `${describe} does not know ScalePolicy; install Pilotlight there: kubectl apply -f infra/crds, or its chart`;
+export function crdMissing({ server }: Pick<Cluster, 'server'>): CliError {
+  const message = `${server} does not know ScalePolicy; install Pilotlight there: kubectl apply -f infra/crds, or its chart`;
   return new CliError(EXIT.FAILED, message);
 }
 

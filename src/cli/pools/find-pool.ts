@@ -32,7 +32,7 @@ function whatThereIs(name: string, pools: readonly Pick<PoolView, 'pool'>[]): st
   const names = pools.map(({ pool }) => pool.slice(pool.indexOf('/') + 1));
   const near = closest(wanted, names);
   const guess = near === undefined ? '' : `; did you mean "${pools[names.indexOf(near)]?.pool}"?`;
-  return `${guess === '' ? ';' : guess} there ${pools.length === 1 ? 'is' : 'are'} ${list(pools)}`;
+  return `; there ${pools.length === 1 ? 'is' : 'are'} ${list(pools)}${guess}`;
 }
 
 function list(pools: readonly Pick<PoolView, 'pool'>[]): string {

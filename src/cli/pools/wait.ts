@@ -26,12 +26,15 @@ export async function untilPool(source: PoolSource, wanted: PoolView, wait: Wait
     const pool = pools.find(({ pool: key, policy }) => key === wanted.pool && policy === wanted.policy);
     if (!pool) throw new CliError(EXIT.FAILED, `${wanted.pool} is not there any more`);
     const passedMs = performance.now() - startedMs;
-    const line = progressLine(pool);
-    if (line !== told) tell(`${formatDuration(passedMs)}  ${line}`);
-    told = line;
+    const state = stateOf(pool);
+    const [trouble = ''] = troublesOf(pool);
+    // A countdown in its words is no news.
+    const news = `${state} ${trouble.replaceAll(/\d+/g, '#')}`;
+    if (news !== told) tell(`${formatDuration(passedMs)}  ${state}${trouble === '' ? '' : `: ${trouble}`}`);
+    told = news;
     if (holds(pool)) return pool;
     if (passedMs > timeoutMs) {
-      const message = `${pool.pool} is not ${what} after ${formatDuration(timeoutMs)}: ${whyNot(pool)}; the order stays in force`;
+      const message = `${pool.pool} is not ${what} after ${formatDuration(timeoutMs)}: ${whyNot(pool)}`;
       throw new CliError(EXIT.FAILED, message);
     }
     await sleep(lookEveryMs, undefined, { signal });
@@ -43,12 +46,11 @@ export function isEmpty({ replicasByPhase, ready, booting }: PoolView): boolean 
   return ready + booting === 0 && Object.values(replicasByPhase).every((count) => count === 0);
 }
 
-function progressLine(pool: PoolView): string {
+function stateOf(pool: PoolView): string {
   const counts = Object.entries(pool.replicasByPhase)
     .filter(([, count]) => count > 0)
     .map(([phase, count]) => `${count} ${phase}`);
-  const troubles = troublesOf(pool);
-  return [pool.phase ?? 'not looked at yet', counts.join(', ') || 'no replicas', ...troubles].join(': ');
+  return `${pool.phase ?? 'not looked at yet'}: ${counts.join(', ') || 'no replicas'}`;
 }
 
 function whyNot(pool: PoolView): string {

@@ -38,10 +38,14 @@ function why({ decision, blockedWhy, nextReadyAtEpochMs, phase: now }: PoolDetai
   return [
     ...(decision === null ? ['no decision was taken yet'] : [decisionText(decision, nowEpochMs)]),
     ...(blockedWhy === null ? [] : [`no capacity: ${blockedWhy}`]),
-    ...(nextReadyAtEpochMs === null
-      ? []
-      : [`the next replica is expected in ${formatDuration(Math.max(0, nextReadyAtEpochMs - nowEpochMs))}`]),
+    ...(nextReadyAtEpochMs === null ? [] : [nextReadyText(nextReadyAtEpochMs - nowEpochMs)]),
   ];
+}
+
+function nextReadyText(inMs: number): string {
+  return inMs > 0
+    ? `the next replica is expected in ${formatDuration(inMs)}`
+    : `the next replica was expected ${formatDuration(-inMs)} ago`;
 }
 
 const COUNTS = ['live', 'rate', 'backlog', 'deadline', 'min', 'manual', 'max', 'wanted', 'wantedToFall'];

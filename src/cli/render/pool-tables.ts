@@ -38,6 +38,7 @@ export function renderClusterStatus(pools: readonly PoolView[], options: RenderO
       .filter(({ status, type }) => status === 'False' && type !== 'Ready')
       .map(({ type, reason, message }) => colors.yellow(`! ${pool.pool}: ${type}: ${reason}: ${message}`)),
   ]);
+  if (pools.length === 0) return noPools(options.where);
   const parts = [`ScalePolicies in ${options.where}`, '', renderPools(pools, options).trimEnd()];
   return `${[...parts, ...(reasons.length === 0 ? [] : ['', ...reasons])].join('\n')}\n`;
 }

@@ -20,8 +20,8 @@ const PAGE = 500;
 /** An API server as the person at the keyboard sees it: with that person's credentials and rights, and no others. */
 export interface Cluster {
   readonly api: KubeApi;
-  /** Server and where the credentials come from; for people. */
-  readonly describe: string;
+  /** Base URL of the API server. */
+  readonly server: string;
   readonly namespace: string;
   /** Null when it is not there. Throws a KubeApiError for everything else. */
   get(resource: KubeResource, namespace: string, name: string, signal: AbortSignal): Promise<KubeObject | null>;
@@ -45,7 +45,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   });
   return {
     api,
-    describe: api.describe,
+    server: api.server,
     namespace: api.namespace,
     get: (resource, inNamespace, name, signal) =>
       orNull(
