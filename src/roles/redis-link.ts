@@ -4,13 +4,17 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../config/config.ts';
 import { PilotlightError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { systemClock } from '../platform/clock.ts';
 import { resolveRedis } from '../platform/local-redis/resolve.ts';
 import { createRedis, whenReady } from '../platform/redis/connection.ts';
 import { inspectRedis, judgeRedis } from '../platform/redis/inspect.ts';
 import { shareConnection } from '../queue/adapters/bullmq/shared-backend.ts';
 import { RedisChannels } from '../queue/adapters/job-index/channels.ts';
+import { type Patience, patiently } from './patience.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** A little less than the startup probe of the chart gives (150 × 2 s), so that the last word is ours. */
+const WAIT_IN_CLUSTER_MS = 285_000;
 
 /** The connections of one process to its Redis. */
 export interface RedisLink {
@@ -34,11 +38,26 @@ export interface RedisLinkOptions {
   readonly onProgress: (sentence: string) => void;
 }
 
-/** Finds or starts Redis, checks that it keeps what it is given, connects. Throws a PilotlightError with the remedy. */
-export async function openRedisLink(
-  { config, log, onProgress }: RedisLinkOptions,
-  signal: AbortSignal,
-): Promise<RedisLink> {
+/**
+ * Finds or starts Redis, checks that it keeps what it is given, connects. In a cluster a Redis that is away is waited for,
+ * because a pod that ends is started again later and later. Throws a PilotlightError with the remedy.
+ */
+export function openRedisLink(options: RedisLinkOptions, signal: AbortSignal): Promise<RedisLink> {
+  if (!options.config.kubernetes.enabled || options.config.redis.url === null) return openOnce(options, signal);
+  const patience: Patience = {
+    clock: systemClock,
+    limitMs: WAIT_IN_CLUSTER_MS,
+    // A server that was reached and is not fit, or a url that is none, does not mend itself.
+    mayPass: (error) => !(error instanceof PilotlightError) || error.code === 'queue_unavailable',
+    onWait(error, waitedMs) {
+      options.log.warn({ problem: error.message, waitedMs }, 'redis.waited_for');
+      options.onProgress(`Waiting for Redis: ${error.message}`);
+    },
+  };
+  return patiently(() => openOnce(options, signal), patience, signal);
+}
+
+async function openOnce({ config, log, onProgress }: RedisLinkOptions, signal: AbortSignal): Promise<RedisLink> {
   const resolved = await resolveRedis(
     {
       url: config.redis.url ?? undefined,
