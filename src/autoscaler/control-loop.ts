@@ -7,6 +7,7 @@ import { type Acted, act } from './actions.ts';
 import { DecisionLog, type DecisionRecord } from './decision-log.ts';
 import { GpuMeter, type GpuUse } from './gpu-meter.ts';
 import { IdleProof } from './idle-proof.ts';
+import { forgetGauges } from './metrics.ts';
 import { Nap } from './nap.ts';
 import { decide } from './policy/decide.ts';
 import type { Decision } from './policy/decision.ts';
@@ -20,7 +21,7 @@ import { type Blindness, type Look, type ObserverDeps, PoolObserver } from './po
 import { poolStatus } from './pool-status.ts';
 import type { PoolView } from './pool-view.ts';
 import type { EngineActivity, TargetState } from './ports.ts';
-import { reportDecision, reportHolds, reportReplicas } from './report.ts';
+import { forgetTargets, reportDecision, reportHolds } from './report.ts';
 import { poolView, type ViewSources } from './view-of-pool.ts';
 
 /** Wake-ups that follow each other closer than this are taken together; the first of them is never delayed. */
@@ -125,10 +126,7 @@ export class ControlLoop {
     }
     signal.removeEventListener('abort', onAbort);
     for (const stopListening of listeners) stopListening?.();
-    if (this.#departure !== null) {
-      reportReplicas(this.#deps.metrics, this.pool, []);
-      reportHolds(this.#deps.metrics, this.pool, { orders: noPeopleOrders, bypassRequests: 0, snapshot: null });
-    }
+    await forgetGauges(this.#deps.metrics, this.pool);
   }
 
   status(): PoolStatus {
@@ -238,6 +236,7 @@ export class ControlLoop {
     this.#gpus.charge(snapshot);
     const decision = decide(snapshot);
     const acted = pool.scale.mode === 'Native' && (await this.#act(pool, decision, look, signal));
+    if (signal.aborted) return SHORT_TICK_MS;
     this.#history.add(decision, snapshot.nowMs);
     this.#record(decision, snapshot, acted);
     const isDraining = snapshot.replicas.some(({ phase }) => phase === 'Draining');
@@ -305,6 +304,7 @@ export class ControlLoop {
   }
 
   #record(decision: Decision, snapshot: Snapshot, acted: boolean): void {
+    const before = this.#decisions.last?.snapshot;
     const isNew = this.#decisions.add(decision, snapshot, acted, this.#deps.clock.epochMs());
     reportDecision(this.#deps, this.pool, decision, snapshot, isNew);
     reportHolds(this.#deps.metrics, this.pool, {
@@ -312,5 +312,6 @@ export class ControlLoop {
       bypassRequests: this.#bypass?.requests ?? 0,
       snapshot,
     });
+    if (before !== undefined) forgetTargets(this.#deps.metrics, before, snapshot);
   }
 }

@@ -124,3 +124,13 @@ export function autoscalerMetrics(registry: Registry) {
 }
 
 export type AutoscalerMetrics = ReturnType<typeof autoscalerMetrics>;
+
+/** Nobody looks at the pool here any more: what was true last is not told on. Counters stay, they only grow. */
+export async function forgetGauges(metrics: AutoscalerMetrics, pool: string): Promise<void> {
+  for (const metric of Object.values(metrics)) {
+    if (!(metric instanceof Gauge)) continue;
+    const gauge = metric as Gauge;
+    const { values } = await gauge.get();
+    for (const { labels } of values) if (labels['pool'] === pool) gauge.remove(labels);
+  }
+}

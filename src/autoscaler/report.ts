@@ -21,8 +21,7 @@ export function reportReplicas(metrics: AutoscalerMetrics, pool: PoolKey, replic
 export interface Holds {
   readonly orders: PeopleOrders;
   readonly bypassRequests: number;
-  /** Null when the pool is gone. */
-  readonly snapshot: Snapshot | null;
+  readonly snapshot: Snapshot;
 }
 
 /** What keeps the replicas from following the load. */
@@ -35,11 +34,21 @@ export function reportHolds(
   metrics.ordersOpen.set({ pool, order: 'wake' }, orders.wakeReplicas > 0 ? 1 : 0);
   metrics.ordersOpen.set({ pool, order: 'drain' }, orders.drainLeftMs === null ? 0 : 1);
   metrics.ordersOpen.set({ pool, order: 'pause' }, orders.paused ? 1 : 0);
-  for (const target of snapshot?.targets ?? []) {
+  for (const target of snapshot.targets) {
     const labels = { pool, target: target.name };
-    const takesOrders = noOrderWhy(target, snapshot?.replicas ?? []) === null;
+    const takesOrders = noOrderWhy(target, snapshot.replicas) === null;
     metrics.targetAvailable.set({ ...labels, direction: 'up' }, takesOrders ? 1 : 0);
     metrics.targetAvailable.set({ ...labels, direction: 'down' }, target.noDownWhy === null ? 1 : 0);
+  }
+}
+
+/** Targets that have left the policy are told of no more. */
+export function forgetTargets(metrics: AutoscalerMetrics, before: Snapshot, now: Snapshot): void {
+  const names = new Set(now.targets.map(({ name }) => name));
+  for (const { name } of before.targets.filter((target) => !names.has(target.name))) {
+    const labels = { pool: before.pool, target: name };
+    metrics.breakerOpen.remove(labels);
+    for (const direction of ['up', 'down']) metrics.targetAvailable.remove({ ...labels, direction });
   }
 }
 

@@ -4,6 +4,7 @@ import { openControllerAdmin } from './cluster/controller-admin.ts';
 import { openGatewayScaling } from './cluster/gateway-scaling.ts';
 import { openClusterProcess } from './cluster/process.ts';
 import { type OpenedProcess, openGateway } from './gateway.ts';
+import { followGonePools } from './gone-pools.ts';
 import { LedgerSet } from './ledger-set.ts';
 import type { ProcessBase } from './process-options.ts';
 
@@ -16,6 +17,7 @@ export async function openInCluster(base: ProcessBase, signal: AbortSignal): Pro
   const registry = createRegistry({ version, role: config.role });
   const cluster = await openClusterProcess(base, registry, signal);
   const { options, pods } = cluster;
+  followGonePools(registry, options.catalogSource, base.closers);
   if (config.role === 'gateway') {
     cluster.rights.start();
     base.closers.add('check of rights', () => cluster.rights.stop());

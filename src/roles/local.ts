@@ -4,6 +4,7 @@ import { formatProblem, formatProblems } from '../config/problem.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createRegistry } from '../platform/metrics.ts';
 import { type OpenedProcess, openGateway } from './gateway.ts';
+import { followGonePools } from './gone-pools.ts';
 import { openLocalScaling } from './local-scaling.ts';
 import type { ProcessBase, ProcessOptions } from './process-options.ts';
 
@@ -27,6 +28,7 @@ export async function openLocal(base: ProcessBase, files: FileCatalogSource): Pr
     objectProblems: () => files.problems().map(formatProblem),
   };
   const registry = createRegistry({ version, role: config.role });
+  followGonePools(registry, files, closers);
   const gateway = await openGateway(options, registry, (pools) =>
     openLocalScaling(options, registry, (pool) => pools().require(pool).order),
   );

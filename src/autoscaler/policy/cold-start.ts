@@ -19,7 +19,7 @@ export interface ColdStart extends Quantiles {
 }
 
 const KEPT_BOOTS = 50;
-const KEPT_TEMPLATES = 200;
+const KEPT_TEMPLATES = 500;
 /** Below this many boots the prior still counts. */
 const ENOUGH_BOOTS = 5;
 const HALF_LIFE_MS = 7 * 86_400_000;
@@ -29,7 +29,7 @@ const OVERDUE_MS = 30_000;
 
 export type BootHistory = ReadonlyMap<string, readonly BootRecord[]>;
 
-/** The history with one more boot of that template: the last 50 of a template, the 200 templates booted last. */
+/** The history with one more boot of that template: the last 50 of a template, the 500 templates booted last. */
 export function addBoot(history: BootHistory, templateHash: string, boot: BootRecord): BootHistory {
   const boots = [...(history.get(templateHash) ?? []), boot].slice(-KEPT_BOOTS);
   const others = [...history].filter(([hash]) => hash !== templateHash).slice(-(KEPT_TEMPLATES - 1));

@@ -62,8 +62,10 @@ export function restoreBreakers(state: LearnedState, now: ClockPair): ReadonlyMa
   return new Map(restored);
 }
 
+/** The template booted last comes last, as `addBoot` counts on: JSON puts names that are numbers first. */
 export function bootHistory(state: LearnedState): BootHistory {
-  return new Map(Object.entries(state.boots));
+  const lastMs = (boots: readonly BootRecord[]): number => boots.at(-1)?.atEpochMs ?? 0;
+  return new Map(Object.entries(state.boots).sort(([, a], [, b]) => lastMs(a) - lastMs(b)));
 }
 
 export function learnedPool(memory: PoolMemory): LearnedPool {

@@ -141,7 +141,8 @@ function observeSlots(known: ReadonlyMap<string, number>, seen: Observation): Re
       sizes.set(replica.target, Math.max(sizes.get(replica.target) ?? 0, slots));
     }
   }
-  return new Map([...known, ...[...sizes].filter(([, slots]) => slots > 0)]);
+  const kept = [...known].filter(([name]) => seen.targets.some((target) => target.name === name));
+  return new Map([...kept, ...[...sizes].filter(([, slots]) => slots > 0)]);
 }
 
 export function endpointsOf(replica: TargetReplica, ledger: LedgerSnapshot): readonly EndpointUse[] {

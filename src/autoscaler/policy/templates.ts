@@ -8,7 +8,7 @@ export interface Templates {
   readonly breakers: ReadonlyMap<string, Breaker>;
 }
 
-const KEPT_BREAKERS = 200;
+const KEPT_BREAKERS = 500;
 
 /** The knowledge after one more boot: a Ready is remembered and closes the breaker, a failure counts towards it. */
 export function learnBoot(templates: Templates, result: BootResult, nowMs: number): Templates {

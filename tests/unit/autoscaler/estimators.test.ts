@@ -81,14 +81,14 @@ test('with few boots the whole cold start is counted down', () => {
   expect(short).toEqual({ p50Ms: 1_000, p90Ms: 1_000, overdue: true });
 });
 
-test('only the last 50 boots of the last 200 templates are kept', () => {
+test('only the last 50 boots of the last 500 templates are kept', () => {
   let history: BootHistory = new Map();
   for (let index = 0; index < 60; index += 1) history = addBoot(history, 'same', boots(index + 1)[0]!);
-  for (let index = 0; index < 250; index += 1) history = addBoot(history, `other-${index}`, boots(1)[0]!);
-  history = addBoot(history, 'other-249', boots(2)[0]!);
-  expect(history.size).toBe(200);
+  for (let index = 0; index < 550; index += 1) history = addBoot(history, `other-${index}`, boots(1)[0]!);
+  history = addBoot(history, 'other-549', boots(2)[0]!);
+  expect(history.size).toBe(500);
   expect(history.has('same')).toBe(false);
-  expect(history.get('other-249')).toHaveLength(2);
+  expect(history.get('other-549')).toHaveLength(2);
 });
 
 function replicaIn(phase: WarmUpPhase, message: string | null = null): TargetReplica {

@@ -137,6 +137,12 @@ test('learned state survives a round trip, and what does not fit is left out', (
   for (const damaged of [null, 'x', 7, [], { version: 2 }]) expect(parseLearnedState(damaged).boots).toEqual({});
 });
 
+test('after a restart the template that booted longest ago still goes first, whatever its name', () => {
+  const boot = (atEpochMs: number) => [{ atEpochMs, toReadyMs: { Requested: 5 } }];
+  const saved = { version: 1, boots: { newest: boot(3), 568947: boot(2), oldest: boot(1) }, pools: {} };
+  expect([...bootHistory(parseLearnedState(saved)).keys()]).toEqual(['oldest', '568947', 'newest']);
+});
+
 test('equal decisions in a row are one record, and only fifty records are kept', () => {
   const log = new DecisionLog();
   const asleep = snapshot();
