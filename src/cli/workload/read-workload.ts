@@ -92,7 +92,7 @@ export interface WorkloadView {
 
 const DEFAULT_GRACE_S = 30;
 const DEFAULT_PROGRESS_DEADLINE_S = 600;
-const GPU = /(^|[./-])(gpu|gaudi|tpu|neuron|xpu)s?([./-]|$)/i;
+const GPU = /^nvidia\.com\/mig-|(^|[./-])(gpu|gaudi|tpu|neuron|xpu)s?([./-]|$)/i;
 
 export function readWorkload(kind: string, workload: WorkloadObject): WorkloadView {
   const { spec = {}, metadata } = workload;

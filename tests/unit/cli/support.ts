@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import type { CliContext } from '../../../src/cli/context.ts';
 import { runCli } from '../../../src/cli/program.ts';
 
@@ -50,4 +54,12 @@ export function answering(answers: Readonly<Record<string, readonly [status: num
     return Promise.resolve(Response.json(answer, { status }));
   };
   return { fetch, requests };
+}
+
+/** Files in a folder that is removed when the test ends; the way to their paths. */
+export function withFiles(files: Readonly<Record<string, string>>): (name: string) => string {
+  const folder = mkdtempSync(join(tmpdir(), 'pilotlight-cli-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return (name) => join(folder, name);
 }
