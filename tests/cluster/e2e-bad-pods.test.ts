@@ -106,15 +106,23 @@ describeCluster('a controller that lacks a right', () => {
       startPilotlight({ ...common, role: 'controller', kubeconfig: rights.controller }),
     ]);
     const { message } = await untilCondition(namespace(), 'chat', 'Permitted', ({ status }) => status === 'False');
-    expect(message).toMatch(/cannot patch deployments\.apps\/scale "chat" .*: add it to the Role of its ServiceAccount/);
-    await gateway.untilPool('chat', 'it says why', ({ blockedWhy }) => blockedWhy?.includes('scale') ?? false);
+    expect(message).toMatch(
+      /cannot patch deployments\.apps\/scale "chat" .*: add it to the Role of its ServiceAccount/,
+    );
+    const held = burst(1, { apiUrl: gateway.apiUrl }, 'held');
+    await gateway.untilPool(
+      'chat',
+      'it says why',
+      ({ blockedWhy }) => blockedWhy?.includes('deployments/scale') ?? false,
+    );
     const [refused] = await burst(1, { apiUrl: gateway.apiUrl }, 'refused');
-    expect(refused).toMatchObject({ status: 503 });
+    expect(refused?.problem).toContain('add the verbs to the Role of the controller');
     expect(await specReplicas(namespace(), 'chat')).toBe(0);
     await setRules(role.rules);
     await untilCondition(namespace(), 'chat', 'Permitted', ({ status }) => status === 'True', 90_000);
     await gateway.untilPool('chat', 'it may be woken', ({ blockedWhy }) => blockedWhy === null, 90_000);
     expect(await wrongCalls(burst(3, { apiUrl: gateway.apiUrl }, 'granted'))).toEqual([]);
+    expect(await wrongCalls(held)).toEqual([]);
   });
 });
 

@@ -8,6 +8,8 @@ export interface CallOptions {
   readonly tokens?: number;
   readonly model?: string;
   readonly signal?: AbortSignal;
+  /** One body instead of a stream. */
+  readonly plain?: boolean;
   /** Told the time of the first token. */
   readonly onToken?: () => void;
 }
@@ -17,33 +19,38 @@ export interface CallOutcome {
   readonly status: number;
   /** The whole text, [DONE] seen and equal to what the simulator must answer to this call and to no other. */
   readonly isRight: boolean;
+  /** What came is the beginning of the right text, nothing included. */
+  readonly isPrefix: boolean;
   /** What went wrong; null when nothing did. */
   readonly problem: string | null;
 }
 
-/** One streamed chat, compared byte for byte with what its model server must answer. Never throws. */
+/** One chat, compared byte for byte with what its model server must answer. Never throws. */
 export async function streamChat(options: CallOptions): Promise<CallOutcome> {
-  const { apiUrl, label, tokens = 40, model = MODEL, signal, onToken } = options;
+  const { apiUrl, label, tokens = 40, model = MODEL, signal, onToken, plain = false } = options;
   const body = {
     model,
     max_tokens: tokens,
     ignore_eos: true as const,
     messages: [{ role: 'user', content: `Call ${label}` }],
   };
+  const read: Read = { status: 0, text: '', isDone: false, problem: null };
   try {
     const answer = await fetch(`${apiUrl}/v1/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...body, stream: true }),
+      body: JSON.stringify({ ...body, stream: !plain }),
       ...(signal && { signal }),
     });
-    const read = await readStream(answer, onToken);
-    if (read.problem !== null) return { label, status: answer.status, isRight: false, problem: read.problem };
-    const isRight = read.isDone && read.text === expectedText(body);
-    return { label, status: answer.status, isRight, problem: isRight ? null : `cut after ${read.text.length} bytes` };
+    read.status = answer.status;
+    await (plain ? readBody(answer, read) : readStream(answer, read, onToken));
   } catch (error) {
-    return { label, status: 0, isRight: false, problem: String((error as Error).cause ?? error) };
+    read.problem = String((error as Error).cause ?? error);
   }
+  const expected = expectedText(body);
+  const isRight = read.problem === null && read.isDone && read.text === expected;
+  const problem = isRight ? null : (read.problem ?? `${read.isDone ? 'wrong' : 'cut'} after ${read.text.length} bytes`);
+  return { label, status: read.status, isRight, isPrefix: expected.startsWith(read.text), problem };
 }
 
 /** `count` calls at once; only those that did not end as they must. */
@@ -58,18 +65,29 @@ export function burst(count: number, options: Omit<CallOptions, 'label'>, prefix
 }
 
 interface Read {
-  readonly text: string;
-  readonly isDone: boolean;
-  readonly problem: string | null;
+  status: number;
+  text: string;
+  isDone: boolean;
+  problem: string | null;
 }
 
-async function readStream(answer: Response, onToken?: () => void): Promise<Read> {
-  let text = '';
-  let isDone = false;
+async function readBody(answer: Response, read: Read): Promise<void> {
+  const body = await answer.text();
+  if (answer.status !== 200) {
+    read.problem = `HTTP ${answer.status}: ${body.slice(0, 300)}`;
+    return;
+  }
+  const completion = JSON.parse(body) as { choices: { message: { content: string } }[] };
+  read.text = completion.choices[0]?.message.content ?? '';
+  read.isDone = true;
+}
+
+async function readStream(answer: Response, read: Read, onToken?: () => void): Promise<void> {
   let rest = '';
   const decoder = new TextDecoder();
   if (!answer.headers.get('content-type')?.startsWith('text/event-stream')) {
-    return { text, isDone, problem: `HTTP ${answer.status}: ${(await answer.text()).slice(0, 300)}` };
+    read.problem = `HTTP ${answer.status}: ${(await answer.text()).slice(0, 300)}`;
+    return;
   }
   for await (const chunk of answer.body ?? []) {
     const lines = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split('\n');
@@ -77,18 +95,20 @@ async function readStream(answer: Response, onToken?: () => void): Promise<Read>
     for (const line of lines) {
       if (!line.startsWith('data: ')) continue;
       if (line === 'data: [DONE]') {
-        isDone = true;
+        read.isDone = true;
         continue;
       }
       const event = JSON.parse(line.slice(6)) as {
         error?: { message: string };
         choices?: { delta: { content?: string } }[];
       };
-      if (event.error) return { text, isDone, problem: event.error.message };
+      if (event.error) {
+        read.problem = event.error.message;
+        return;
+      }
       const content = event.choices?.[0]?.delta.content ?? '';
       if (content !== '') onToken?.();
-      text += content;
+      read.text += content;
     }
   }
-  return { text, isDone, problem: null };
 }

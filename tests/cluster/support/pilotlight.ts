@@ -62,6 +62,11 @@ export class Pilotlight {
     return this.#told().adminUrl;
   }
 
+  /** Its name in Lease and Events, if it was given one. */
+  get identity(): string {
+    return this.#name();
+  }
+
   get pid(): number {
     return this.#told().pid;
   }

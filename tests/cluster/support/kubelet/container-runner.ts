@@ -105,6 +105,11 @@ export class ContainerRunner {
     this.#child?.kill();
   }
 
+  /** SIGKILL as if by itself: it is started again. */
+  crash(): void {
+    this.#child?.kill();
+  }
+
   #isTold(): boolean {
     return this.#ending.signal.aborted;
   }

@@ -62,6 +62,11 @@ export class Kubelet {
     return this.#runners.get(pod.metadata.uid ?? '')?.address ?? null;
   }
 
+  /** SIGKILL to the processes of the pod, as when an engine crashes; they are started again as a kubelet does. */
+  crash(pod: { readonly metadata: { readonly uid?: string } }): void {
+    this.#runners.get(pod.metadata.uid ?? '')?.crash();
+  }
+
   /** What a container has printed, all its starts. */
   log(namespace: string, pod: string, container: string): Promise<string> {
     const path = join(this.#cluster.handle.folder, 'logs', `${namespace}_${pod}_${container}.log`);

@@ -77,6 +77,11 @@ export class PodRunner {
     await this.#running;
   }
 
+  /** Its containers end by SIGKILL, and are started again if its restart policy says so. */
+  crash(): void {
+    for (const each of this.#containers) each.crash();
+  }
+
   /** A newer version of its object. Resolves when it is gone, if that is what the object asks for. */
   async update(pod: Pod): Promise<void> {
     const before = this.#pod;
