@@ -8,6 +8,8 @@ import { RESOURCES } from './resources.ts';
 
 /** Rights are given while processes run, and taken away. */
 const CHECK_EVERY_MS = 60_000;
+/** While one is missing somebody is at it. */
+const CHECK_MISSING_EVERY_MS = 10_000;
 
 const READ = ['get', 'list', 'watch'] as const;
 /** Kinds whose plural needs no question; of others the scale target itself says what it may not. */
@@ -81,7 +83,8 @@ export class RightsCheck {
       await this.#check(signal);
       const woken = new AbortController();
       const stopListening = this.#catalog.onChange(() => woken.abort());
-      await systemClock.sleep(CHECK_EVERY_MS, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
+      const restMs = this.#missing?.length === 0 ? CHECK_EVERY_MS : CHECK_MISSING_EVERY_MS;
+      await systemClock.sleep(restMs, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
       stopListening();
     }
   }
