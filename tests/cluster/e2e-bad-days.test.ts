@@ -206,7 +206,9 @@ describeCluster('objects that contradict each other or name what is not there', 
       'ResolvedRefs',
       ({ status }) => status === 'False',
     );
-    expect(`${reason}: ${message}`).toMatch(/^PoolNotFound: .*lost" was deleted; what it said stays in force until.*add it again/);
+    expect(`${reason}: ${message}`).toMatch(
+      /^PoolNotFound: .*lost" was deleted; what it said stays in force until.*add it again/,
+    );
     await namespace().apply([scalePolicy({ name: 'lost' })]);
     await untilStored('lost', 0);
     await expectRight(jobs);
