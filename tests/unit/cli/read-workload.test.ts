@@ -48,7 +48,7 @@ test.each<{ name: string; container: Partial<ContainerSpec>; want: object }>([
     container: { resources: { limits: { 'amd.com/gpu': 2, memory: '1Gi' } } },
     want: { gpus: 2 },
   },
-  { name: 'a slice of a GPU', container: { resources: { limits: { 'nvidia.com/mig-1g.5gb': 1 } } }, want: { gpus: 0 } },
+  { name: 'a slice of a GPU', container: { resources: { limits: { 'nvidia.com/mig-1g.5gb': 1 } } }, want: { gpus: 1 } },
   {
     name: 'a preStop that sleeps in a shell',
     container: { lifecycle: { preStop: { exec: { command: ['sh', '-c', 'sleep 20'] } } } },
