@@ -1,50 +1,17 @@
 import { asError } from '../../core/errors.ts';
-import type { Catalog, CatalogSource, ScaleTarget } from '../../core/objects.ts';
+import type { KubeResource } from '../../core/kubernetes.ts';
+import type { Catalog, CatalogSource } from '../../core/objects.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { type AccessRule, checkAccess, type MissingVerb } from '../../platform/kubernetes/access.ts';
+import { discover } from '../../platform/kubernetes/discovery.ts';
 import type { ProcessBase } from '../process-options.ts';
 import type { ClusterLink } from './link.ts';
-import { RESOURCES } from './resources.ts';
+import { OPTIONAL_OF_CONTROLLER, OPTIONAL_RESOURCES, rightRules } from './right-rules.ts';
 
 /** Rights are given while processes run, and taken away. */
 const CHECK_EVERY_MS = 60_000;
 /** While one is missing somebody is at it. */
 const CHECK_MISSING_EVERY_MS = 10_000;
-
-const READ = ['get', 'list', 'watch'] as const;
-/** Kinds whose plural needs no question; of others the scale target itself says what it may not. */
-const WORKLOADS: Readonly<Record<string, string>> = { Deployment: 'deployments', StatefulSet: 'statefulsets' };
-
-/** What every role reads, in one namespace. Of kinds under two groups the chart grants both; either is enough. */
-function readRules(namespace: string): AccessRule[] {
-  const read = [RESOURCES.pods, RESOURCES.scalePolicies, RESOURCES.objectivePolicies, RESOURCES.pools];
-  const either = [RESOURCES.objectives[0], RESOURCES.rewrites[0]];
-  return [...read, ...either].map(({ group, plural }) => ({ group, resource: plural, verbs: READ, namespace }));
-}
-
-/** What a controller does beyond that. */
-function controllerRules(namespace: string): AccessRule[] {
-  const { scalePolicies, objectivePolicies, horizontalPodAutoscalers: hpa } = RESOURCES;
-  const status = (plural: string) => `${plural}/status`;
-  return [
-    { group: '', resource: 'pods', verbs: ['patch', 'delete'], namespace },
-    { group: '', resource: 'events', verbs: ['list', 'watch', 'create', 'patch'], namespace },
-    { group: 'apps', resource: 'replicasets', verbs: ['list'], namespace },
-    { group: hpa.group, resource: hpa.plural, verbs: ['list', 'watch'], namespace },
-    { group: scalePolicies.group, resource: status(scalePolicies.plural), verbs: ['patch'], namespace },
-    { group: objectivePolicies.group, resource: status(objectivePolicies.plural), verbs: ['patch'], namespace },
-  ];
-}
-
-function workloadRules(namespace: string, { scaleTargetRef }: ScaleTarget): AccessRule[] {
-  const plural = scaleTargetRef?.apiVersion === 'apps/v1' ? WORKLOADS[scaleTargetRef.kind] : undefined;
-  if (scaleTargetRef === undefined || plural === undefined) return [];
-  const of = { group: 'apps', namespace, name: scaleTargetRef.name };
-  return [
-    { ...of, resource: plural, verbs: ['get'] },
-    { ...of, resource: `${plural}/scale`, verbs: ['get', 'patch'] },
-  ];
-}
 
 /** Asks, again and again, which of the rights that this process needs it lacks. A missing one is reported, never fatal. */
 export class RightsCheck {
@@ -92,7 +59,8 @@ export class RightsCheck {
   async #check(signal: AbortSignal): Promise<void> {
     const { log } = this.#base;
     try {
-      const missing = await checkAccess(this.#link.api, this.#rules(this.#catalog.current()), signal);
+      const rules = await this.#rules(this.#catalog.current(), signal);
+      const missing = await checkAccess(this.#link.api, rules, signal);
       const before = new Set(this.#missing?.map(({ message }) => message));
       for (const { message } of missing) if (!before.has(message)) log.warn({ message }, 'kubernetes.right_missing');
       this.#missing = missing;
@@ -102,15 +70,17 @@ export class RightsCheck {
     }
   }
 
-  #rules(catalog: Catalog): readonly AccessRule[] {
-    const { role } = this.#base.config;
-    const { namespaces } = this.#link;
-    const reads = namespaces.flatMap(readRules);
-    if (role === 'gateway') return reads;
-    const pools = [...catalog.pools.values()].filter(({ scale }) => scale.mode === 'Native');
-    const workloads = pools.flatMap(({ namespace, targets }) =>
-      targets.flatMap((one) => workloadRules(namespace, one)),
-    );
-    return [...reads, ...namespaces.flatMap(controllerRules), ...workloads];
+  async #rules(catalog: Catalog, signal: AbortSignal): Promise<readonly AccessRule[]> {
+    const { role, installation } = this.#base.config;
+    const { api, namespaces } = this.#link;
+    const optional = role === 'gateway' ? OPTIONAL_RESOURCES : [...OPTIONAL_RESOURCES, ...OPTIONAL_OF_CONTROLLER];
+    const served: KubeResource[] = [];
+    for (const candidates of optional) {
+      const index = await discover(api, candidates, signal);
+      const found = index === null ? undefined : candidates[index];
+      if (found !== undefined) served.push(found);
+    }
+    const pools = [...catalog.pools.values()];
+    return rightRules({ role, installation, ownNamespace: api.namespace, namespaces, served, pools });
   }
 }
