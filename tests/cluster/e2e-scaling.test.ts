@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { fetchResults, submitJobs } from '../support/job-client.ts';
 import { useRedis } from '../support/redis.ts';
 import { burst, streamChat, wrongCalls } from './support/calls.ts';
+import { eventually } from './support/eventually.ts';
 import { describeCluster, useNamespace } from './support/namespace.ts';
 import { startPilotlight } from './support/pilotlight.ts';
 import { applyCrds, simPool } from './support/sim-pool.ts';
@@ -32,7 +33,7 @@ describeCluster('one Pilotlight and a Deployment of GPU pods', () => {
       'back at zero',
       ({ phase, replicas }) => phase === 'Asleep' && replicas.length === 0,
     );
-    expect(await namespace().pods('app=chat')).toEqual([]);
+    await eventually(async () => (await namespace().pods('app=chat')).length === 0, 'no pod is left');
     watched.stop();
     expect(watched.mostAtOnce()).toBe(3);
   });

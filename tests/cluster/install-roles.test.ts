@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { useRedis } from '../support/redis.ts';
 import { burst, wrongCalls } from './support/calls.ts';
 import { applyRights, type ChartRights, useHelm } from './support/helm.ts';
+import { eventually } from './support/eventually.ts';
 import { describeCluster, useNamespace } from './support/namespace.ts';
 import { startPilotlight } from './support/pilotlight.ts';
 import { specReplicas, untilCondition } from './support/policy.ts';
@@ -37,7 +38,7 @@ describeCluster('gateway and controller with the rights of the chart and no othe
     expect(await wrongCalls(burst(20, { apiUrl: gateway.apiUrl, tokens: 20 }))).toEqual([]);
     expect((await controller.order('chat', 'drain', { for: '1h' })).status).toBe(200);
     await controller.untilPool('chat', 'drained to zero', ({ replicas }) => replicas.length === 0);
-    expect(await namespace().pods('app=chat')).toEqual([]);
+    await eventually(async () => (await namespace().pods('app=chat')).length === 0, 'no pod is left');
     await untilCondition(namespace(), 'chat', 'Permitted', ({ status }) => status === 'True');
     for (const one of [gateway, controller]) expect(await one.log()).not.toMatch(/forbidden|not allowed/i);
   });
