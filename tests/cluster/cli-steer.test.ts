@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { KUBE_MARKS } from '../../src/core/kubernetes.ts';
 import { useRedis } from '../support/redis.ts';
 import { run } from '../unit/cli/support.ts';
+import { eventually } from './support/eventually.ts';
 import { describeCluster, useNamespace } from './support/namespace.ts';
 import { startPilotlight } from './support/pilotlight.ts';
 import { specReplicas, untilCondition } from './support/policy.ts';
@@ -61,7 +62,7 @@ describeCluster('pilotlight as a person in a cluster', () => {
 
     const drained = await cli('drain', 'chat', '--wait', '--timeout', '90s');
     expect(drained).toMatchObject({ exitCode: 0 });
-    expect(await namespace().pods('app=chat')).toEqual([]);
+    await eventually(async () => (await namespace().pods('app=chat')).length === 0, 'no pod is left');
     const policy = await namespace().get('pilotlight.dev/v1alpha1', 'ScalePolicy', 'chat');
     expect(Object.keys(policy?.metadata.annotations ?? {}).filter((key) => key.startsWith('pilotlight.dev/'))).toEqual([
       KUBE_MARKS.drainUntil,
