@@ -91,6 +91,7 @@ export class KubernetesTarget implements ScaleTargetPort {
     const owner = spec === undefined ? undefined : this.#workloads.ownerOf(spec, target);
     const ref = target.scaleTargetRef;
     const replicas = spec === undefined ? [] : this.#of(pool).list(spec);
+    const { namespace, name } = { namespace: spec?.namespace ?? '', name: ref?.name ?? '' };
     return targetState({
       workload: ref === undefined ? target.name : `${ref.kind} ${ref.name}`,
       view: workload?.view ?? null,
@@ -100,8 +101,8 @@ export class KubernetesTarget implements ScaleTargetPort {
       otherScaler: spec === undefined ? null : this.#otherScaler(spec, target),
       takenBy: owner === undefined || owner === pool ? null : owner,
       sharedPods: this.#sharedPods(pool),
-      denied: this.#denials.why() ?? this.#unseenScalers(),
-      scaleDenied: this.#denials.matches(/^patch .*\/scale$/),
+      denied: this.#denials.why(namespace, name) ?? this.#unseenScalers(),
+      scaleDenied: this.#denials.matches(namespace, name, /^patch .*\/scale$/),
       troubles: replicas.flatMap(({ target: name, trouble }) => (name === target.name && trouble ? [trouble] : [])),
     });
   }

@@ -4,7 +4,7 @@ import type { PoolSpec } from '../../../core/objects.ts';
 import { formatMark, VICTIM_COST, withoutMarks } from '../../policy/kube/drain-mark.ts';
 import { namespaceOf, type Pod, uidOf } from '../../policy/kube/pod.ts';
 import { FIELD_MANAGER } from '../../policy/kube/writers.ts';
-import type { Denials } from './denials.ts';
+import type { Denials, Right } from './denials.ts';
 import type { PoolPods } from './pool-pods.ts';
 import { assertLeader } from './workload.ts';
 
@@ -51,7 +51,7 @@ export class PodMarks {
   async marked(pool: PoolSpec): Promise<readonly Pod[]> {
     if (pool.pods === null) return [];
     const labelSelector = Object.entries(pool.pods.matchLabels).map(([name, value]) => `${name}=${value}`);
-    const answer = await this.#deps.denials.ask('list pods', () =>
+    const answer = await this.#deps.denials.ask(onPods('list', pool.namespace), () =>
       this.#deps.api.request({
         method: 'GET',
         path: kubePath(PODS, pool.namespace),
@@ -67,7 +67,9 @@ export class PodMarks {
     const path = kubePath(PODS, namespaceOf(pod), pod.metadata.name);
     const body = { preconditions: { uid: uidOf(pod) } };
     await ignoreGone(
-      this.#deps.denials.ask('delete pods', () => this.#deps.api.request({ method: 'DELETE', path, body })),
+      this.#deps.denials.ask(onPods('delete', namespaceOf(pod)), () =>
+        this.#deps.api.request({ method: 'DELETE', path, body }),
+      ),
     );
   }
 
@@ -85,7 +87,7 @@ export class PodMarks {
   async #patch(pod: Pod, annotations: Readonly<Record<string, string | null>>): Promise<void> {
     assertLeader(this.#deps.leadership);
     const written = await ignoreGone(
-      this.#deps.denials.ask('patch pods', () =>
+      this.#deps.denials.ask(onPods('patch', namespaceOf(pod)), () =>
         this.#deps.api.request({
           method: 'PATCH',
           path: kubePath(PODS, namespaceOf(pod), pod.metadata.name),
@@ -97,6 +99,10 @@ export class PodMarks {
     );
     if (written !== null) this.#deps.pods.wrote(written as Pod);
   }
+}
+
+function onPods(verb: string, namespace: string): Right {
+  return { what: `${verb} pods`, namespace, name: null };
 }
 
 function isMarked(pod: Pod): boolean {

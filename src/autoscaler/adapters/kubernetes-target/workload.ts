@@ -17,7 +17,7 @@ import {
   type WriterMemory,
   wroteReplicas,
 } from '../../policy/kube/writers.ts';
-import type { Denials } from './denials.ts';
+import type { Denials, Right } from './denials.ts';
 import type { ScaleResources, TargetRef } from './scale-resources.ts';
 
 /** So many times a status change may slip in between read and patch. */
@@ -164,7 +164,7 @@ export class ScaledWorkload {
 
   async #patch(resource: KubeResource, resourceVersion: string, replicas: number): Promise<void> {
     assertLeader(this.#world.leadership);
-    const scale = (await this.#world.denials.ask(`patch ${resource.plural}/scale`, () =>
+    const scale = (await this.#world.denials.ask(this.#right(`patch ${resource.plural}/scale`), () =>
       this.#world.api.request({
         method: 'PATCH',
         path: kubePath(resource, this.namespace, this.ref.name, 'scale'),
@@ -232,7 +232,7 @@ export class ScaledWorkload {
       .join(',');
     const path = kubePath({ group: 'apps', version: 'v1', plural: 'replicasets' }, this.namespace);
     try {
-      const answer = await this.#world.denials.ask('list replicasets', () =>
+      const answer = await this.#world.denials.ask({ ...this.#right('list replicasets'), name: null }, () =>
         this.#world.api.request({ method: 'GET', path, query: { labelSelector } }),
       );
       const list = (answer as { items?: readonly ReplicaSet[] }).items ?? [];
@@ -247,7 +247,11 @@ export class ScaledWorkload {
   #get(resource: KubeResource, subresource?: string): Promise<unknown> {
     const what = subresource === undefined ? resource.plural : `${resource.plural}/${subresource}`;
     const path = kubePath(resource, this.namespace, this.ref.name, subresource);
-    return this.#world.denials.ask(`get ${what}`, () => this.#world.api.request({ method: 'GET', path }));
+    return this.#world.denials.ask(this.#right(`get ${what}`), () => this.#world.api.request({ method: 'GET', path }));
+  }
+
+  #right(what: string): Right {
+    return { what, namespace: this.namespace, name: this.ref.name };
   }
 
   #see(view: WorkloadView): void {
