@@ -24,6 +24,10 @@ interface ApiNeeds extends AdminNeeds {
   readonly openCalls: OpenCalls;
 }
 
+/** A gateway has no right to change policies, and is given none. */
+const AT_CONTROLLER =
+  'A gateway takes no orders: send it to the admin Service of the controller (kubectl get service -A -l app.kubernetes.io/component=controller-admin), or use the commands of pilotlight.';
+
 /** The admin listener is opened first and closed last, so that it can tell why the other is not there. */
 export async function openListeners(
   options: ProcessOptions,
@@ -68,6 +72,7 @@ async function openAdmin(
     status: board,
     catalog: catalogSource,
     orders,
+    ordersElsewhere: config.role === 'gateway' ? AT_CONTROLLER : null,
     authorizer: identities.admin,
     namespace: config.kubernetes.namespace ?? config.namespace,
     clock: systemClock,

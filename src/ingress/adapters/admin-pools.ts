@@ -13,6 +13,8 @@ export interface AdminPoolsDeps {
   readonly status: StatusSource;
   readonly catalog: CatalogSource;
   readonly orders: PoolOrders;
+  /** Where orders are taken, in one sentence, when not here; null or absent = here. */
+  readonly ordersElsewhere?: string | null;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -78,12 +80,16 @@ async function askedPool(
 }
 
 async function order(
-  { orders, clock, log }: AdminPoolsDeps,
+  { orders, ordersElsewhere = null, clock, log }: AdminPoolsDeps,
   verb: OrderVerb,
   { asked, req, res }: { readonly asked: AskedPool; readonly req: PoolRequest; readonly res: Response },
   sendError: SendError,
 ): Promise<void> {
   const { pool, by } = asked;
+  if (ordersElsewhere !== null) {
+    sendError(res, new PilotlightError('admin_forbidden', ordersElsewhere));
+    return;
+  }
   if (!/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) {
     const message = 'An order is JSON: send it with Content-Type: application/json.';
     sendError(res, new PilotlightError('unsupported_media_type', message));

@@ -62,7 +62,11 @@ const REPORT: StatusReport = {
   pools: ['default/chat', 'team-b/chat'].map((pool) => ({ pool }) as PoolReport),
 };
 
-async function open(authorizer: AdminAuthorizer, pools = REPORT.pools): Promise<string> {
+async function open(
+  authorizer: AdminAuthorizer,
+  pools = REPORT.pools,
+  ordersElsewhere: string | null = null,
+): Promise<string> {
   // Only what the listener reads of a target.
   const pool = { ...poolSpec([]), policyName: 'chat-policy', targets: [TARGET, TARGET] as never };
   const catalog = { ...fakeCatalog(), pools: new Map([['default/chat', pool]]) };
@@ -73,6 +77,7 @@ async function open(authorizer: AdminAuthorizer, pools = REPORT.pools): Promise<
     status: { status: () => Promise.resolve({ ...REPORT, pools }), decisions: () => Promise.resolve([]) },
     catalog: { current: () => catalog, onChange: () => () => undefined },
     orders,
+    ordersElsewhere,
     authorizer,
     namespace: 'pilotlight',
     clock,
@@ -114,6 +119,17 @@ describe('on one machine', () => {
     expect(response.status).toBe(200);
     expect(orders.given).toEqual([given]);
     expect(logLines.join('')).toContain('order.given');
+  });
+
+  test.each(['wake', 'drain', 'pause', 'resume'])('%s is not taken where orders are taken elsewhere', async (verb) => {
+    const url = await open(localAdmin({ isLoopback: true }), REPORT.pools, 'Ask the controller.');
+    const response = await post(`${url}/pools/default/chat/${verb}`, {});
+    expect(response.status).toBe(403);
+    expect(await response.json()).toMatchObject({
+      error: { code: 'admin_forbidden', message: 'Ask the controller.' },
+    });
+    expect(orders.given).toEqual([]);
+    expect((await fetch(`${url}/pools/default/chat/orders`)).status).toBe(200);
   });
 
   test('orders can be read', async () => {
