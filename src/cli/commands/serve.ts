@@ -12,7 +12,7 @@ Examples:
   pilotlight serve -f examples/local.yaml
   pilotlight serve -f pool.yaml -f tenants.yaml --port 8000
   PILOTLIGHT_REDIS_URL=redis://10.0.0.5:6379 pilotlight serve -f /etc/pilotlight --host 0.0.0.0
-  pilotlight serve --set kubernetes.enabled=true --set kubernetes.namespaces=inference --role controller
+  pilotlight serve --set kubernetes.enabled=true --set 'kubernetes.namespaces=["inference"]' --role all
 
 Objects in the files are read again when they change; settings are not.
 Check them first with: pilotlight config validate -f <file>
