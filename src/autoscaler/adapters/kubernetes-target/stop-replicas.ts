@@ -28,18 +28,19 @@ export async function stopReplicas(order: StopOrder): Promise<readonly string[]>
   for (const pod of rejected) await order.marks.delete(pod);
   const deleted = rejected.map(uidOf);
   const first = planOf(order);
-  const isAsked = first.lowerBy + first.plan.leftOut.length > 0;
+  const isAsked = first.endsAny || first.plan.leftOut.length > 0;
   if (isAsked && order.refused !== null) throw new Error(order.refused);
-  if (first.lowerBy === 0) return deleted;
+  if (!first.endsAny) return deleted;
   const pods = order.replicas.counted(order.spec, order.target);
   await order.marks.chooseAsVictims(pods.filter((pod) => first.plan.needCost.includes(uidOf(pod))));
   // Pods may have changed meanwhile: what was safe before the marks must still be safe now.
-  const { plan, lowerBy, unborn, from } = planOf(order);
-  if (lowerBy === 0) return deleted;
-  const replicas = await order.workload.change((now) => {
+  const { plan, lowerBy, unborn, from, endsAny } = planOf(order);
+  if (!endsAny) return deleted;
+  const lower = (now: number): number => {
     if (now === from) return now - lowerBy;
     throw new ReplicasChangedError(`${order.workload.ref.name} has ${now} replicas and not ${from}`);
-  });
+  };
+  const replicas = lowerBy === 0 ? from : await order.workload.change(lower);
   order.replicas.end(plan.ended);
   order.replicas.recount(order.spec, order.target);
   const { kind, name } = order.workload.ref;
@@ -50,7 +51,9 @@ export async function stopReplicas(order: StopOrder): Promise<readonly string[]>
 
 function planOf(order: StopOrder): {
   readonly plan: VictimPlan;
+  /** Zero as well when the workload was told before to remove as many, and has not done it yet. */
   readonly lowerBy: number;
+  readonly endsAny: boolean;
   readonly unborn: readonly string[];
   readonly from: number;
 } {
@@ -62,7 +65,10 @@ function planOf(order: StopOrder): {
   const from = workload.view?.replicas ?? 0;
   const question = { pods, replicas: from, victims, unborn: unborn.length };
   const plan = isNumbered(workload.ref.kind, pods) ? victimsByOrdinal(question) : victimsByCost(question);
-  return { plan, lowerBy: Math.min(from, plan.ended.length + unborn.length), unborn, from };
+  const ending = plan.ended.length + unborn.length;
+  // More pods than it asks for: it removes so many anyway, and each step down on top would end one that serves.
+  const surplus = Math.max(0, pods.length - from);
+  return { plan, lowerBy: Math.max(0, Math.min(from, ending - surplus)), endsAny: ending > 0, unborn, from };
 }
 
 function asked({ uids }: StopOrder, pod: Pod): boolean {

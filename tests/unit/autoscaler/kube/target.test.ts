@@ -156,6 +156,20 @@ test('two ready victims of three go by cost and by one patch, and are listed as 
   ]);
 });
 
+test('a victim that the workload was told to remove before, by a leader of before, costs no second replica', async () => {
+  const { target, kube, patches } = await openWorld((fake) => {
+    putDeployment(fake, 1, { status: { replicas: 2, updatedReplicas: 2 } });
+    for (const name of ['a', 'b']) putPod(fake, pod({ name: `llama-5d4f8c7b9-${name}` }));
+  });
+  expect(await target.stop(KEY, ['uid-llama-5d4f8c7b9-a'])).toEqual(['uid-llama-5d4f8c7b9-a']);
+  expect(kube.get(LLAMA)?.spec).toMatchObject({ replicas: 1 });
+  expect(patches()).toEqual(['pods/llama-5d4f8c7b9-a']);
+  expect(target.replicas(KEY).map(({ phase, terminating }) => [phase, terminating])).toEqual([
+    ['Draining', true],
+    ['Ready', false],
+  ]);
+});
+
 test('a ready victim beside a booting pod waits, because the booting one would go in its place', async () => {
   const { target, patches } = await openWorld((fake) => {
     putDeployment(fake, 2);
