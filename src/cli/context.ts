@@ -29,3 +29,13 @@ export interface CommandHost {
 export function coloursOutput({ isOutputTerminal, environment }: CliContext): boolean {
   return isOutputTerminal && !environment['NO_COLOR'];
 }
+
+/** What `work` resolves with; after Ctrl-C the reason of the signal, whatever the interrupted part of it made of that. */
+export async function interruptible<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw thrown;
+  }
+}

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { KUBE_MARKS } from '../../src/core/kubernetes.ts';
 import { useRedis } from '../support/redis.ts';
+import { stoppedBy } from '../../src/cli/exit-codes.ts';
 import { run } from '../unit/cli/support.ts';
 import { eventually } from './support/eventually.ts';
 import { describeCluster, useNamespace } from './support/namespace.ts';
@@ -108,6 +109,15 @@ describeCluster('pilotlight as a person in a cluster', () => {
         stderr: 'pilotlight: --replicas is 5; the targets of the pool allow 2 together (maxReplicas).\n',
         exitCode: 1,
       });
+    });
+    test('Ctrl-C in the middle of a question is an interruption and not an API server that is away', async () => {
+      const { cluster, name } = namespace();
+      const interruption = AbortSignal.abort(stoppedBy('SIGINT'));
+      for (const command of [['pools'], ['status'], ['doctor'], ['init', '--from', 'deployment/chat']]) {
+        const argv = [...command, '--kubeconfig', cluster.kubeconfig, '-n', name];
+        const { stderr, exitCode } = await run(argv, { interruption });
+        expect({ stderr, exitCode }).toEqual({ stderr: 'pilotlight: stopped by SIGINT\n', exitCode: 130 });
+      }
     });
     test('an API server that does not answer is told from a pool that is not there', async () => {
       const { cluster, name } = namespace();

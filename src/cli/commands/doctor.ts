@@ -1,4 +1,4 @@
-import { type CliContext, type CommandHost, coloursOutput } from '../context.ts';
+import { type CliContext, type CommandHost, coloursOutput, interruptible } from '../context.ts';
 import type { Section } from '../doctor/judge.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { findPool } from '../pools/find-pool.ts';
@@ -44,7 +44,7 @@ export function addDoctorCommand({ program, context, finish }: CommandHost): voi
   addOutputOption(addClusterOptions(command))
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: DoctorFlags) => {
-      const sections = await examine(name, flags, context);
+      const sections = await interruptible(context.interruption(), examine(name, flags, context));
       if (flags.output === 'json') context.stdout(`${JSON.stringify({ sections }, null, 2)}\n`);
       else {
         const { renderFindings } = await import('../render/doctor-report.ts');

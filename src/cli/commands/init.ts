@@ -1,4 +1,4 @@
-import type { CommandHost } from '../context.ts';
+import { type CommandHost, interruptible } from '../context.ts';
 import { EXIT_CODES_HELP } from '../exit-codes.ts';
 import { wholeNumber } from '../option-values.ts';
 import { addClusterOptions, type ClusterFlags, openClusterOf } from '../target-options.ts';
@@ -42,7 +42,8 @@ export function addInitCommand({ program, context }: CommandHost): void {
         const { adoptionYaml } = await import('../adopt/adoption.ts');
         const { readAdoption } = await import('../adopt/read-adoption.ts');
         const { from, models = null, maxReplicas = null } = flags;
-        const facts = await readAdoption(cluster, { from, models, maxReplicas }, context.interruption());
+        const signal = context.interruption();
+        const facts = await interruptible(signal, readAdoption(cluster, { from, models, maxReplicas }, signal));
         context.stdout(adoptionYaml(facts));
         const open = facts.findings.filter(({ level }) => level === 'fail' || level === 'warn').length;
         if (open > 0)

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type CliContext, type CommandHost, coloursOutput } from '../context.ts';
+import { type CliContext, type CommandHost, coloursOutput, interruptible } from '../context.ts';
 import { EXIT_CODES_HELP } from '../exit-codes.ts';
 import { findPool } from '../pools/find-pool.ts';
 import type { PoolSource } from '../pools/pool-view.ts';
@@ -113,7 +113,8 @@ export async function withPools<T>(
 ): Promise<T> {
   const source = await openPoolSource(flags, context);
   try {
-    return await use(source, context.interruption());
+    const signal = context.interruption();
+    return await interruptible(signal, use(source, signal));
   } finally {
     await source.close();
   }

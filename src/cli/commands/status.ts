@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Option } from 'commander';
 import type { StatusReport } from '../../core/status.ts';
 import { expectJson } from '../client.ts';
-import { type CliContext, type CommandHost, coloursOutput } from '../context.ts';
+import { type CliContext, type CommandHost, coloursOutput, interruptible } from '../context.ts';
 import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { durationMs } from '../option-values.ts';
 import {
@@ -59,7 +59,7 @@ interface Look {
 async function showStatus(options: StatusOptions, context: CliContext): Promise<number> {
   const look = await openLook(options, context);
   try {
-    context.stdout(await look.text());
+    context.stdout(await interruptible(context.interruption(), look.text()));
   } finally {
     await look.close();
   }
