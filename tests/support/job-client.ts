@@ -12,7 +12,7 @@ export interface JobLoad {
   readonly objective: string;
   /** Default: the demo's. */
   readonly model?: string;
-  /** Default: anything but 202 throws. */
+  /** Default: anything but 202 throws. Whether a job without an answer was accepted is not known: skipped too. */
   readonly refusals?: 'throw' | 'skip';
 }
 
@@ -34,18 +34,27 @@ export async function submitJobs(apiUrl: string, load: JobLoad): Promise<Submitt
         ignore_eos: true as const,
         messages: [{ role: 'user', content: `Summarise ticket ${prompts}.` }],
       };
-      const answer = await fetch(`${apiUrl}/v1/jobs`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ objective, body }),
-      });
-      const text = await answer.text();
-      if (answer.status === 202) return [{ id: (JSON.parse(text) as { id: string }).id, expected: expectedText(body) }];
-      if (refusals === 'throw') throw new Error(`job ${index} got ${answer.status}: ${text}`);
+      const { status, text } = await postJob(apiUrl, { objective, body });
+      if (status === 202) return [{ id: (JSON.parse(text) as { id: string }).id, expected: expectedText(body) }];
+      if (refusals === 'throw') throw new Error(`job ${index} got ${status}: ${text}`);
       return [];
     },
   );
   return accepted.flat();
+}
+
+/** Status 0: no answer. */
+async function postJob(apiUrl: string, job: unknown): Promise<{ readonly status: number; readonly text: string }> {
+  try {
+    const answer = await fetch(`${apiUrl}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(job),
+    });
+    return { status: answer.status, text: await answer.text() };
+  } catch (error) {
+    return { status: 0, text: String((error as Error).cause ?? error) };
+  }
 }
 
 export interface JobOutcome extends SubmittedJob {

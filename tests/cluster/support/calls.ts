@@ -19,6 +19,8 @@ export interface CallOutcome {
   readonly status: number;
   /** The whole text, [DONE] seen and equal to what the simulator must answer to this call and to no other. */
   readonly isRight: boolean;
+  /** Characters of text that came. */
+  readonly received: number;
   /** What came is the beginning of the right text, nothing included. */
   readonly isPrefix: boolean;
   /** What went wrong; null when nothing did. */
@@ -50,7 +52,14 @@ export async function streamChat(options: CallOptions): Promise<CallOutcome> {
   const expected = expectedText(body);
   const isRight = read.problem === null && read.isDone && read.text === expected;
   const problem = isRight ? null : (read.problem ?? `${read.isDone ? 'wrong' : 'cut'} after ${read.text.length} bytes`);
-  return { label, status: read.status, isRight, isPrefix: expected.startsWith(read.text), problem };
+  return {
+    label,
+    status: read.status,
+    isRight,
+    received: read.text.length,
+    isPrefix: expected.startsWith(read.text),
+    problem,
+  };
 }
 
 /** `count` calls at once; only those that did not end as they must. */

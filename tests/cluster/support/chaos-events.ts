@@ -9,8 +9,10 @@ import type { Pilotlight } from './pilotlight.ts';
 /** What happens to the installation while it works. */
 export const CHAOS = [
   'kill the leader',
+  'stop the leader',
   'replace a gateway',
   'kill a gateway',
+  'kill the gateway with jobs',
   'crash an engine',
   'crash all engines',
   'delete a pod',
@@ -68,6 +70,10 @@ export interface ChaosWorld {
   /** The gateway without jobs; replaced and killed. */
   spare: Pilotlight;
   readonly startSpare: () => Promise<Pilotlight>;
+  /** The gateway with jobs. */
+  keeper: Pilotlight;
+  /** On the jobs of the one before. */
+  readonly startKeeper: () => Promise<Pilotlight>;
   readonly controllers: Pilotlight[];
   readonly startController: () => Promise<Pilotlight>;
 }
@@ -86,11 +92,16 @@ const HOW: Readonly<Record<ChaosKind, (world: ChaosWorld) => Promise<readonly nu
     world.controllers.splice(world.controllers.indexOf(leader), 1, await world.startController());
     return undefined;
   },
+  async 'stop the leader'(world) {
+    const leader = await leaderOf(world);
+    await endedWell(leader);
+    world.controllers.splice(world.controllers.indexOf(leader), 1, await world.startController());
+    return undefined;
+  },
   async 'replace a gateway'(world) {
     const old = world.spare;
     world.spare = await world.startSpare();
-    const code = await old.stop();
-    if (code !== 0) throw new Error(`a gateway that was told to stop ended with ${code}\n${await old.log()}`);
+    await endedWell(old);
     return undefined;
   },
   async 'kill a gateway'(world) {
@@ -98,6 +109,12 @@ const HOW: Readonly<Record<ChaosKind, (world: ChaosWorld) => Promise<readonly nu
     world.spare = await world.startSpare();
     await old.kill();
     return [old.pid];
+  },
+  async 'kill the gateway with jobs'(world) {
+    const { keeper } = world;
+    await keeper.kill();
+    world.keeper = await world.startKeeper();
+    return [keeper.pid];
   },
   async 'crash an engine'({ namespace, random }) {
     const pods = await namespace.pods('app=chat').catch(() => []);
@@ -139,6 +156,11 @@ const HOW: Readonly<Record<ChaosKind, (world: ChaosWorld) => Promise<readonly nu
     return undefined;
   },
 };
+
+async function endedWell(one: Pilotlight): Promise<void> {
+  const code = await one.stop();
+  if (code !== 0) throw new Error(`${one.identity} was told to stop and ended with ${code}\n${await one.log()}`);
+}
 
 /** The controller that holds the Lease. */
 async function leaderOf({ namespace, controllers }: ChaosWorld): Promise<Pilotlight> {

@@ -17,7 +17,7 @@ export interface LoadOptions {
   /** Those that callers may be sent to now. */
   readonly gateways: () => readonly Pilotlight[];
   /** The one that keeps jobs. */
-  readonly keeper: Pilotlight;
+  readonly keeper: () => Pilotlight;
 }
 
 export interface Load {
@@ -27,8 +27,8 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-const CALLERS = 6;
-const JOBS_AT_ONCE = 4;
+const CALLERS = 10;
+const JOBS_AT_ONCE = 8;
 const JOBS_EVERY_MS = 1_000;
 /** Callers come in waves, so that the pool goes to zero between them and is woken again. */
 const WAVE_MS = 14_000;
@@ -45,7 +45,7 @@ export function startLoad({ random, gateways, keeper }: LoadOptions): Load {
 
   const callOnce = async () => {
     const open = gateways();
-    const gateway = open[Math.floor(random.next() * open.length)] ?? keeper;
+    const gateway = open[Math.floor(random.next() * open.length)] ?? keeper();
     const isPlain = random.next() < 0.4;
     const tokens = 20 + Math.floor(random.next() * 180);
     labels += 1;
@@ -65,7 +65,7 @@ export function startLoad({ random, gateways, keeper }: LoadOptions): Load {
     while (!isStopped) {
       // Refused ones were never accepted; what counts is what the gateway said yes to.
       const objective = random.next() < 0.5 ? 'nightly' : 'interactive';
-      const accepted = await submitJobs(keeper.apiUrl, { count: JOBS_AT_ONCE, objective, refusals: 'skip' });
+      const accepted = await submitJobs(keeper().apiUrl, { count: JOBS_AT_ONCE, objective, refusals: 'skip' });
       jobs.push(...accepted);
       await sleep(JOBS_EVERY_MS);
     }
