@@ -16,13 +16,19 @@ export function lacksCapacity(trouble: BootTrouble | null): boolean {
   return trouble !== null && !trouble.permanent && CAPACITY_TROUBLES.includes(trouble.kind);
 }
 
+/** Loses its readiness again and again: it serves while it is ready, but nothing is planned with it. */
+export function isQuarantined({ trouble, phase, terminating }: ReplicaView): boolean {
+  return trouble?.kind === 'Flapping' && phase !== 'Draining' && phase !== 'Stuck' && !terminating;
+}
+
 /**
- * True for a boot of which nobody knows when it ends, so that it is no supply; it stays as the probe that tells when the
- * trouble is over. A GPU that a terminating pod still holds comes free by itself: it is waited for as long as another
+ * True for a boot of which nobody knows when it ends, and for a replica in quarantine: it is no supply, and stays as the
+ * probe that tells when the trouble is over. A GPU that a terminating pod still holds comes free by itself: it is waited for as long as another
  * boot would take, and only then counts as trouble.
  */
 export function isBlocked(replica: ReplicaView, target: TargetView | undefined): boolean {
   const { trouble, phase, terminating } = replica;
+  if (isQuarantined(replica)) return true;
   if (trouble === null || terminating || phase === 'Ready' || phase === 'Draining') return false;
   if (phase === 'Stuck') return lacksCapacity(trouble);
   if (trouble.kind === 'WaitingForGpu') return replica.sinceRequestedMs >= (target?.coldStart.p50Ms ?? 0);
@@ -40,6 +46,8 @@ export function noOrderWhy(target: TargetView, replicas: readonly ReplicaView[])
 function blocksOrders(replica: ReplicaView, target: TargetView): boolean {
   const { trouble, phase, terminating, templateHash } = replica;
   if (trouble === null || terminating || phase === 'Ready' || phase === 'Draining') return false;
+  // Others take its place.
+  if (isQuarantined(replica)) return false;
   if (!(trouble.blocksOrders || isBlocked(replica, target))) return false;
   if (phase === 'Stuck' && !lacksCapacity(trouble)) return false;
   return lacksCapacity(trouble) || templateHash === target.templateHash;

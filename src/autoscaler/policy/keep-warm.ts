@@ -1,4 +1,5 @@
 import type { Considered } from './consider.ts';
+import { isQuarantined } from './holds.ts';
 import { hasDemand, type ReplicaView, type Snapshot } from './snapshot.ts';
 
 /** A boot without demand may be given up after this long, if it would still take longer than the pool is kept warm. */
@@ -22,6 +23,8 @@ export function abandonableBoots(
   const unwanted = candidates
     .filter((replica) => {
       const { phase, remaining } = replica;
+      // What still runs there ends well if it can.
+      if (isQuarantined(replica)) return false;
       if (order.blocked.includes(replica)) return true;
       if (remaining === null) return false;
       const hasNoNode = phase === 'Pending';

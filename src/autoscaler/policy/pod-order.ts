@@ -1,5 +1,5 @@
 import { allowedBoots } from './breaker.ts';
-import { heldFromFalling, isBlocked, lacksCapacity, noOrderWhy } from './holds.ts';
+import { heldFromFalling, isBlocked, isQuarantined, lacksCapacity, noOrderWhy } from './holds.ts';
 import type { ReplicaView, Snapshot, TargetView } from './snapshot.ts';
 import type { PodSupply } from './supply.ts';
 
@@ -10,7 +10,7 @@ import type { PodSupply } from './supply.ts';
 export interface PodOrder {
   /** Ready and booting replicas, the one to give up first last. */
   readonly live: readonly ReplicaView[];
-  /** The live ones of which nobody knows when they will be ready. They are no supply and stay as probes. */
+  /** The live ones of which nobody knows when they will be ready, or stay so. They are no supply and stay as probes. */
   readonly blocked: readonly ReplicaView[];
   /** Ready and booting ones that no target allows: beyond its `maxReplicas`, or of a target that is gone. */
   readonly excess: readonly ReplicaView[];
@@ -45,7 +45,7 @@ export function podOrder(snapshot: Snapshot): PodOrder {
   const rateOf = (target: TargetView | undefined): number => (target?.slots ?? 0) * snapshot.slotUseRatio;
   const existing = [...live, ...undrainable].map((replica) => ({
     target: replica.target,
-    rate: rateOf(known.get(replica.target)),
+    rate: isQuarantined(replica) ? 0 : rateOf(known.get(replica.target)),
     availableInMs: blocked.includes(replica) ? Number.POSITIVE_INFINITY : (replica.remaining?.p90Ms ?? 0),
   }));
   const added = orderable.map((target) => ({
@@ -90,7 +90,7 @@ function ofTarget(replicas: readonly ReplicaView[], name: string): readonly Repl
   return replicas.filter(({ target }) => target === name);
 }
 
-/** As many as `maxReplicas` has room for; one that runs an older command is not taken back. */
+/** As many as `maxReplicas` has room for; one that runs an older command, or flaps, is not taken back. */
 function undrainableOf(
   { name, templateHash, maxReplicas }: TargetView,
   replicas: readonly ReplicaView[],
@@ -98,9 +98,13 @@ function undrainableOf(
   const own = ofTarget(replicas, name);
   const room = Math.max(0, maxReplicas - own.filter(isLive).length);
   return own
-    .filter((replica) => isUndrainable(replica) && replica.templateHash === templateHash)
+    .filter((replica) => isUndrainable(replica) && replica.templateHash === templateHash && !flaps(replica))
     .sort(byRemoval)
     .slice(0, room);
+}
+
+function flaps({ trouble }: ReplicaView): boolean {
+  return trouble?.kind === 'Flapping';
 }
 
 /** The one that its workload would remove last comes first. */

@@ -14,6 +14,8 @@ export interface PolicyMoment {
   readonly desired: number;
   readonly observes: boolean;
   readonly decision: string;
+  /** Of the decision that changed the number last; null = not known. */
+  readonly step: string | null;
   readonly conditions: ReadonlyMap<PolicyConditionType, { status: string; reason: string; message: string }>;
   /** Sentence of each target whose breaker is open. */
   readonly breakers: ReadonlyMap<string, string>;
@@ -27,6 +29,7 @@ export function policyMoment(facts: PolicyFacts, status: ScalePolicyStatus): Pol
     desired: status.desiredReplicas,
     observes: facts.observes,
     decision: facts.pool?.decision?.sentence ?? '',
+    step: facts.pool?.lastStep?.sentence ?? null,
     conditions: new Map(status.conditions.map((condition) => [condition.type, condition])),
     breakers: new Map(
       targets.flatMap(({ name, breaker }) =>
@@ -59,7 +62,8 @@ export function policyEvents(before: PolicyMoment | null, after: PolicyMoment): 
 function decisionEvents(before: PolicyMoment, after: PolicyMoment): readonly PolicyEvent[] {
   if (before.desired === after.desired) return [];
   const verb = after.desired > before.desired ? 'ScaleUp' : 'ScaleDown';
-  const message = `from ${before.desired} to ${after.desired} replicas: ${after.decision}`;
+  // By now the latest decision may be another one, which found enough on its way.
+  const message = after.step ?? `from ${before.desired} to ${after.desired} replicas: ${after.decision}`;
   return [{ type: 'Normal', reason: after.observes ? `Would${verb}` : verb, message }];
 }
 

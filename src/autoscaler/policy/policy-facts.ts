@@ -67,6 +67,8 @@ export interface PoolFacts {
     readonly sentence: string;
     readonly wouldChange: readonly string[];
   } | null;
+  /** The latest that wanted another number of replicas than there were. */
+  readonly lastStep?: { readonly sentence: string } | null;
   readonly order: PoolOrder;
   readonly targets: readonly TargetFacts[];
 }

@@ -16,7 +16,7 @@ export function whileUp(considered: Considered): Verdict {
   if (wanted > live) return goUp(considered);
   const abandon = abandonableBoots(considered, order.live.slice(Math.max(order.held, manual)));
   if (abandon.length > 0) return abandonBoots(considered, abandon);
-  const boots = snapshot.replicas.filter(isBooting).length - order.blocked.length;
+  const boots = snapshot.replicas.filter((one) => isBooting(one) && !order.blocked.includes(one)).length;
   const mayClose = min === 0 && manual === 0 && boots === 0 && !isHeld(considered);
   if (mayClose && isIdle(snapshot, settings.keepWarmMs)) return toZero(considered);
   return stepDownOrStay(considered, boots);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { trackBoots } from '../../../src/autoscaler/policy/boot-tracker.ts';
 import { bootFailed, closedBreaker, isOpen } from '../../../src/autoscaler/policy/breaker.ts';
 import { decide } from '../../../src/autoscaler/policy/decide.ts';
@@ -313,4 +313,38 @@ test('a pool is lowered once nothing is beyond its maximum and nothing drains', 
   expect(isLowered(lower, [pod('a', 'Ready')])).toBe(true);
   expect(isLowered(lower, [pod('a', 'Ready'), pod('b', 'Ready')])).toBe(false);
   expect(isLowered(lower, [pod('a', 'Ready'), pod('b', 'Draining')])).toBe(false);
+});
+
+describe('a replica in quarantine, because its readiness flaps', () => {
+  const flaps = trouble('Flapping', { blocksOrders: false });
+  const flapping = (over = {}) => replicaView({ uid: 'flaps', phase: 'Ready', trouble: flaps, ...over });
+
+  test.each(['Ready', 'ModelLoading'] as const)(
+    '%s: it is no supply, holds no order and is no failed boot',
+    (phase) => {
+      const replica = flapping({ phase });
+      expect(isBlocked(replica, targetView())).toBe(true);
+      expect(noOrderWhy(targetView(), [replica])).toBeNull();
+    },
+  );
+
+  test('another one is ordered for work that it alone would have done, within the maximum', () => {
+    const work = { objectives: queued(4) };
+    expect(decide(snapshot({ ...work, replicas: ready(1) })).desired).toEqual({ gpu: 1 });
+    expect(decide(snapshot({ ...work, replicas: [flapping()] })).desired).toEqual({ gpu: 2 });
+    const full = snapshot({ ...work, replicas: [flapping()], targets: [targetView({ maxReplicas: 1 })] });
+    expect(decide(full).desired).toEqual({ gpu: 1 });
+  });
+
+  test('it is the first to go, through a drain, and holds no pool up', () => {
+    const idle = { objectives: [], idleMs: 10 * 3_600_000, noDemandMs: 10 * 3_600_000 };
+    expect(decide(snapshot({ ...idle, replicas: [flapping()] })).rule).toBe('idle');
+    const two = snapshot({ replicas: [flapping({ uid: 'a' }), ...ready(1)], targets: [targetView({ maxReplicas: 1 })] });
+    expect(plan(decide(two), two)).toMatchObject({ drain: ['a'], stop: [] });
+  });
+
+  test('without work it is not given up like a boot: what runs there ends well', () => {
+    const still = snapshot({ objectives: [], noDemandMs: 120_000, replicas: [flapping({ phase: 'ModelLoading' })] });
+    expect(decide(still).abandon).toEqual([]);
+  });
 });

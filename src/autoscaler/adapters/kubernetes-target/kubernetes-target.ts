@@ -97,6 +97,7 @@ export class KubernetesTarget implements ScaleTargetPort {
       view: workload?.view ?? null,
       missing: workload?.missing ?? null,
       error: workload?.error ?? null,
+      createFailure: spec === undefined ? null : this.#of(pool).createFailure(spec, target),
       writers: workload?.writers ?? { replicas: null, hold: null, fight: null },
       otherScaler: spec === undefined ? null : this.#otherScaler(spec, target),
       takenBy: owner === undefined || owner === pool ? null : owner,
@@ -302,8 +303,12 @@ export class KubernetesTarget implements ScaleTargetPort {
   }
 
   #onEvent(event: KubeEvent | null): void {
-    const uid = event?.involvedObject?.uid;
-    if (uid !== undefined) this.#refreshAll(this.#options.pods.get(uid)?.pools ?? []);
+    const { uid, kind, name } = event?.involvedObject ?? {};
+    if (uid === undefined) return;
+    const isOfTarget = ({ targets }: PoolSpec): boolean =>
+      targets.some(({ scaleTargetRef: ref }) => ref?.kind === kind && ref?.name === name);
+    const scaled = event?.reason === 'FailedCreate' ? [...this.#specs.values()].filter(isOfTarget) : [];
+    this.#refreshAll([...(this.#options.pods.get(uid)?.pools ?? []), ...scaled.map(({ key }) => key)]);
   }
 
   #refreshAll(pools: Iterable<PoolKey>): void {

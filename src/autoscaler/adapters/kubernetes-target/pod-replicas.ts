@@ -4,6 +4,7 @@ import type { BootTrouble } from '../../../core/replicas.ts';
 import { standsForReplica, targetOf } from '../../policy/kube/assign.ts';
 import { activePorts, endpointId, hasEnded } from '../../policy/kube/endpoints.ts';
 import { epochMs, isFinished, isTerminating, type Pod, restartsOf, uidOf } from '../../policy/kube/pod.ts';
+import { createFailureFrom } from '../../policy/kube/pod-events.ts';
 import { type PodMemory, seePod } from '../../policy/kube/pod-memory.ts';
 import { type PodPhase, podPhase } from '../../policy/kube/pod-phase.ts';
 import { ordinalOf } from '../../policy/kube/victims.ts';
@@ -13,7 +14,6 @@ import { BirthList } from './birth-list.ts';
 import type { PodEventIndex } from './pod-event-index.ts';
 import type { PoolPods } from './pool-pods.ts';
 import type { ReachProbe } from './reach-probe.ts';
-import type { ScaledWorkload } from './workload.ts';
 import type { Workloads } from './workloads.ts';
 
 /** A workload that was told to remove a pod, and has not done so in this time, will not: the pod counts again. */
@@ -145,6 +145,15 @@ export class PodReplicas {
     this.unborn(target).resize(missing, this.#deps.clock.epochMs());
   }
 
+  /** What keeps missing pods of that target from being created, as its controller said; null = nothing is known. */
+  createFailure(spec: PoolSpec, target: ScaleTarget): string | null {
+    const { workloads, events, clock } = this.#deps;
+    const view = workloads.of(spec, target)?.view ?? null;
+    if (view === null || view.createFailure !== null) return view?.createFailure ?? null;
+    const isMissing = view.replicas > this.counted(spec, target).length;
+    return isMissing ? createFailureFrom(events.of(view.uid), clock.epochMs()) : null;
+  }
+
   close(): void {
     for (const uid of [...this.#known.keys()]) this.#forget(uid);
   }
@@ -234,7 +243,7 @@ export class PodReplicas {
     if (this.#deps.workloads.ownerOf(spec, target) !== this.pool) return [];
     this.recount(spec, target);
     const workload = this.#deps.workloads.of(spec, target);
-    const trouble = createTrouble(workload);
+    const trouble = createTrouble(this.createFailure(spec, target));
     const counted = this.counted(spec, target);
     const isNumbered = counted.some((pod) => ordinalOf(pod) !== null) || target.scaleTargetRef?.kind === 'StatefulSet';
     return this.unborn(target).list.map(({ uid, askedAtEpochMs }, index) => ({
@@ -256,8 +265,7 @@ export class PodReplicas {
   }
 }
 
-function createTrouble(workload: ScaledWorkload | undefined): BootTrouble | null {
-  const failure = workload?.view?.createFailure ?? null;
+function createTrouble(failure: string | null): BootTrouble | null {
   if (failure === null) return null;
   const remedy = 'raise the quota, free what uses it, or correct what the admission refuses';
   return {

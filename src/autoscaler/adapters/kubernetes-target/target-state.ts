@@ -12,6 +12,8 @@ export interface TargetFacts {
   /** Why it cannot be found; null = it was, or was not asked for yet. */
   readonly missing: string | null;
   readonly error: string | null;
+  /** What keeps missing pods from being created; null = nothing is known. */
+  readonly createFailure: string | null;
   readonly writers: WriterMemory;
   /** What else scales it; null = nothing. */
   readonly otherScaler: string | null;
@@ -34,7 +36,7 @@ export function targetState(facts: TargetFacts): TargetState {
   const permitted = permission(facts);
   const never = [resolved, permitted, owned].find(({ status, holds }) => !status && holds)?.message ?? null;
   const notRead = view === null && never === null ? `${facts.workload} was not read yet${because(facts.error)}` : null;
-  const failure = view?.createFailure ? capacity.message : null;
+  const failure = facts.createFailure === null ? null : capacity.message;
   return {
     templateHash: view?.templateHash ?? 'unknown',
     noUpWhy: never ?? notRead ?? failure,
@@ -95,8 +97,7 @@ function ownership(facts: TargetFacts): Fact {
   return fact('ReplicasOwned', 'Owned', `nothing else scales ${workload}`, { status: true });
 }
 
-function capacityAvailable({ view, troubles, workload }: TargetFacts): Fact {
-  const failure = view?.createFailure ?? null;
+function capacityAvailable({ createFailure: failure, troubles, workload }: TargetFacts): Fact {
   if (failure !== null) {
     const remedy = 'raise the ResourceQuota or free what uses it, or correct what the admission refuses';
     const reason = /quota/i.test(failure) ? 'QuotaExceeded' : 'PodsRefused';

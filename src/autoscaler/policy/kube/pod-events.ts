@@ -32,6 +32,7 @@ const REASONS: ReadonlySet<string> = new Set([
   'FailedAttachVolume',
   'FailedCreatePodSandBox',
   'FailedCreate',
+  'SuccessfulCreate',
   'TriggeredScaleUp',
   'NotTriggerScaleUp',
   'Nominated',
@@ -51,4 +52,16 @@ export function newest(events: readonly PodEvent[], ...reasons: readonly string[
   return events
     .filter(({ reason }) => reasons.includes(reason))
     .reduce<PodEvent | undefined>((best, one) => (best && best.atEpochMs > one.atEpochMs ? best : one), undefined);
+}
+
+/** A StatefulSet tries again after at most 1,000 s, and says so again. */
+const CREATE_RETRY_MS = 1_200_000;
+
+/**
+ * Why a workload cannot create pods, from the Events of itself: a StatefulSet has no condition that says so. Null = its
+ * last try succeeded, or was long ago.
+ */
+export function createFailureFrom(events: readonly PodEvent[], nowEpochMs: number): string | null {
+  const last = newest(events, 'FailedCreate', 'SuccessfulCreate');
+  return last?.reason === 'FailedCreate' && nowEpochMs - last.atEpochMs < CREATE_RETRY_MS ? last.message : null;
 }

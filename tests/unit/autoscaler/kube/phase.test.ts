@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { newest, type PodEvent, podEvent } from '../../../../src/autoscaler/policy/kube/pod-events.ts';
 import { type PodMemory, seePod } from '../../../../src/autoscaler/policy/kube/pod-memory.ts';
 import { podPhase } from '../../../../src/autoscaler/policy/kube/pod-phase.ts';
-import { newest, type PodEvent, podEvent } from '../../../../src/autoscaler/policy/kube/pod-events.ts';
 import type { TroubleContext } from '../../../../src/autoscaler/policy/kube/pod-trouble.ts';
 import { KUBE_MARKS } from '../../../../src/core/kubernetes.ts';
 import type { BootTroubleKind, WarmUpPhase } from '../../../../src/core/replicas.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { otherScaler } from '../../../../src/autoscaler/policy/kube/other-scalers.ts';
 import type { Pod } from '../../../../src/autoscaler/policy/kube/pod.ts';
 import { uidOf } from '../../../../src/autoscaler/policy/kube/pod.ts';
-import { otherScaler } from '../../../../src/autoscaler/policy/kube/other-scalers.ts';
 import { ordinalOf, victimsByCost, victimsByOrdinal } from '../../../../src/autoscaler/policy/kube/victims.ts';
 import { podTemplateHash, workloadView } from '../../../../src/autoscaler/policy/kube/workload.ts';
 import {

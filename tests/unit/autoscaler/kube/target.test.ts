@@ -307,6 +307,40 @@ test('quota: what cannot be created is shown as such and not ordered again', asy
   ]);
 });
 
+test('a StatefulSet over its quota says so by an Event, until it has created a pod', async () => {
+  const ref = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'llama' };
+  const target = deploymentTarget({ scaleTargetRef: ref });
+  const world = await openWorld(
+    (fake) =>
+      fake.put('/apis/apps/v1/namespaces/ml/statefulsets/llama', {
+        metadata: { name: 'llama', namespace: 'ml' },
+        spec: { replicas: 1 },
+      }),
+    { pools: [poolSpec({ targets: [target] })] },
+  );
+  const said = (reason: string, agoMs: number) =>
+    world.events.put({
+      metadata: { name: reason, namespace: 'ml' },
+      involvedObject: { kind: 'StatefulSet', name: 'llama', uid: 'uid-llama' },
+      reason,
+      message: reason === 'FailedCreate' ? 'create Pod llama-0 failed: exceeded quota: gpus' : 'created',
+      lastTimestamp: new Date(world.clock.epochMs() - agoMs).toISOString(),
+    });
+  let told = 0;
+  world.target.onReplicaChange(() => {
+    told += 1;
+  });
+  said('FailedCreate', 5_000);
+  expect(told).toBe(1);
+  expect(world.target.replicas(KEY)).toMatchObject([{ phase: 'Requested', trouble: { kind: 'QuotaExceeded' } }]);
+  const { noUpWhy, conditions } = world.target.state(KEY, target);
+  expect(noUpWhy).toContain('exceeded quota');
+  expect(conditions).toContainEqual(expect.objectContaining({ type: 'CapacityAvailable', reason: 'QuotaExceeded' }));
+  said('SuccessfulCreate', 1_000);
+  expect(world.target.replicas(KEY)).toMatchObject([{ phase: 'Requested', trouble: null }]);
+  expect(world.target.state(KEY, target).noUpWhy).toBeNull();
+});
+
 test('nothing is taken away during a roll-out', async () => {
   const { target } = await openWorld((fake) => {
     putDeployment(fake, 2, { status: { replicas: 3, updatedReplicas: 1 } });

@@ -58,7 +58,7 @@ test('an hour under a hold by hand writes nothing, and says until when it is res
   world.state = () =>
     targetState({
       ...{ workload: 'Deployment llama', view: null, missing: null, error: null, otherScaler: null, takenBy: null },
-      ...{ sharedPods: null, denied: null, scaleDenied: false, troubles: [] },
+      ...{ createFailure: null, sharedPods: null, denied: null, scaleDenied: false, troubles: [] },
       writers: { replicas: 0, hold: { ...hold, reason: 'ManualScale' }, fight: null },
     });
   await world.pass(MINUTE_MS);

@@ -1,5 +1,5 @@
-import type { Catalog, CatalogSource, PoolSpec, ScaleTarget } from '../../../../../src/core/objects.ts';
 import type { ContainerState, Pod, PodCondition } from '../../../../../src/autoscaler/policy/kube/pod.ts';
+import type { Catalog, CatalogSource, PoolSpec, ScaleTarget } from '../../../../../src/core/objects.ts';
 
 /** The fake clock's start. */
 export const NOW_MS = 1_700_000_000_000;
