@@ -153,6 +153,7 @@ export class ControlLoop {
       status: this.status(),
       advice: this.advice(),
       last: this.#decisions.last,
+      lastStep: this.#decisions.lastStep,
       gpuUse: this.gpuUse(),
       states: this.targetStates(),
       order: this.#order(),

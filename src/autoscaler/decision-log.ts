@@ -1,4 +1,4 @@
-import type { Decision } from './policy/decision.ts';
+import { type Decision, desiredTotal } from './policy/decision.ts';
 import type { Snapshot } from './policy/snapshot.ts';
 
 /** One decision with everything it saw. Equal ones in a row are one record. */
@@ -17,6 +17,7 @@ const KEPT = 50;
 /** The last 50 different decisions of one pool, oldest first. */
 export class DecisionLog {
   #records: readonly DecisionRecord[] = [];
+  #lastStep: DecisionRecord | undefined;
 
   get records(): readonly DecisionRecord[] {
     return this.#records;
@@ -24,6 +25,11 @@ export class DecisionLog {
 
   get last(): DecisionRecord | undefined {
     return this.#records.at(-1);
+  }
+
+  /** The latest that wanted another number of replicas than there were. */
+  get lastStep(): DecisionRecord | undefined {
+    return this.#lastStep;
   }
 
   /** Returns true when it differs from the one before. */
@@ -36,6 +42,7 @@ export class DecisionLog {
     }
     const record = { atEpochMs, lastAtEpochMs: atEpochMs, times: 1, decision, snapshot, acted };
     this.#records = [...this.#records, record].slice(-KEPT);
+    if (decision.toZero || desiredTotal(decision) !== decision.components.live) this.#lastStep = record;
     return true;
   }
 }

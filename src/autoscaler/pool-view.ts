@@ -15,6 +15,8 @@ export interface PoolView {
   readonly advice: WaitAdvice | null;
   /** Null before the first look. */
   readonly decision: DecisionView | null;
+  /** The latest decision that wanted another number of replicas than there were; null = none so far. */
+  readonly lastStep: DecisionView | null;
   /** As the last look saw it; null before the first one. */
   readonly demand: DemandView | null;
   readonly gpuUse: GpuUse;

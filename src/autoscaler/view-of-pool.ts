@@ -20,6 +20,7 @@ export interface ViewSources {
   readonly advice: WaitAdvice | null;
   /** Undefined before the first look. */
   readonly last: DecisionRecord | undefined;
+  readonly lastStep: DecisionRecord | undefined;
   readonly gpuUse: GpuUse;
   /** By target; those that can be scaled here. */
   readonly states: Readonly<Record<string, TargetState>>;
@@ -29,12 +30,13 @@ export interface ViewSources {
 
 /** Joins what is known of a pool for those who show it. */
 export function poolView(sources: ViewSources): PoolView {
-  const { atEpochMs, status, advice, last, gpuUse, pool, order, orders } = sources;
+  const { atEpochMs, status, advice, last, lastStep, gpuUse, pool, order, orders } = sources;
   return {
     atEpochMs,
     status,
     advice,
     decision: last === undefined ? null : decisionView(last),
+    lastStep: lastStep === undefined ? null : decisionView(lastStep),
     demand: last === undefined ? null : demandView(last),
     gpuUse,
     targets: pool.targets.map(({ name }) => targetReport(name, sources)),

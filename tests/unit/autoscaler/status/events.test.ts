@@ -46,6 +46,17 @@ test.each<{ name: string; from: Partial<PolicyFacts>; to: Partial<PolicyFacts>; 
     to: { ...desired(0, 'idle'), observes: true },
     told: ['Normal WouldScaleDown: from 1 to 0 replicas: idle'],
   },
+  {
+    name: 'more replicas, and a decision after it that found them on their way',
+    from: {},
+    to: {
+      pool: poolFacts({
+        status: poolStatusFacts({ desiredReplicas: 3 }),
+        lastStep: { sentence: 'goes from 1 to 3: work for three' },
+      }),
+    },
+    told: ['Normal ScaleUp: goes from 1 to 3: work for three'],
+  },
   { name: 'another sentence about the same number', from: {}, to: desired(1, 'still one'), told: [] },
   { name: 'trouble', from: {}, to: stuck, told: ['Warning ImagePull: 1 replica of gpu: says ImagePull; mend it.'] },
   {
