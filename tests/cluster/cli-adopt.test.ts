@@ -120,10 +120,11 @@ describeCluster('pilotlight init and doctor', () => {
       },
       {
         apiVersion: 'apps/v1',
-        kind: 'Deployment',
+        kind: 'StatefulSet',
         metadata: { name: 'pilotlight-gateway', labels },
         spec: {
           replicas: 0,
+          serviceName: 'pilotlight',
           selector: { matchLabels: labels },
           template: {
             metadata: { labels },

@@ -94,7 +94,7 @@ export interface RightsFact {
   readonly problem: string | null;
 }
 
-/** The gateway's own Deployment. */
+/** The gateway's own Deployment or StatefulSet. */
 export interface GatewayFacts {
   /** "namespace/name" */
   readonly workload: string;

@@ -36,6 +36,7 @@ const resource = (group: string, version: string, plural: string, kind: string):
   kind,
 });
 const DEPLOYMENTS = resource('apps', 'v1', 'deployments', 'Deployment');
+const STATEFUL_SETS = resource('apps', 'v1', 'statefulsets', 'StatefulSet');
 const SERVICES = resource('', 'v1', 'services', 'Service');
 const CONFIG_MAPS = resource('', 'v1', 'configmaps', 'ConfigMap');
 const INGRESSES = resource('networking.k8s.io', 'v1', 'ingresses', 'Ingress');
@@ -48,7 +49,9 @@ export async function gather({ cluster, namespace, installNamespace, signal }: G
     listed(cluster, what, where, signal);
   const resources = await fromCluster(resourceFacts(cluster, signal));
   const policies = await policyFacts(cluster, namespace, signal);
-  const installed = (await list(DEPLOYMENTS, installNamespace)) ?? [];
+  // A gateway that stores jobs is a StatefulSet, one without a Deployment.
+  const deployments = (await list(DEPLOYMENTS, installNamespace)) ?? [];
+  const installed = [...deployments, ...((await list(STATEFUL_SETS, installNamespace)) ?? [])];
   const gateway = installed.find((deployment) => componentOf(deployment) === 'gateway');
   return {
     resources,

@@ -9,11 +9,17 @@ export function checkResources({ resources }: ClusterFacts): readonly Finding[] 
   });
 }
 
+/** A namespace that was forgotten lacks dozens. */
+const MOST_NAMED = 5;
+
 export function checkRights({ rights }: ClusterFacts): readonly Finding[] {
   return rights.map(({ who, missing, problem }) => {
     if (problem !== null) return skip('rights', `${who}: ${problem}`);
     if (missing.length === 0) return ok('rights', `${who} may do all that is needed here`);
-    const change = 'add these verbs to its Role; the chart does so for every namespace in its `namespaces`';
-    return (who === 'you' ? warn : fail)('rights', `${who} ${missing.join('; ')}`, change);
+    const change =
+      'add these verbs to its Role; the chart does so for the namespaces and workloads that its `namespaces` lists';
+    const named = missing.slice(0, MOST_NAMED).join('; ');
+    const more = missing.length > MOST_NAMED ? `; and ${missing.length - MOST_NAMED} more` : '';
+    return (who === 'you' ? warn : fail)('rights', `${who} ${named}${more}`, change);
   });
 }

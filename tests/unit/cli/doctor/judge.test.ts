@@ -68,6 +68,13 @@ describe('each check finds its trouble, and says what to change', () => {
       want: ['fail rights: ServiceAccount a/b cannot patch pods in namespace models', 'Role'],
     },
     {
+      name: 'a ServiceAccount lacks everything',
+      seen: facts({
+        rights: [{ who: 'ServiceAccount a/b', missing: Array.from({ length: 9 }, () => 'cannot'), problem: null }],
+      }),
+      want: ['cannot; cannot; cannot; cannot; cannot; and 4 more'],
+    },
+    {
       name: 'you lack a verb',
       seen: facts({ rights: [{ who: 'you', missing: ['cannot patch scalepolicies'], problem: null }] }),
       want: ['warn rights: you cannot patch'],
