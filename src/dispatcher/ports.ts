@@ -63,11 +63,17 @@ export interface EndpointHealth {
  */
 export interface PublishRight {
   isHeld(): boolean;
-  /** Called when it was won or lost. Returns the way to stop. */
+  /**
+   * Called when it was won or lost, and once more when whoever held it before cannot be at it any more: what was said
+   * until then may have been overwritten. Returns the way to stop.
+   */
   onChange(listener: () => void): () => void;
   /** Gives it up at once. */
   close(): Promise<void>;
 }
+
+/** What a gateway knows of the endpoints: as they are, as they were a while ago, or nothing yet. */
+export type EndpointKnowledge = 'live' | 'old' | 'none';
 
 /** What runs the calls of one pool. */
 export interface PoolRuntime {

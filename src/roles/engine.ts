@@ -70,6 +70,7 @@ async function openPools(options: ProcessOptions, needs: PoolNeeds): Promise<Poo
     owner,
     directory: needs.scaling.directory,
     hasPeers: needs.scaling.hasPeers,
+    knowledge: () => needs.scaling.knowledge(),
     modelServer: needs.modelServer,
     scraper,
     scrapeBusyEveryMs: config.picker.scrapeBusyEveryMs,

@@ -47,6 +47,7 @@ export function openLocalScaling(
       silence: () => null,
     },
     hasPeers: false,
+    knowledge: () => 'live',
     async start() {
       closers.add('local processes', () => processes.close());
       await autoscaler.start();

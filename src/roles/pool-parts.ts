@@ -5,7 +5,7 @@ import type { PoolKey } from '../core/objects.ts';
 import type { Random } from '../core/random.ts';
 import type { DispatcherMetrics } from '../dispatcher/metrics.ts';
 import { RedisPublishRight } from '../dispatcher/adapters/redis-publish-right.ts';
-import type { ModelServer, PoolRuntime } from '../dispatcher/ports.ts';
+import type { EndpointKnowledge, ModelServer, PoolRuntime } from '../dispatcher/ports.ts';
 import { SlotsLoop } from '../dispatcher/slots-loop.ts';
 import type { PickerMetrics } from '../picker/metrics.ts';
 import { MetricsPoller } from '../picker/metrics-poller.ts';
@@ -28,6 +28,8 @@ export interface PoolWorld {
   readonly directory: EndpointDirectory;
   /** Other gateways serve the same pools: one of them publishes the slots. */
   readonly hasPeers: boolean;
+  /** Of the directory. */
+  readonly knowledge: () => EndpointKnowledge;
   readonly modelServer: ModelServer;
   readonly scraper: MetricsSource;
   readonly scrapeBusyEveryMs: number;
@@ -90,7 +92,13 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   });
   const ranker = new PoolRanker({ pool, directory, profile: world.profile, hash: world.hash, clock, random });
   const right = world.hasPeers
-    ? new RedisPublishRight({ command: redis.command, key: `${root}:slots-publisher`, owner: world.owner, clock })
+    ? new RedisPublishRight({
+        command: redis.command,
+        key: `${root}:slots-publisher`,
+        owner: world.owner,
+        clock,
+        knowledge: world.knowledge,
+      })
     : undefined;
   const slots = new SlotsLoop({
     pool,

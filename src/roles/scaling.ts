@@ -2,6 +2,7 @@ import type { GpuUse } from '../autoscaler/gpu-meter.ts';
 import type { AdviceSource } from '../autoscaler/wait-advisor.ts';
 import type { EndpointDirectory } from '../core/endpoint.ts';
 import type { PoolKey } from '../core/objects.ts';
+import type { EndpointKnowledge } from '../dispatcher/ports.ts';
 
 /** What the autoscaler knows of each pool: the one in this process, or what the leading controller tells. */
 export interface PoolViews extends AdviceSource {
@@ -18,6 +19,8 @@ export interface Scaling {
   readonly views: PoolViews;
   /** Other gateways serve the same pools. */
   readonly hasPeers: boolean;
+  /** Of the directory. */
+  knowledge(): EndpointKnowledge;
   /** Begins to scale; the pools' ledgers exist. */
   start(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 -- Frees a right if it is still the owner's.
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] or holder == 'old ' .. ARGV[1] then
   redis.call('DEL', KEYS[1])
 end
 return 1

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../core/clock.ts';
 import { defineScript } from '../../platform/redis/script.ts';
-import type { PublishRight } from '../ports.ts';
+import type { EndpointKnowledge, PublishRight } from '../ports.ts';
 
 /** Without a renewal the right ends after this in Redis; its holder stops relying on it a third earlier. */
 const HELD_MS = 3_000;
@@ -11,7 +11,7 @@ const RENEW_EVERY_MS = 1_000;
 const claim = defineScript({
   files: [new URL('./claim-right.lua', import.meta.url)],
   keys: ['right'],
-  args: ['owner', 'heldMs'],
+  args: ['owner', 'heldMs', 'knowledge'],
   parse: (reply) => reply === 1,
 });
 const giveUp = defineScript({
@@ -28,11 +28,14 @@ export interface RedisPublishRightOptions {
   /** Unique per run of a process. */
   readonly owner: string;
   readonly clock: Clock;
+  /** Absent: always live. */
+  readonly knowledge?: () => EndpointKnowledge;
 }
 
 /**
  * A right in Redis that one process holds at a time and that passes on within 3 s after its holder died, or at once when
- * it is closed. While Redis does not answer nobody holds it: nothing could be published anyway.
+ * it is closed. While Redis does not answer nobody holds it: nothing could be published anyway. A process that knows
+ * nothing never holds it, and one that knows what was holds it only while nobody knows what is.
  */
 export class RedisPublishRight implements PublishRight {
   readonly #options: RedisPublishRightOptions;
@@ -41,6 +44,8 @@ export class RedisPublishRight implements PublishRight {
   readonly #running: Promise<void>;
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
   #wasHeld = false;
+  /** When nobody else can rely on it any more (monotonic). */
+  #aloneAtMs = Number.POSITIVE_INFINITY;
 
   constructor(options: RedisPublishRightOptions) {
     this.#options = options;
@@ -60,9 +65,7 @@ export class RedisPublishRight implements PublishRight {
     this.#closed.abort();
     await this.#running;
     const wasHeld = this.isHeld();
-    this.#trustedUntilMs = Number.NEGATIVE_INFINITY;
-    const { command, key, owner } = this.#options;
-    if (wasHeld) await giveUp(command, { keys: { right: key }, args: { owner } }).catch(() => undefined);
+    if (wasHeld) await this.#giveUp();
   }
 
   async #keep(): Promise<void> {
@@ -77,19 +80,33 @@ export class RedisPublishRight implements PublishRight {
 
   async #claim(): Promise<void> {
     const { command, key, owner, clock } = this.#options;
+    const knowledge = this.#options.knowledge?.() ?? 'live';
+    if (knowledge === 'none') {
+      if (this.isHeld()) await this.#giveUp();
+      return;
+    }
     // Trusted from before the question was asked: the answer may have been long on its way.
     const askedMs = clock.monotonicMs();
     try {
-      const isOurs = await claim(command, { keys: { right: key }, args: { owner, heldMs: HELD_MS } });
+      const isOurs = await claim(command, { keys: { right: key }, args: { owner, heldMs: HELD_MS, knowledge } });
       this.#trustedUntilMs = isOurs ? askedMs + TRUSTED_MS : Number.NEGATIVE_INFINITY;
     } catch {
       // Redis is away: what was held runs out by itself.
     }
   }
 
+  async #giveUp(): Promise<void> {
+    const { command, key, owner } = this.#options;
+    this.#trustedUntilMs = Number.NEGATIVE_INFINITY;
+    await giveUp(command, { keys: { right: key }, args: { owner } }).catch(() => undefined);
+  }
+
   #tell(): void {
     const isHeld = this.isHeld();
-    if (isHeld === this.#wasHeld) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    const isChanged = isHeld !== this.#wasHeld;
+    if (!isChanged && nowMs < this.#aloneAtMs) return;
+    this.#aloneAtMs = isChanged && isHeld ? nowMs + HELD_MS : Number.POSITIVE_INFINITY;
     this.#wasHeld = isHeld;
     for (const listener of this.#listeners) listener();
   }
