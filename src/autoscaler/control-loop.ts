@@ -60,6 +60,8 @@ export class ControlLoop {
   readonly #decisions = new DecisionLog();
   readonly #gpus: GpuMeter;
   #pool: PoolSpec;
+  /** A decision whose actions are under way: what they do shows already, so must the reason. */
+  #acting: DecisionRecord | null = null;
   /** The pool has left the catalog. */
   #departure: Departure | null = null;
   #frozen: Frozen | null = null;
@@ -134,7 +136,7 @@ export class ControlLoop {
     return poolStatus({
       pool: this.#pool,
       replicas: target.replicas(this.pool),
-      last: this.#decisions.last,
+      last: this.#last(),
       nowMs: clock.monotonicMs(),
       nowEpochMs: clock.epochMs(),
       orders: this.#orders(),
@@ -152,7 +154,7 @@ export class ControlLoop {
       pool: this.#pool,
       status: this.status(),
       advice: this.advice(),
-      last: this.#decisions.last,
+      last: this.#last(),
       lastStep: this.#decisions.lastStep,
       gpuUse: this.gpuUse(),
       states: this.targetStates(),
@@ -183,6 +185,10 @@ export class ControlLoop {
     const last = this.#decisions.last;
     if (last === undefined) return null;
     return waitAdvice(last.snapshot, this.#observer.releases, this.#deps.clock.monotonicMs());
+  }
+
+  #last(): DecisionRecord | undefined {
+    return this.#acting ?? this.#decisions.last;
   }
 
   learned(): LearnedPool {
@@ -219,6 +225,7 @@ export class ControlLoop {
       this.#deps.log.error({ pool: this.pool, error: asError(thrown).message }, 'autoscaler.step_failed');
       return SHORT_TICK_MS;
     } finally {
+      this.#acting = null;
       if (!signal.aborted) this.#deps.changed(this.pool);
     }
   }
@@ -236,6 +243,8 @@ export class ControlLoop {
     const { snapshot } = look;
     this.#gpus.charge(snapshot);
     const decision = decide(snapshot);
+    const atEpochMs = this.#deps.clock.epochMs();
+    this.#acting = { atEpochMs, lastAtEpochMs: atEpochMs, times: 1, decision, snapshot, acted: false };
     const acted = pool.scale.mode === 'Native' && (await this.#act(pool, decision, look, signal));
     if (signal.aborted) return SHORT_TICK_MS;
     this.#history.add(decision, snapshot.nowMs);

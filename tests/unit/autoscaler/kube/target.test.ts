@@ -83,6 +83,23 @@ test('a tool that reverts the number is overruled twice, then it has its way', a
   expect(target.state(KEY, TARGET).noUpWhy).toBeNull();
 });
 
+test('a controller that waits for its turn counts the fights of the leader, and fights no further', async () => {
+  const { target, kube, clock, leadership } = await openWorld((fake) => putDeployment(fake, 0));
+  const now = () => new Date(clock.epochMs()).toISOString();
+  leadership.become(false);
+  for (let round = 1; round <= 2; round += 1) {
+    kube.scaleAs('pilotlight', LLAMA, 1, now());
+    await clock.advance(15_000);
+    kube.scaleAs('argocd-controller', LLAMA, 0, now(), null);
+    await clock.advance(15_000);
+  }
+  leadership.become(true);
+  await target.start({ pool: POOL, target: TARGET, count: 1 });
+  kube.scaleAs('argocd-controller', LLAMA, 0, now(), null);
+  await clock.advance(15_000);
+  await expect(target.start({ pool: POOL, target: TARGET, count: 1 })).rejects.toThrow(/argocd-controller/);
+});
+
 test('never more than maxReplicas, and a higher number of another one is not lowered by a start', async () => {
   const { target, kube } = await openWorld((fake) => putDeployment(fake, 3));
   await target.start({ pool: POOL, target: TARGET, count: 5 });
