@@ -20,8 +20,7 @@ export class SlotControl {
 
   async setEndpoints(endpoints: readonly EndpointSlots[]): Promise<void> {
     this.#endpoints = endpoints;
-    const ids = new Set(endpoints.map((endpoint) => endpoint.id));
-    for (const id of this.#gates.keys()) if (!ids.has(id)) this.#gates.delete(id);
+    this.#forgetGatesBut(new Set(endpoints.map(({ id }) => id)));
     await this.#deps.ask({
       op: 'setEndpoints',
       endpoints: endpoints.map(({ id, slots, adapters }) => ({ id, slots, ...(adapters && { adapters }) })),
@@ -50,12 +49,18 @@ export class SlotControl {
 
   async snapshot(): Promise<LedgerSnapshot> {
     const { activityEpoch, recovering, owners, objectives, endpoints } = await this.#deps.ask({ op: 'snapshot' });
+    if (this.#endpoints === null && !recovering) this.#forgetGatesBut(new Set(endpoints.map(({ id }) => id)));
     return {
       nowEpochMs: this.#deps.ledgerNowMs(),
       incarnation: this.#deps.incarnation(),
       ...{ activityEpoch, recovering, owners, endpoints },
       objectives: objectives.map((line) => ({ ...line, oldestAtEpochMs: line.oldestAtEpochMs || null })),
     };
+  }
+
+  /** Gates of endpoints that are gone: whoever sets no endpoints learns of that from the ledger. */
+  #forgetGatesBut(ids: ReadonlySet<string>): void {
+    for (const id of this.#gates.keys()) if (!ids.has(id)) this.#gates.delete(id);
   }
 
   /** Tells a new incarnation what this process had set. */

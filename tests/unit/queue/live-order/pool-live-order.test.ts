@@ -332,6 +332,23 @@ describe('when Redis is away', () => {
 });
 
 describe('a ledger that lost its state', () => {
+  test('a process that only sets gates remembers none of endpoints that are gone', async () => {
+    const { order: gateway } = open('gateway');
+    const { order: controller, link } = open('controller', false);
+    await clock.advance(3_000);
+    for (const id of ['ep-1', 'ep-2', 'ep-3']) {
+      await gateway.setEndpoints([endpoint(id, 1)]);
+      await controller.setGate(id, 'draining');
+      await controller.snapshot();
+    }
+    link.executed.length = 0;
+    ledger.restart();
+    await clock.advance(5_000);
+    await pass();
+    const gates = link.executed.flatMap((op) => (op.op === 'setGate' ? [op.endpointId] : []));
+    expect(gates).toEqual(['ep-3']);
+  });
+
   test('is told everything again: tickets at their old places, running ones first, endpoints and gates', async () => {
     const { order } = open('a');
     await order.setEndpoints([endpoint('ep-1', 1), endpoint('ep-2', 1)]);
