@@ -37,13 +37,13 @@ describeCluster('a mixed load while everything is killed, restarted and replaced
       await namespace.apply(simPool({ slots: 4, maxReplicas: MAX_REPLICAS, sim: ['--speed=2'], behaviour }));
 
       let started = 0;
-      let folder: string | undefined;
+      const kept: { folder?: string } = {};
       const start = (role: 'gateway' | 'controller', keepsJobs: boolean) => {
         started += 1;
         const settings = keepsJobs ? {} : { jobs: { enabled: false } };
         const identity = `${role}-${started}-of-chaos`;
         const common = { namespace, redisUrl: redis.url, role, identity, settings };
-        return startPilotlight({ ...common, ...(keepsJobs && folder !== undefined ? { folder } : {}) });
+        return startPilotlight({ ...common, ...(keepsJobs ? kept : {}) });
       };
       const [keeper, spare, ...controllers] = (await Promise.all([
         start('gateway', true),
@@ -51,7 +51,7 @@ describeCluster('a mixed load while everything is killed, restarted and replaced
         start('controller', false),
         start('controller', false),
       ])) as [Pilotlight, Pilotlight, ...Pilotlight[]];
-      folder = keeper.folder;
+      kept.folder = keeper.folder;
       const world: ChaosWorld = {
         ...{ cluster, namespace, redis, random, maxReplicas: MAX_REPLICAS, spare, keeper, controllers },
         startKeeper: () => start('gateway', true),
@@ -83,7 +83,8 @@ describeCluster('a mixed load while everything is killed, restarted and replaced
         // What took longer than planned leaves the rest out, except for what comes last.
         if (performance.now() - beganMs > SECONDS * 1_000 && atMs < SECONDS * 1_000) continue;
         await sleep(Math.max(0, beganMs + atMs - performance.now()));
-        happened.push(await happen(world, kind));
+        const failed = (error: unknown) => new Error(`${kind}: ${String(error)}\n${describe()}`, { cause: error });
+        happened.push(await happen(world, kind).catch((error: unknown) => Promise.reject(failed(error))));
       }
       await load.stop();
 

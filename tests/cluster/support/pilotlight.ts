@@ -73,7 +73,8 @@ export class Pilotlight {
 
   async ready(): Promise<this> {
     const failed = this.#exited.then((): ServeMessage => ({ type: 'failed', message: 'it ended' }));
-    const message = await Promise.race([firstWord(this.#child), failed]);
+    const silent = (error: unknown): ServeMessage => ({ type: 'failed', message: String(error) });
+    const message = await Promise.race([firstWord(this.#child).catch(silent), failed]);
     if (message.type !== 'ready') throw new Error(`${this.#name()}: ${JSON.stringify(message)}\n${await this.log()}`);
     this.#ready = message;
     return this;
