@@ -246,7 +246,7 @@ export class ControlLoop {
     const atEpochMs = this.#deps.clock.epochMs();
     this.#acting = { atEpochMs, lastAtEpochMs: atEpochMs, times: 1, decision, snapshot, acted: false };
     const acted = pool.scale.mode === 'Native' && (await this.#act(pool, decision, look, signal));
-    if (signal.aborted) return SHORT_TICK_MS;
+    if (isOver(signal)) return SHORT_TICK_MS;
     this.#history.add(decision, snapshot.nowMs);
     this.#record(decision, snapshot, acted);
     const isDraining = snapshot.replicas.some(({ phase }) => phase === 'Draining');
@@ -324,4 +324,9 @@ export class ControlLoop {
     });
     if (before !== undefined) forgetTargets(this.#deps.metrics, before, snapshot);
   }
+}
+
+/** Asked anew after each wait. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, type LabelValues, type Metric, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 
 /** A registry with the process's own metrics and `pilotlight_build_info`. One per process; tests make one each. */
 export function createRegistry({ version, role }: { version: string; role: string }): Registry {
@@ -19,9 +19,9 @@ export async function forgetPools(registry: Registry, pools: ReadonlySet<string>
   for (const metric of registry.getMetricsAsArray() as unknown as readonly Metric[]) {
     const { values } = await metric.get();
     for (const { labels } of values) {
-      const pool = (labels as LabelValues<string>)['pool'];
+      const pool = labels['pool'];
       if (typeof pool !== 'string' || !pools.has(pool)) continue;
-      const { le: _le, quantile: _quantile, ...own } = labels as LabelValues<string>;
+      const { le: _le, quantile: _quantile, ...own } = labels;
       (metric as Gauge).remove(own);
     }
   }

@@ -18,9 +18,10 @@ export async function forgetGonePools(
 ): Promise<void> {
   let known = new Set<PoolKey>(catalog.current().pools.keys());
   const gone = new Map<PoolKey, number>();
-  while (!signal.aborted) {
+  const isOver = (): boolean => signal.aborted;
+  while (!isOver()) {
     await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
-    if (signal.aborted) return;
+    if (isOver()) return;
     const nowMs = clock.monotonicMs();
     const { pools } = catalog.current();
     for (const key of known) if (!pools.has(key)) gone.set(key, nowMs);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { asError } from '../../../src/core/errors.ts';
 import { patiently } from '../../../src/roles/patience.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
@@ -18,7 +19,7 @@ function rig(outcomes: readonly (string | null)[], limitMs = 60_000) {
     mayPass: (error: Error) => error.message !== 'wrong password',
     onWait: (_error: Error, waitedMs: number) => waits.push(waitedMs),
   };
-  const done = patiently(work, patience, stop.signal).catch((error: Error) => error.message);
+  const done = patiently(work, patience, stop.signal).catch((thrown: unknown) => asError(thrown).message);
   return { clock, waits, stop, done, tries: () => tries };
 }
 
