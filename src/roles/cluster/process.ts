@@ -1,12 +1,10 @@
 import type { Registry } from 'prom-client';
 import { PoolPods } from '../../autoscaler/adapters/kubernetes-target/pool-pods.ts';
-import {
-  KubernetesPoolOrders,
-  type OrderMarkProblem,
-} from '../../autoscaler/adapters/orders/kubernetes-pool-orders.ts';
+import { KubernetesPoolOrders } from '../../autoscaler/adapters/orders/kubernetes-pool-orders.ts';
 import type { Pod } from '../../autoscaler/policy/kube/pod.ts';
 import { KubeCatalogSource } from '../../config/objects/kube-catalog-source.ts';
 import { formatProblem } from '../../config/problem.ts';
+import type { PoolKey } from '../../core/objects.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { OpenFeed } from '../../platform/kubernetes/feed.ts';
 import type { ProcessBase, ProcessOptions } from '../process-options.ts';
@@ -24,7 +22,8 @@ export interface ClusterProcess {
   readonly inferencePools: OpenFeed;
   readonly podFeed: OpenFeed<Pod>;
   readonly rights: RightsCheck;
-  readonly orderProblems: () => readonly OrderMarkProblem[];
+  /** Annotations of a pool's policy that are ignored, one sentence each. */
+  readonly orderProblems: (pool: PoolKey) => readonly string[];
   readonly pods: PoolPods;
 }
 
@@ -68,7 +67,7 @@ export async function openClusterProcess(
     kube: link.api,
     orders,
   };
-  const orderProblems = () => orders.problems();
+  const orderProblems = (pool: PoolKey) => orders.problemsOf(pool);
   const objects = { policies, objectivePolicies, inferencePools };
   return { options, link, catalog, ...objects, podFeed, rights, orderProblems, pods };
 }

@@ -4,7 +4,7 @@ import { objectivePolicyKind, scalePolicyKind } from '../../autoscaler/adapters/
 import type { FeedFacts, PolicyFacts, Verdict, Verdicts } from '../../autoscaler/policy/policy-facts.ts';
 import type { ObjectVerdict, VerdictCondition } from '../../config/objects/verdict.ts';
 import type { KubeObject, Leadership, ObjectFeed } from '../../core/kubernetes.ts';
-import type { PoolSpec } from '../../core/objects.ts';
+import type { Catalog, PoolSpec } from '../../core/objects.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { ClusterProcess } from './process.ts';
 import type { Terms } from './terms.ts';
@@ -44,9 +44,8 @@ function policyFacts(
   policy: KubeObject,
   verdicts: Verdicts,
 ): PolicyFacts {
-  const { options, podFeed, policies, inferencePools, rights } = cluster;
-  const pool = poolOf(cluster, policy);
-  const remarks = cluster.orderProblems().filter((problem) => problem.pool === pool?.key);
+  const { options, podFeed, policies, inferencePools, rights, catalog } = cluster;
+  const pool = poolOf(catalog.current(), policy);
   return {
     ...verdicts,
     observes: pool?.scale.mode === 'Observe',
@@ -54,15 +53,21 @@ function policyFacts(
     feeds: [podFeed, policies, ...(needsPools(policy) ? [inferencePools] : [])].map(feedFacts),
     redisWhy: options.redis.command.status === 'ready' ? null : 'Redis does not answer',
     missingRights: rights.missing()?.filter(({ namespace }) => namespace === policy.metadata.namespace) ?? null,
-    remarks: remarks.map(({ problem }) => problem),
+    remarks: pool === undefined ? [] : cluster.orderProblems(pool.key),
   };
 }
 
+/** Pools by their policy, of the catalogs that are in use: every policy is asked for at each look. */
+const poolsByPolicy = new WeakMap<Catalog, ReadonlyMap<string, PoolSpec>>();
+
 /** The pool that this policy scales, if it is the one that does. */
-function poolOf({ catalog }: ClusterProcess, { metadata }: KubeObject): PoolSpec | undefined {
-  return [...catalog.current().pools.values()].find(
-    ({ namespace, policyName }) => namespace === metadata.namespace && policyName === metadata.name,
-  );
+export function poolOf(catalog: Catalog, { metadata }: KubeObject): PoolSpec | undefined {
+  let pools = poolsByPolicy.get(catalog);
+  if (pools === undefined) {
+    pools = new Map([...catalog.pools.values()].map((pool) => [`${pool.namespace}/${pool.policyName ?? ''}`, pool]));
+    poolsByPolicy.set(catalog, pools);
+  }
+  return pools.get(`${metadata.namespace ?? ''}/${metadata.name}`);
 }
 
 /** A policy with a pool of its own works where InferencePool is not installed. */

@@ -64,10 +64,12 @@ export class KubernetesPoolOrders implements PoolOrders {
 
   /** Annotations that are ignored. */
   problems(): readonly OrderMarkProblem[] {
-    const nowEpochMs = this.#deps.clock.epochMs();
-    return this.#pools().flatMap(({ key }) =>
-      readMarks(this.#annotations(key), nowEpochMs).problems.map((problem) => ({ pool: key, problem })),
-    );
+    return this.#pools().flatMap(({ key }) => this.problemsOf(key).map((problem) => ({ pool: key, problem })));
+  }
+
+  /** Those of one pool, one sentence each. Costs the same however many pools there are. */
+  problemsOf(pool: PoolKey): readonly string[] {
+    return readMarks(this.#annotations(pool), this.#deps.clock.epochMs()).problems;
   }
 
   /**
