@@ -68,7 +68,10 @@ export class KubernetesTarget implements ScaleTargetPort {
     this.#probe = new ReachProbe(options.probe, clock, (uid) => this.#refreshAll(pods.get(uid)?.pools ?? []));
     const resources = new ScaleResources(api, clock);
     const world = { api, clock, resources, denials: this.#denials, leadership };
-    this.#workloads = new Workloads(world, catalog, (pool) => this.#onRead(pool));
+    // A leader still has to drain and release what is gone; nobody asks this of another process.
+    const isKept = (pool: PoolKey): boolean => leadership.isLeader() && this.#specs.has(pool);
+    pods.keep(isKept);
+    this.#workloads = new Workloads(world, catalog, (pool) => this.#onRead(pool), isKept);
     this.#follow();
     const owns = (pod: Pod, pool: PoolKey): boolean => this.#owns(pod, pool);
     this.#sweep = new MarkSweep({ pods, marks: this.#marks, leadership, installation, clock, log, owns });
@@ -234,7 +237,7 @@ export class KubernetesTarget implements ScaleTargetPort {
 
   /** Whether a target of that pool may have set the marks of this pod; also while its workload is not known. */
   #owns(pod: Pod, key: PoolKey): boolean {
-    const pool = this.#options.catalog.current().pools.get(key);
+    const pool = this.#specs.get(key);
     if (pool === undefined || pool.scale.mode !== 'Native') return false;
     const isUnread = (target: ScaleTarget): boolean => this.#workloads.of(pool, target)?.view == null;
     return (
@@ -261,11 +264,13 @@ export class KubernetesTarget implements ScaleTargetPort {
     this.#pools.delete(pool);
     this.#specs.delete(pool);
     this.#told.delete(pool);
+    if (this.#options.catalog.current().pools.has(pool)) return;
+    this.#workloads.forget(pool);
+    this.#options.pods.refresh();
   }
 
   #follow(): void {
     const { pools } = this.#options.catalog.current();
-    // A leader still has to release what is gone; nobody asks this of another process.
     const gone = this.#options.leadership.isLeader() ? [] : [...this.#specs.keys()].filter((key) => !pools.has(key));
     for (const key of gone) this.#forget(key);
     for (const [key, pool] of pools) {

@@ -26,7 +26,9 @@ export class PoolPods {
   readonly #deps: PoolPodsDeps;
   readonly #seen = new Map<string, SeenPod>();
   readonly #byPool = new Map<PoolKey, Map<string, SeenPod>>();
+  #pools: readonly PoolSpec[] = [];
   readonly #poolsByNamespace = new Map<string, PoolSpec[]>();
+  #isKept: (pool: PoolKey) => boolean = () => false;
   /** Pods as our last write left them, newer than what the feed has shown so far. */
   readonly #written = new Map<string, Pod>();
   readonly #terminating = new Map<string, Pod>();
@@ -62,6 +64,16 @@ export class PoolPods {
 
   freshness(): FeedFreshness {
     return this.#deps.pods.freshness();
+  }
+
+  /** Pods of pools that have left the catalog are shown for as long as this says so: somebody still drains them. */
+  keep(isKept: (pool: PoolKey) => boolean): void {
+    this.#isKept = isKept;
+  }
+
+  /** Looks again at which pools there are. */
+  refresh(): void {
+    this.#rebuild();
   }
 
   /** Takes over what a write returned, as if the feed had said it. */
@@ -118,8 +130,11 @@ export class PoolPods {
   }
 
   #indexPools(): void {
+    const { pools } = this.#deps.catalog.current();
+    const kept = this.#pools.filter(({ key }) => !pools.has(key) && this.#isKept(key));
+    this.#pools = [...pools.values(), ...kept];
     this.#poolsByNamespace.clear();
-    for (const pool of this.#deps.catalog.current().pools.values()) {
+    for (const pool of this.#pools) {
       if (pool.pods === null) continue;
       const others = this.#poolsByNamespace.get(pool.namespace);
       if (others === undefined) this.#poolsByNamespace.set(pool.namespace, [pool]);

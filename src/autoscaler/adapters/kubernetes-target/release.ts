@@ -19,8 +19,8 @@ export async function releasePool(order: ReleaseOrder): Promise<void> {
   for (const target of pool.targets) {
     const most = leftReplicas(pool, target);
     if (most === null || target.scaleTargetRef === undefined) continue;
-    const kept =
-      order.workloads.ownerOf(pool, target) !== undefined ? 'another pool scales it' : order.otherScaler(target);
+    const owner = order.workloads.ownerOf(pool, target) ?? pool.key;
+    const kept = owner === pool.key ? order.otherScaler(target) : 'another pool scales it';
     if (kept !== null) {
       log.info({ pool: pool.key, target: target.name, why: kept }, 'target.left_as_it_is');
       continue;

@@ -26,9 +26,17 @@ export class Workloads {
   readonly #onRead: (pool: PoolKey) => void;
   readonly #closed = new AbortController();
   readonly #stopCatalog: () => void;
+  readonly #isKept: (pool: PoolKey) => boolean;
   #specs = new Map<PoolKey, string>();
 
-  constructor(world: WorkloadWorld, catalog: CatalogSource, onRead: (pool: PoolKey) => void) {
+  /** Workloads of pools that have left the catalog are read on for as long as `isKept` says so. */
+  constructor(
+    world: WorkloadWorld,
+    catalog: CatalogSource,
+    onRead: (pool: PoolKey) => void,
+    isKept: (pool: PoolKey) => boolean,
+  ) {
+    this.#isKept = isKept;
     this.#world = world;
     this.#clock = world.clock;
     this.#onRead = onRead;
@@ -59,6 +67,11 @@ export class Workloads {
     const nowMs = this.#clock.monotonicMs();
     entry.busyUntilMs = nowMs + BUSY_FOR_MS;
     entry.nextReadMs = Math.min(entry.nextReadMs, nowMs + TICK_MS);
+  }
+
+  /** Its pool is gone and needs nothing any more. */
+  forget(pool: PoolKey): void {
+    for (const [key, { owner }] of this.#entries) if (owner === pool) this.#entries.delete(key);
   }
 
   /** Reads all again, e.g. after this process became the leader. */
@@ -96,7 +109,9 @@ export class Workloads {
         if (this.#specs.has(pool.key) && this.#specs.get(pool.key) !== spec) entry.workload.forgive();
       }
     }
-    for (const key of this.#entries.keys()) if (!known.has(key)) this.#entries.delete(key);
+    for (const [key, { owner }] of this.#entries) {
+      if (!known.has(key) && !(this.#isKept(owner) && !specs.has(owner))) this.#entries.delete(key);
+    }
     this.#specs = specs;
     this.#readDue();
   }

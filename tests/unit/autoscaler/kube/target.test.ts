@@ -455,3 +455,37 @@ test('when other autoscalers cannot be looked for, that is said, and scaling goe
   expect(noUpWhy).toBeNull();
   expect(conditions.find(({ type }) => type === 'Permitted')?.message).toContain('list horizontalpodautoscalers');
 });
+
+test('the replicas of a pool whose policy was deleted are drained and ended as before, until it is released', async () => {
+  const { target, kube, catalog, pods, clock } = await openWorld(
+    (fake) => {
+      putDeployment(fake, 2);
+      for (const name of ['a', 'b']) putPod(fake, pod({ name: `llama-5d4f8c7b9-${name}` }));
+    },
+    { pools: [poolSpec({ onDelete: 'ScaleToZero' })] },
+  );
+  catalog.replace();
+  expect(target.replicas(KEY).map(({ phase }) => phase)).toEqual(['Ready', 'Ready']);
+  expect(target.state(KEY, TARGET)).toMatchObject({ noDownWhy: null, specReplicas: 2 });
+  await target.drain(KEY, ['uid-llama-5d4f8c7b9-a']);
+  for (let second = 0; second < 130; second += 1) await clock.advance(1_000);
+  expect(target.replicas(KEY).map(({ phase }) => phase)).toEqual(['Draining', 'Ready']);
+  expect(await target.stop(KEY, ['uid-llama-5d4f8c7b9-a'])).toEqual(['uid-llama-5d4f8c7b9-a']);
+  expect(kube.get(LLAMA)?.spec).toMatchObject({ replicas: 1 });
+  await target.release(poolSpec({ onDelete: 'ScaleToZero' }));
+  expect(kube.get(LLAMA)?.spec).toMatchObject({ replicas: 0 });
+  expect(target.replicas(KEY)).toEqual([]);
+  expect(pods.of(KEY)).toEqual([]);
+  target.close();
+});
+
+test('who does not lead forgets a pool with its policy', async () => {
+  const { target, catalog, pods, leadership } = await openWorld((fake) => {
+    putDeployment(fake, 1);
+    putPod(fake, pod());
+  });
+  leadership.become(false);
+  catalog.replace();
+  expect([target.replicas(KEY), pods.of(KEY)]).toEqual([[], []]);
+  target.close();
+});
