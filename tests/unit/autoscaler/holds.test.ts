@@ -339,7 +339,10 @@ describe('a replica in quarantine, because its readiness flaps', () => {
   test('it is the first to go, through a drain, and holds no pool up', () => {
     const idle = { objectives: [], idleMs: 10 * 3_600_000, noDemandMs: 10 * 3_600_000 };
     expect(decide(snapshot({ ...idle, replicas: [flapping()] })).rule).toBe('idle');
-    const two = snapshot({ replicas: [flapping({ uid: 'a' }), ...ready(1)], targets: [targetView({ maxReplicas: 1 })] });
+    const two = snapshot({
+      replicas: [flapping({ uid: 'a' }), ...ready(1)],
+      targets: [targetView({ maxReplicas: 1 })],
+    });
     expect(plan(decide(two), two)).toMatchObject({ drain: ['a'], stop: [] });
   });
 
