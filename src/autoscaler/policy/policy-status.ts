@@ -63,10 +63,10 @@ export function objectivePolicyStatus(
 }
 
 /**
- * none: equal · drift: counters, times or words moved · material: another phase, or another status or reason of a
- * condition, or another generation: people and tools wait for it.
+ * none: equal · words: the same said otherwise, such as another time in a sentence · drift: counters or expectations moved ·
+ * material: another phase, or another status or reason of a condition, or another generation: people and tools wait for it.
  */
-export type StatusChange = 'none' | 'drift' | 'material';
+export type StatusChange = 'none' | 'words' | 'drift' | 'material';
 
 export interface ConditionedStatus {
   readonly observedGeneration: number;
@@ -81,7 +81,8 @@ export function statusChange<S extends ConditionedStatus & { readonly phase?: st
   const essence = ({ observedGeneration, phase, conditions: all }: S): string =>
     JSON.stringify([observedGeneration, phase, all.map(({ type, status, reason }) => [type, status, reason])]);
   if (essence(before) !== essence(after)) return 'material';
-  return canonical(before) === canonical(after) ? 'none' : 'drift';
+  if (canonical(before) === canonical(after)) return 'none';
+  return canonical(before, WORDS) === canonical(after, WORDS) ? 'words' : 'drift';
 }
 
 /** A merge patch of `status` that leaves nothing of an earlier one. */
@@ -145,11 +146,18 @@ function isBooting({ phase }: Replica): boolean {
   return phase !== 'Ready' && phase !== 'Draining' && phase !== 'Stuck';
 }
 
+/** Fields that hold sentences, and the time of the last decision, which is that of its sentence. */
+const WORDS: ReadonlySet<string> = new Set(['message', 'wouldChange', 'at', 'lastTransitionTime']);
+
 /** JSON with sorted keys: the API server gives them in an order of its own. */
-function canonical(value: unknown): string {
+function canonical(value: unknown, without: ReadonlySet<string> = new Set()): string {
   return JSON.stringify(value, (_key, item: unknown) =>
     typeof item === 'object' && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      ? Object.fromEntries(
+          Object.entries(item)
+            .filter(([key]) => !without.has(key))
+            .sort(([a], [b]) => (a < b ? -1 : 1)),
+        )
       : item,
   );
 }

@@ -81,7 +81,9 @@ export function openController(
           const autoscaler = new Autoscaler(deps);
           autoscaler.onChange((pool) => {
             board.touch(pool);
-            writer.touch();
+            const spec = catalog.current().pools.get(pool);
+            if (spec?.policyName == null) return;
+            writer.touch({ namespace: spec.namespace, name: spec.policyName });
           });
           return autoscaler;
         },
@@ -113,6 +115,10 @@ export function openController(
       board.start();
       cluster.rights.start(() => writer.touch());
       closers.add('check of rights', () => cluster.rights.stop());
+      closers.add(
+        'news for statuses',
+        catalog.onChange(() => writer.touch()),
+      );
       writer.start();
       closers.add('board publisher', () => board.stop());
       closers.add('status writer', () => writer.stop());

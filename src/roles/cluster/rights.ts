@@ -12,6 +12,9 @@ import { OPTIONAL_OF_CONTROLLER, OPTIONAL_RESOURCES, rightRules } from './right-
 const CHECK_EVERY_MS = 60_000;
 /** While one is missing somebody is at it. */
 const CHECK_MISSING_EVERY_MS = 10_000;
+/** Each rule is a request or more, so many pools are asked about less often: a hundred about every five minutes. */
+const REST_FOR_EACH_RULE_MS = 1_500;
+const REST_FOR_EACH_RULE_WHILE_MISSING_MS = 250;
 
 /** Asks, again and again, which of the rights that this process needs it lacks. A missing one is reported, never fatal. */
 export class RightsCheck {
@@ -20,6 +23,8 @@ export class RightsCheck {
   readonly #catalog: CatalogSource;
   readonly #stopped = new AbortController();
   #missing: readonly MissingVerb[] | null = null;
+  /** Rules of the last check. */
+  #asked = 0;
   #changed: () => void = () => undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -50,16 +55,23 @@ export class RightsCheck {
       await this.#check(signal);
       const woken = new AbortController();
       const stopListening = this.#catalog.onChange(() => woken.abort());
-      const restMs = this.#missing?.length === 0 ? CHECK_EVERY_MS : CHECK_MISSING_EVERY_MS;
+      const restMs = this.#restMs();
       await systemClock.sleep(restMs, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
       stopListening();
     }
+  }
+
+  #restMs(): number {
+    return this.#missing?.length === 0
+      ? Math.max(CHECK_EVERY_MS, this.#asked * REST_FOR_EACH_RULE_MS)
+      : Math.max(CHECK_MISSING_EVERY_MS, this.#asked * REST_FOR_EACH_RULE_WHILE_MISSING_MS);
   }
 
   async #check(signal: AbortSignal): Promise<void> {
     const { log } = this.#base;
     try {
       const rules = await this.#rules(this.#catalog.current(), signal);
+      this.#asked = rules.length;
       const missing = await checkAccess(this.#link.api, rules, signal);
       const before = new Set(this.#missing?.map(({ message }) => message));
       for (const { message } of missing) if (!before.has(message)) log.warn({ message }, 'kubernetes.right_missing');

@@ -11,6 +11,8 @@ export interface KwokOptions {
   readonly program: string;
   readonly nodes: number;
   readonly gpusPerNode?: number;
+  /** Of the pods' addresses; nothing answers there unless they are loopback. Default "10.64.0.0/10". */
+  readonly podCidr?: string;
 }
 
 /** Nodes of these names belong to KWOK, not to the kubelet stand-in. */
@@ -94,7 +96,8 @@ export async function startKwok(cluster: Cluster, options: KwokOptions): Promise
     'kwok',
     options.program,
     [
-      ...['--kubeconfig', cluster.kubeconfig, '--config', config, '--cidr', '10.64.0.0/10', '--node-ip', HOST],
+      ...['--kubeconfig', cluster.kubeconfig, '--config', config, '--node-ip', HOST],
+      ...['--cidr', options.podCidr ?? '10.64.0.0/10'],
       ...['--manage-all-nodes=false', '--manage-nodes-with-label-selector', 'type=kwok'],
       ...['--node-lease-duration-seconds', '0', '--server-address', `${HOST}:${port}`],
     ],

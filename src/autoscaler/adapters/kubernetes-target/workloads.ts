@@ -2,9 +2,15 @@ import type { Clock } from '../../../core/clock.ts';
 import type { CatalogSource, PoolKey, PoolSpec, ScaleTarget } from '../../../core/objects.ts';
 import { ScaledWorkload, type WorkloadWorld } from './workload.ts';
 
-/** While pods come or go, and while nothing happens. Both only bound how late a change by others is noticed. */
+/**
+ * While pods come or go, and while nothing happens. Both only bound how late a change by others is noticed; a change that
+ * makes or ends pods is noticed by those.
+ */
 const BUSY_READ_MS = 2_000;
 const IDLE_READ_MS = 10_000;
+/** Many workloads at rest are read less often: a hundred cost three reads a second. None is read less often than this. */
+const READ_EACH_MS = 300;
+const LONGEST_READ_MS = 30_000;
 const TICK_MS = 500;
 const READS_AT_ONCE = 8;
 const BUSY_FOR_MS = 15_000;
@@ -146,17 +152,26 @@ export class Workloads {
     await entry.workload.read();
     entry.reading = null;
     const nowMs = this.#clock.monotonicMs();
-    entry.nextReadMs =
-      nowMs + (nowMs < entry.busyUntilMs || entry.workload.error !== null ? BUSY_READ_MS : IDLE_READ_MS);
+    const idleMs = Math.max(IDLE_READ_MS, Math.min(LONGEST_READ_MS, this.#entries.size * READ_EACH_MS));
+    const isBusy = nowMs < entry.busyUntilMs || entry.workload.error !== null;
+    entry.nextReadMs = nowMs + (isBusy ? BUSY_READ_MS : idleMs);
     if (this.#closed.signal.aborted) return;
     this.#onRead(entry.owner);
     this.#readDue();
   }
 }
 
-function keyOf(namespace: string, { scaleTargetRef: ref }: ScaleTarget): string | null {
+/** Asked for each pod of each look. A target belongs to one pool, and so to one namespace. */
+const keys = new WeakMap<ScaleTarget, string>();
+
+function keyOf(namespace: string, target: ScaleTarget): string | null {
+  const { scaleTargetRef: ref } = target;
   if (ref === undefined) return null;
+  const known = keys.get(target);
+  if (known !== undefined) return known;
   // The version is only a way to ask for the same object.
   const group = ref.apiVersion.includes('/') ? ref.apiVersion.split('/')[0] : '';
-  return `${namespace}/${group}/${ref.kind}/${ref.name}`;
+  const key = `${namespace}/${group}/${ref.kind}/${ref.name}`;
+  keys.set(target, key);
+  return key;
 }

@@ -11,7 +11,8 @@ import {
 import type { Logger } from '../../../core/logger.ts';
 import { Nap } from '../../nap.ts';
 import type { PolicyMoment } from '../../policy/policy-events.ts';
-import { EventGate, eventObject, type EventSink } from './events.ts';
+import { EventGate, type EventSink, eventObject } from './events.ts';
+import type { StatusChange } from '../../policy/policy-status.ts';
 import type { StatusKind, WantedStatus } from './status-kinds.ts';
 import { WriteBudget } from './write-budget.ts';
 
@@ -24,11 +25,19 @@ export interface PolicyStatusWriterDeps {
   readonly log: Logger;
 }
 
-/** Counters and times of one object are written at most this often. */
+/** Counters of one object are written at most this often, and so is what is only said in other words. */
 const DRIFT_EVERY_MS = 10_000;
+const WORDS_EVERY_MS = 60_000;
 /** What matters is written at once, though not more often than this: a feed needs a moment to show what was written. */
 const LEAST_GAP_MS = 250;
-const LOOK_EVERY_MS = 1_000;
+/** Every object is looked at so often without news of it: for what changes with time alone. */
+const LOOK_EVERY_MS = 3_000;
+const EVERY_MS: Readonly<Record<StatusChange, number>> = {
+  none: Number.POSITIVE_INFINITY,
+  words: WORDS_EVERY_MS,
+  drift: DRIFT_EVERY_MS,
+  material: LEAST_GAP_MS,
+};
 /** Looks that follow each other closer than this are one. */
 const LOOK_GAP_MS = 100;
 /** Writes at once, over all objects. */
@@ -57,6 +66,12 @@ const nothingRemembered: Remembered = {
   ...{ wroteAtMs: Number.NEGATIVE_INFINITY, retryAtMs: Number.NEGATIVE_INFINITY, failures: 0 },
 };
 
+/** Names an object of any kind. */
+export interface ObjectName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 interface Candidate {
   readonly key: string;
   readonly feed: ObjectFeed;
@@ -77,6 +92,11 @@ export class PolicyStatusWriter {
   readonly #stopped = new AbortController();
   readonly #problems = new Map<string, string>();
   #remembered = new Map<string, Remembered>();
+  /** Objects of which there is news, by name. */
+  readonly #touched = new Map<string, ObjectName>();
+  /** Objects whose status is not what it should be, as far as they were looked at; written when they are due. */
+  readonly #open = new Map<string, Candidate>();
+  #lookAtAllMs = Number.NEGATIVE_INFINITY;
   #running: Promise<void> = Promise.resolve();
   #unlisten: readonly (() => void)[] = [];
 
@@ -91,13 +111,15 @@ export class PolicyStatusWriter {
     const { kinds, leadership } = this.#deps;
     this.#unlisten = [
       leadership.onChange(() => this.touch()),
-      ...kinds.map(({ feed }) => feed.onChange(() => this.touch())),
+      ...kinds.map(({ feed }) => feed.onChange((object) => this.touch(object === null ? undefined : nameOf(object)))),
     ];
     this.#running = this.#run();
   }
 
-  /** Something that a status shows has changed. */
-  touch(): void {
+  /** Something that the status of this object shows has changed; without a name: of any. */
+  touch(object?: ObjectName): void {
+    if (object === undefined) this.#lookAtAllMs = Number.NEGATIVE_INFINITY;
+    else this.#touched.set(`${object.namespace}/${object.name}`, object);
     this.#nap.wake();
   }
 
@@ -131,53 +153,90 @@ export class PolicyStatusWriter {
     return this.#stopped.signal.aborted;
   }
 
-  /** Looks at every object and writes what is due. Returns when to look again. */
+  /** Looks at the objects of which there is news, or at all, and writes what is due. Returns when to look again. */
   async #turn(): Promise<number> {
     if (!this.#deps.leadership.isLeader()) {
       this.#remembered.clear();
       this.#problems.clear();
+      this.#open.clear();
+      this.#touched.clear();
+      this.#lookAtAllMs = Number.NEGATIVE_INFINITY;
       return LOOK_EVERY_MS;
     }
     const nowMs = this.#deps.clock.monotonicMs();
-    const candidates = this.#look();
-    const due = candidates
-      .filter((candidate) => this.#dueAtMs(candidate) <= nowMs)
-      .sort((a, b) => this.#byUrgency(a, b));
+    if (nowMs >= this.#lookAtAllMs) this.#lookAtAll(nowMs);
+    else this.#lookAtNews(nowMs);
+    const due = this.#due(nowMs).sort((a, b) => this.#byUrgency(a, b));
     const granted = due.slice(0, this.#budget.take(due.length));
     for (let from = 0; from < granted.length; from += MOST_AT_ONCE) {
       const batch = granted.slice(from, from + MOST_AT_ONCE).map((candidate) => this.#write(candidate));
       // The others would wait for the same deadline, one batch after the other.
-      if ((await Promise.all(batch)).includes('unreachable')) return LOOK_EVERY_MS;
+      if ((await Promise.all(batch)).includes('unreachable')) return FIRST_RETRY_MS;
     }
-    return Math.min(LOOK_EVERY_MS, ...candidates.map((candidate) => this.#dueAtMs(candidate) - nowMs));
+    const nextMs = [...this.#open.values()].map((candidate) => this.#dueAtMs(candidate));
+    return Math.min(this.#lookAtAllMs, ...nextMs) - nowMs;
   }
 
-  /** Every object whose status is not what it should be; tells Events on the way and forgets objects that are gone. */
-  #look(): readonly Candidate[] {
-    const epochMs = this.#deps.clock.epochMs();
-    const candidates: Candidate[] = [];
-    const remembered = new Map<string, Remembered>();
+  #due(nowMs: number): Candidate[] {
+    return [...this.#open.values()].filter((candidate) => this.#dueAtMs(candidate) <= nowMs);
+  }
+
+  /** Also forgets objects that are gone. */
+  #lookAtAll(nowMs: number): void {
+    this.#lookAtAllMs = nowMs + LOOK_EVERY_MS;
+    this.#touched.clear();
+    const known = new Set<string>();
     for (const kind of this.#deps.kinds) {
-      const { feed } = kind;
-      for (const object of feed.list()) {
-        const key = `${feed.resource.plural} ${object.metadata.uid ?? `${object.metadata.namespace}/${object.metadata.name}`}`;
-        const known = this.#remembered.get(key) ?? nothingRemembered;
-        const latest = latestOf(object, known);
-        const wanted = kind.want(object, latest.status, known.moment, epochMs);
-        if (wanted === null || object.metadata.deletionTimestamp !== undefined) continue;
-        for (const event of wanted.events) this.#gate.emit(eventObject(feed.resource, object), event);
-        remembered.set(key, { ...known, moment: wanted.moment });
-        if (wanted.change !== 'none') candidates.push({ key, feed, object, wanted });
+      for (const object of kind.feed.list()) {
+        known.add(keyOf(kind.feed, object));
+        this.#look(kind, object);
       }
     }
-    this.#remembered = remembered;
-    for (const key of this.#problems.keys()) if (!remembered.has(key)) this.#problems.delete(key);
-    return candidates;
+    for (const key of this.#remembered.keys()) if (!known.has(key)) this.#forget(key);
+  }
+
+  /** What is due is looked at again: it may have changed since. */
+  #lookAtNews(nowMs: number): void {
+    for (const { key, feed, object } of this.#due(nowMs)) {
+      const name = nameOf(object);
+      if (feed.get(name.namespace, name.name) === undefined) this.#forget(key);
+      this.#touched.set(`${name.namespace}/${name.name}`, name);
+    }
+    const touched = [...this.#touched.values()];
+    this.#touched.clear();
+    for (const kind of this.#deps.kinds) {
+      for (const { namespace, name } of touched) {
+        const object = kind.feed.get(namespace, name);
+        if (object !== undefined) this.#look(kind, object);
+      }
+    }
+  }
+
+  /** Finds out whether its status is what it should be, and tells Events on the way. */
+  #look(kind: StatusKind, object: KubeObject): void {
+    const { feed } = kind;
+    const key = keyOf(feed, object);
+    const known = this.#remembered.get(key) ?? nothingRemembered;
+    const wanted = kind.want(object, latestOf(object, known).status, known.moment, this.#deps.clock.epochMs());
+    if (wanted === null || object.metadata.deletionTimestamp !== undefined) {
+      this.#forget(key);
+      return;
+    }
+    for (const event of wanted.events) this.#gate.emit(eventObject(feed.resource, object), event);
+    this.#remembered.set(key, { ...known, moment: wanted.moment });
+    if (wanted.change === 'none') this.#open.delete(key);
+    else this.#open.set(key, { key, feed, object, wanted });
+  }
+
+  #forget(key: string): void {
+    this.#remembered.delete(key);
+    this.#open.delete(key);
+    this.#problems.delete(key);
   }
 
   #dueAtMs({ key, wanted }: Candidate): number {
     const { wroteAtMs, retryAtMs } = this.#remembered.get(key) ?? nothingRemembered;
-    return Math.max(retryAtMs, wroteAtMs + (wanted.change === 'material' ? LEAST_GAP_MS : DRIFT_EVERY_MS));
+    return Math.max(retryAtMs, wroteAtMs + EVERY_MS[wanted.change]);
   }
 
   /** What matters first, then who has waited longest. */
@@ -210,6 +269,7 @@ export class PolicyStatusWriter {
         ...{ wroteAtMs: clock.monotonicMs(), retryAtMs: Number.NEGATIVE_INFINITY, failures: 0 },
       });
       this.#problems.delete(key);
+      this.#open.delete(key);
       return 'done';
     } catch (thrown) {
       this.#failed({ key, feed, object, known, thrown });
@@ -244,6 +304,15 @@ export class PolicyStatusWriter {
       this.#deps.log.warn({ object: what, status, problem: sentence }, 'status.write_failed');
     this.#problems.set(key, sentence);
   }
+}
+
+function nameOf({ metadata }: KubeObject): ObjectName {
+  return { namespace: metadata.namespace ?? '', name: metadata.name };
+}
+
+function keyOf({ resource }: ObjectFeed, object: KubeObject): string {
+  const { namespace, name } = nameOf(object);
+  return `${resource.plural} ${object.metadata.uid ?? `${namespace}/${name}`}`;
 }
 
 /** What the API server has: our own last write until the feed has gone on from what it showed then. */

@@ -36,9 +36,15 @@ function rig(policies: Record<string, PolicyFacts | null>) {
     onChange: () => () => undefined,
   };
   const told: { object: EventObject; reason: string }[] = [];
+  const asked: string[] = [];
   const writer = new PolicyStatusWriter({
     ...{ api: kube, leadership, clock, log: silentLogger, events: { emit: (event) => told.push(event) } },
-    kinds: [scalePolicyKind(kube, ({ metadata }) => facts.get(metadata.name) ?? null)],
+    kinds: [
+      scalePolicyKind(kube, ({ metadata }) => {
+        asked.push(metadata.name);
+        return facts.get(metadata.name) ?? null;
+      }),
+    ],
   });
   const start = async () => {
     writer.start();
@@ -51,11 +57,13 @@ function rig(policies: Record<string, PolicyFacts | null>) {
   };
   stops.push(stop);
   const statusOf = (name: string) => kube.stored('default', name)?.status as ScalePolicyStatus | undefined;
-  return { clock, kube, facts, lead, told, writer, start, put, statusOf };
+  return { clock, kube, facts, lead, told, writer, start, put, statusOf, asked };
 }
 
 const queued = (count: number): PolicyFacts =>
   policyFacts({ pool: poolFacts({ demand: { queued: count, running: 0, oldestQueuedAtEpochMs: null } }) });
+const saying = (sentence: string): PolicyFacts =>
+  policyFacts({ pool: poolFacts({ decision: { atEpochMs: 0, rule: 'steady', sentence, wouldChange: [] } }) });
 const waking = policyFacts({
   pool: poolFacts({ status: poolStatusFacts({ phase: 'Waking', replicas: [replica('Pending')] }) }),
 });
@@ -94,6 +102,36 @@ test('counters are written every ten seconds, another phase at once', async () =
   await clock.advance(300);
   expect(kube.requests).toHaveLength(before + 1);
   expect(statusOf('llama')).toMatchObject({ phase: 'Waking', bootingReplicas: 1 });
+});
+
+test('other words for the same are written once a minute, and with whatever else is written', async () => {
+  const { clock, kube, facts, writer, start, statusOf } = rig({ llama: saying('idle for 1 s') });
+  await start();
+  for (let second = 2; second <= 180; second += 1) {
+    facts.set('llama', saying(`idle for ${second} s`));
+    writer.touch();
+    await clock.advance(1_000);
+  }
+  expect(kube.requests).toHaveLength(3);
+  facts.set('llama', queued(1));
+  writer.touch();
+  await clock.advance(10_000);
+  expect(statusOf('llama')).toMatchObject({ queued: 1 });
+  expect(kube.requests).toHaveLength(4);
+});
+
+test('news of one policy is no reason to look at the others', async () => {
+  const { clock, facts, writer, start, statusOf, asked } = rig({ llama: policyFacts(), qwen: policyFacts() });
+  await start();
+  await clock.advance(300);
+  asked.splice(0);
+  facts.set('llama', waking);
+  writer.touch({ namespace: 'default', name: 'llama' });
+  await clock.advance(400);
+  expect(statusOf('llama')).toMatchObject({ phase: 'Waking' });
+  expect(asked).not.toContain('qwen');
+  await clock.advance(3_000);
+  expect(asked).toContain('qwen');
 });
 
 test('a phase that flaps is not written more than four times a second', async () => {
@@ -137,7 +175,7 @@ test('a feed that lags does not make it write again, and does not hide what was 
   await clock.advance(60_000);
   expect(kube.requests).toHaveLength(1);
   facts.set('llama', waking);
-  await clock.advance(1_100);
+  await clock.advance(3_100);
   expect(kube.requests[1]).toMatchObject({ body: { metadata: { resourceVersion: '2' } } });
   expect(statusOf('llama')).toMatchObject({ phase: 'Waking' });
 });
@@ -190,13 +228,16 @@ test('a policy that is deleted is forgotten, with its problems', async () => {
 
 test('three hundred policies that change at once are written in bounds, what matters first', async () => {
   const names = Array.from({ length: 300 }, (_, index) => `p${index}`);
-  const { clock, kube, facts, start, statusOf } = rig(Object.fromEntries(names.map((name) => [name, policyFacts()])));
+  const { clock, kube, facts, writer, start, statusOf } = rig(
+    Object.fromEntries(names.map((name) => [name, policyFacts()])),
+  );
   await start();
   expect(kube.requests.length).toBeLessThanOrEqual(50);
   await clock.advance(30_000);
   expect(kube.requests).toHaveLength(300);
   for (const name of names) facts.set(name, queued(1));
   facts.set('p299', waking);
+  writer.touch({ namespace: 'default', name: 'p299' });
   await clock.advance(1_000);
   expect(statusOf('p299')).toMatchObject({ phase: 'Waking' });
 });
