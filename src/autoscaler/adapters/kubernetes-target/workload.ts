@@ -152,11 +152,11 @@ export class ScaledWorkload {
         // Without an answer it may have been stored all the same.
         if ((status !== 409 && status !== 0) || conflicts >= MAX_CONFLICTS) throw thrown;
         const scale = await this.#readScale(found.resource);
-        if (status === 0 && scale === wanted) {
-          this.#stored(wanted, this.#view?.resourceVersion ?? '');
+        if (status === 0 && scale.replicas === wanted) {
+          this.#stored(wanted, scale.resourceVersion);
           return wanted;
         }
-        if (scale !== expected) throw this.#changedBy(expected, scale);
+        if (scale.replicas !== expected) throw this.#changedBy(expected, scale.replicas);
         if (status === 0) throw thrown;
       }
     }
@@ -182,11 +182,13 @@ export class ScaledWorkload {
   }
 
   /** What the conflict is about: the number as it is now. */
-  async #readScale(resource: KubeResource): Promise<number> {
+  async #readScale(resource: KubeResource): Promise<{ readonly replicas: number; readonly resourceVersion: string }> {
     const scale = (await this.#get(resource, 'scale')) as Scale;
     const replicas = scale.spec?.replicas ?? 0;
-    this.#know(this.#view?.replicas ?? replicas, scale.metadata.resourceVersion ?? '');
-    return replicas;
+    const { resourceVersion = '' } = scale.metadata;
+    // The version of another number stays unknown: a change that waits its turn must meet the same conflict.
+    if (this.#view?.replicas === replicas) this.#know(replicas, resourceVersion);
+    return { replicas, resourceVersion };
   }
 
   #changedBy(expected: number, replicas: number): ReplicasChangedError {

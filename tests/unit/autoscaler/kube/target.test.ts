@@ -64,6 +64,15 @@ test('a number that another one has set meanwhile is not overwritten, and who it
   expect(target.state(KEY, TARGET).noUpWhy).toBeNull();
 });
 
+test('nor by an order that waited its turn behind the one that met the conflict', async () => {
+  const { target, kube, clock } = await openWorld((fake) => putDeployment(fake, 1));
+  kube.scaleAs('kubectl', LLAMA, 3, new Date(clock.epochMs()).toISOString());
+  const order = () => target.start({ pool: POOL, target: TARGET, count: 1 });
+  const answers = await Promise.allSettled([order(), order(), order()]);
+  expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  expect(kube.get(LLAMA)?.spec).toMatchObject({ replicas: 3 });
+});
+
 test('a tool that reverts the number is overruled twice, then it has its way', async () => {
   const { target, kube, clock, catalog } = await openWorld((fake) => putDeployment(fake, 0));
   for (let round = 1; round <= 2; round += 1) {
