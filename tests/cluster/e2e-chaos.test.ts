@@ -53,7 +53,7 @@ describeCluster('a mixed load while everything is killed, restarted and replaced
       ])) as [Pilotlight, Pilotlight, ...Pilotlight[]];
       kept.folder = keeper.folder;
       const world: ChaosWorld = {
-        ...{ cluster, namespace, redis, random, maxReplicas: MAX_REPLICAS, spare, keeper, controllers },
+        ...{ cluster, namespace, redis, random, maxReplicas: MAX_REPLICAS, byHand: null, spare, keeper, controllers },
         startKeeper: () => start('gateway', true),
         startSpare: () => start('gateway', false),
         startController: () => start('controller', false),
@@ -99,8 +99,8 @@ describeCluster('a mixed load while everything is killed, restarted and replaced
       expect(load.calls.filter(({ isRight }) => isRight).length, describe()).toBeGreaterThan(load.calls.length / 2);
       expect(load.jobs.length, describe()).toBeGreaterThan(0);
 
-      if (plan.at(-1)?.kind === 'scale by hand') {
-        expect(await specReplicas(namespace, 'chat'), describe()).toBe(MAX_REPLICAS);
+      if (world.byHand !== null) {
+        expect(await specReplicas(namespace, 'chat'), describe()).toBe(world.byHand);
         await namespace.scale('deployments', 'chat', 0);
       } else {
         expect(await wrongCalls(burst(2, { apiUrl: world.spare.apiUrl }, 'after')), describe()).toEqual([]);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { KubeApiError, type KubeObject } from '../../../src/core/kubernetes.ts';
 import type { Random } from '../../../src/core/random.ts';
 import type { DedicatedRedis } from '../../support/redis.ts';
 import type { Cluster } from './cluster.ts';
@@ -67,6 +68,8 @@ export interface ChaosWorld {
   readonly redis: DedicatedRedis;
   readonly random: Random;
   readonly maxReplicas: number;
+  /** Replicas that a person has asked for. */
+  byHand: number | null;
   /** The gateway without jobs; replaced and killed. */
   spare: Pilotlight;
   readonly startSpare: () => Promise<Pilotlight>;
@@ -151,11 +154,35 @@ const HOW: Readonly<Record<ChaosKind, (world: ChaosWorld) => Promise<readonly nu
     await namespace.cluster.api.request({ method: 'PATCH', path, patch: 'merge', body });
     return undefined;
   },
-  async 'scale by hand'({ namespace, maxReplicas }) {
-    await namespace.scale('deployments', 'chat', maxReplicas);
+  async 'scale by hand'(world) {
+    world.byHand = await scaleByHand(world);
     return undefined;
   },
 };
+
+/** To another number than it is: one that changes nothing leaves no trace for anybody. */
+async function scaleByHand({ namespace, maxReplicas }: ChaosWorld): Promise<number> {
+  const path = `/apis/apps/v1/namespaces/${namespace.name}/deployments/chat/scale`;
+  const { api } = namespace.cluster;
+  let wanted = 0;
+  const isDone = async () => {
+    const scale = (await api.request({ method: 'GET', path })) as KubeObject & { spec: { replicas?: number } };
+    wanted = scale.spec.replicas === maxReplicas ? maxReplicas - 1 : maxReplicas;
+    const body = { metadata: { resourceVersion: scale.metadata.resourceVersion }, spec: { replicas: wanted } };
+    const query = { fieldManager: 'kubectl' };
+    return (await orConflict(api.request({ method: 'PATCH', path, patch: 'merge', query, body }))) !== null;
+  };
+  await eventually(isDone, 'it was scaled by hand');
+  return wanted;
+}
+
+/** Null when somebody else was faster. */
+async function orConflict(request: Promise<unknown>): Promise<unknown> {
+  return request.catch((error: unknown) => {
+    if (error instanceof KubeApiError && error.status === 409) return null;
+    throw error;
+  });
+}
 
 async function endedWell(one: Pilotlight): Promise<void> {
   const code = await one.stop();
