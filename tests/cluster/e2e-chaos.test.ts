@@ -26,7 +26,7 @@ const SETTLE_MS = 120_000;
 
 describeCluster('a mixed load while everything is killed, restarted and replaced', () => {
   test(
-    'no job is lost or done twice, no call ends wrongly, nothing is left behind, and never are there too many pods',
+    'every job has its one right outcome, every call ends as it must, nothing is left behind, and never are there too many pods',
     async () => {
       const random = seededRandom(SEED);
       const cluster = await ownCluster();
