@@ -153,7 +153,11 @@ test('stored jobs have a volume of their own, in a StatefulSet; without them gat
   const stored = podOwner(helm().objects(LEAST_VALUES), 'gateway');
   expect(stored).toMatchObject({
     kind: 'StatefulSet',
-    spec: { replicas: 1, volumeClaimTemplates: [{ spec: { accessModes: ['ReadWriteOnce'] } }] },
+    spec: {
+      replicas: 1,
+      podManagementPolicy: 'Parallel',
+      volumeClaimTemplates: [{ spec: { accessModes: ['ReadWriteOnce'] } }],
+    },
   });
   const several = podOwner(helm().objects(SEVERAL), 'gateway');
   expect(several).toMatchObject({ kind: 'Deployment', spec: { replicas: 3 } });

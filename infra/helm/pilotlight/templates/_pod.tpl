@@ -60,7 +60,7 @@ spec:
         - { name: api, containerPort: 8080, protocol: TCP }
         {{- end }}
         - { name: admin, containerPort: 9090, protocol: TCP }
-      # The first lists of a large cluster take a while. (Without Redis the process ends, and the kubelet tries again.)
+      # The first lists of a large cluster take a while, and Redis is waited for almost as long.
       startupProbe:
         httpGet: { path: /healthz, port: admin }
         periodSeconds: 2
