@@ -196,6 +196,34 @@ test('a victim that the workload was told to remove before, by a leader of befor
   ]);
 });
 
+test('a StatefulSet that ends one pod after the other, each in its own time, loses no pod that was not chosen', async () => {
+  const ref = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'llama' };
+  const target = deploymentTarget({ scaleTargetRef: ref });
+  const path = '/apis/apps/v1/namespaces/ml/statefulsets/llama';
+  const ordinal = (index: number, deleted = false) =>
+    pod({ name: `llama-${index}`, owner: { kind: 'StatefulSet', name: 'llama' }, labels: { app: 'llama' }, deleted });
+  const world = await openWorld(
+    (fake) => {
+      fake.put(path, {
+        metadata: { name: 'llama', namespace: 'ml' },
+        spec: { replicas: 3 },
+        status: { replicas: 3, updatedReplicas: 3 },
+      });
+      for (const index of [0, 1, 2]) putPod(fake, ordinal(index));
+    },
+    { pools: [poolSpec({ targets: [target] })] },
+  );
+  const victims = ['uid-llama-1', 'uid-llama-2'];
+  await world.target.stop(KEY, victims);
+  expect(world.kube.get(path)?.spec).toMatchObject({ replicas: 1 });
+  // The highest one takes its whole grace before the next one is told to go.
+  putPod(world.kube, ordinal(2, true));
+  for (let second = 0; second < 90; second += 1) await world.clock.advance(1_000);
+  expect(await world.target.stop(KEY, ['uid-llama-1'])).toEqual(['uid-llama-1']);
+  expect(world.kube.get(path)?.spec).toMatchObject({ replicas: 1 });
+  world.target.close();
+});
+
 test('a ready victim beside a booting pod waits, because the booting one would go in its place', async () => {
   const { target, patches } = await openWorld((fake) => {
     putDeployment(fake, 2);
