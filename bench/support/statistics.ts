@@ -21,3 +21,9 @@ export function spreadOf(values: readonly number[], digits = 0): Spread {
 export function showSpread({ median: middle, min, max }: Spread): string {
   return `${middle} (${min}–${max})`;
 }
+
+/** What `ratio` (0..1) of `values` do not exceed; NaN of none. */
+export function quantile(values: readonly number[], ratio: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(ratio * sorted.length) - 1)] ?? Number.NaN;
+}
