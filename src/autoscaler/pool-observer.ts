@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { asError } from '../core/errors.ts';
 import type { LedgerSnapshot, SlotLedger } from '../core/live-order.ts';
 import type { Logger } from '../core/logger.ts';
-import type { CatalogSource, PoolKey, PoolSpec } from '../core/objects.ts';
+import type { Catalog, CatalogSource, PoolKey, PoolSpec } from '../core/objects.ts';
 import type { Frozen } from '../core/replicas.ts';
 import { BootWatch } from './boot-watch.ts';
 import type { AutoscalerMetrics } from './metrics.ts';
@@ -55,12 +55,14 @@ export class PoolObserver {
   readonly #pool: PoolKey;
   readonly #boots: BootWatch;
   #memory: PoolMemory;
+  #lastCatalog: Catalog;
   #isBlind = false;
 
   constructor(deps: ObserverDeps, pool: PoolKey, learned: LearnedPool | undefined) {
     const memory = newPoolMemory(deps.clock.monotonicMs());
     this.#deps = deps;
     this.#pool = pool;
+    this.#lastCatalog = deps.catalog.current();
     this.#memory = learned === undefined ? memory : restorePool(memory, learned);
     this.#boots = new BootWatch(deps.clock, (result) => this.#onBoot(result));
   }
@@ -120,7 +122,7 @@ export class PoolObserver {
   }
 
   #observation(spec: PoolSpec, ledger: LedgerSnapshot, replicas: readonly TargetReplica[], nowMs: number): Observation {
-    const catalog = this.#deps.catalog.current();
+    const catalog = this.#catalogOf(spec.key);
     return {
       nowMs,
       nowEpochMs: this.#deps.clock.epochMs(),
@@ -131,6 +133,13 @@ export class PoolObserver {
       wasBlind: this.#isBlind,
       objectiveOf: (name) => catalog.objective(spec.key, name) ?? catalog.defaultObjective(spec.key),
     };
+  }
+
+  /** The newest that has the pool: what still runs in one that is gone keeps its objectives. */
+  #catalogOf(pool: PoolKey): Catalog {
+    const current = this.#deps.catalog.current();
+    if (current.pools.has(pool)) this.#lastCatalog = current;
+    return this.#lastCatalog;
   }
 
   async #readLedger(): Promise<LedgerSnapshot | null> {

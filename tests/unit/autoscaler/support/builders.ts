@@ -94,12 +94,18 @@ export class FakeCatalog implements CatalogSource {
 
   current(): Catalog {
     const objectives = this.#objectives;
+    const known = new Set(this.#pools.map(({ key }) => key));
     return {
       generation: this.#generation,
       pools: new Map(this.#pools.map((pool) => [pool.key, pool])),
       objectivesOf: () => objectives,
-      objective: (_pool, name) => objectives.find((objective) => objective.name === name),
-      defaultObjective: () => objectiveSpec({ name: 'default', priority: 0 }),
+      objective: (pool, name) =>
+        known.has(pool) ? objectives.find((objective) => objective.name === name) : undefined,
+      // As the real one: a pool that is gone has none.
+      defaultObjective: (pool) => {
+        if (!known.has(pool)) throw new RangeError(`pool "${pool}" is not in the catalog`);
+        return objectiveSpec({ name: 'default', priority: 0 });
+      },
       resolveModel: () => undefined,
       rewrite: (resolution) => resolution,
       models: () => [],
