@@ -49,7 +49,11 @@ const LIST_TIMEOUT_MS = 30_000;
 /** etcd refuses objects above 1.5 MB; their JSON with managedFields is longer. */
 const MAX_LINE_BYTES = 8 * 1_048_576;
 
-/** In a row, some seconds. */
+/**
+ * "Not found" for this long and so often in a row is believed. An API server that starts answers so for custom resources
+ * until it has read their definitions, and a pool whose objects are gone may be brought down.
+ */
+const ABSENT_AFTER_MS = 15_000;
 const ABSENT_ANSWERS = 4;
 
 interface WatchEvent {
@@ -99,6 +103,7 @@ export class NamespaceFeed<T extends KubeObject> {
   async run(signal: AbortSignal): Promise<FeedEnd> {
     const { clock, random, log, onRestart, onState, resource, namespace } = this.#options;
     let failures = 0;
+    let absent = { answers: 0, sinceMs: 0 };
     for (;;) {
       signal.throwIfAborted();
       const { failure, livedMs } = await this.#once(signal);
@@ -110,8 +115,11 @@ export class NamespaceFeed<T extends KubeObject> {
       failures += 1;
       const { cause, mustList, isAbsent, retryAfterMs } = this.#judge(failure);
       onRestart(cause);
-      // Whoever has objects does not lose them to one wrong answer of something in between.
-      if (isAbsent && (!this.#hasListed || failures >= ABSENT_ANSWERS)) return 'absent';
+      const nowMs = clock.monotonicMs();
+      if (!isAbsent) absent = { answers: 0, sinceMs: nowMs };
+      else absent = { answers: absent.answers + 1, sinceMs: absent.answers === 0 ? nowMs : absent.sinceMs };
+      const isCertain = absent.answers >= ABSENT_ANSWERS && nowMs - absent.sinceMs >= ABSENT_AFTER_MS;
+      if (isAbsent && (!this.#hasListed || isCertain)) return 'absent';
       this.#mustList ||= mustList;
       if (cause === 'expired') this.#inPages = failures < 2;
       this.#why = this.#explain(cause, failure);

@@ -255,17 +255,20 @@ describe('trouble', () => {
     expect(feed.freshness().state).toBe('live');
   });
 
-  test('one wrong 404 costs no objects', async () => {
-    server.put(CHAT, 'a', 1);
-    const feed = await follow();
-    const counts = new Set<number>();
-    feed.onChange(() => counts.add(feed.list().length));
-    server.refusals.push(new KubeApiError('404 page not found', { status: 404 }));
-    server.cut(new KubeApiError('reset', { status: 0 }));
-    await clock.advance(10_000);
-    expect([...counts]).toEqual([1]);
-    expect(feed.freshness().state).toBe('live');
-  });
+  test.each([1, 5])(
+    '%i wrong answers of 404, as a server that starts gives for seconds, cost no objects',
+    async (answers) => {
+      server.put(CHAT, 'a', 1);
+      const feed = await follow();
+      const counts = new Set<number>();
+      feed.onChange(() => counts.add(feed.list().length));
+      server.refusals.push(...Array.from({ length: answers }, () => new KubeApiError('not found', { status: 404 })));
+      server.cut(new KubeApiError('reset', { status: 0 }));
+      await clock.advance(60_000);
+      expect([...counts]).toEqual([1]);
+      expect(feed.freshness().state).toBe('live');
+    },
+  );
 
   test('more objects than allowed are refused, said, and looked for again', async () => {
     for (const name of ['a', 'b', 'c']) server.put(CHAT, name, 1);
@@ -320,6 +323,8 @@ describe('resources that come and go', () => {
     feed.onChange((object) => told.push(object?.metadata.name ?? null));
     server.uninstall(NEW);
     await clock.advance(10_000);
+    expect(feed.freshness().state).toBe('stale');
+    await clock.advance(20_000);
     expect(feed.freshness().state).toBe('absent');
     expect(names(feed)).toEqual([]);
     expect(told).toContain('pool');
