@@ -126,15 +126,17 @@ export class ScaledWorkload {
   /**
    * Changes the number of replicas from `expected`, one change after the other. Resolves when the API server has stored it. A
    * conflict that left the number as it was is tried again at once. Throws a ReplicasChangedError when another one
-   * has changed the number, a KubeApiError when it cannot be changed, and does nothing unless this process leads.
+   * has changed the number, a KubeApiError when it cannot be changed, and does nothing unless this process leads, and
+   * in the same term as when it was asked: what another leader did in between is not known to who asked.
    */
   change(next: (replicas: number) => number): Promise<number> {
-    const done = this.#turn.then(() => this.#change(next));
+    const term = this.#world.leadership.term();
+    const done = this.#turn.then(() => this.#change(next, term));
     this.#turn = done.catch(() => undefined);
     return done;
   }
 
-  async #change(next: (replicas: number) => number): Promise<number> {
+  async #change(next: (replicas: number) => number, term: number | null): Promise<number> {
     if (this.#view === null) await this.read();
     const before = this.#view;
     if (before === null) throw new Error(this.#missing ?? this.#error ?? `${this.ref.name} was not read yet`);
@@ -145,6 +147,7 @@ export class ScaledWorkload {
     if (found.kind === 'missing') throw new Error(found.why);
     for (let conflicts = 0; ; conflicts += 1) {
       try {
+        assertTerm(this.#world.leadership, term);
         await this.#patch(found.resource, this.#view?.resourceVersion ?? before.resourceVersion, wanted);
         return wanted;
       } catch (thrown) {
@@ -163,7 +166,6 @@ export class ScaledWorkload {
   }
 
   async #patch(resource: KubeResource, resourceVersion: string, replicas: number): Promise<void> {
-    assertLeader(this.#world.leadership);
     const scale = (await this.#world.denials.ask(this.#right(`patch ${resource.plural}/scale`), () =>
       this.#world.api.request({
         method: 'PATCH',
@@ -265,6 +267,13 @@ export class ScaledWorkload {
       nowEpochMs: clock.epochMs(),
     });
   }
+}
+
+/** Throws unless this process leads, and in that term. */
+function assertTerm(leadership: Leadership, term: number | null): void {
+  assertLeader(leadership);
+  if (leadership.term() === term) return;
+  throw new Error('another term has begun since this was decided, so it is decided anew');
 }
 
 /** Throws unless this process may still write. Asked right before each write: what was decided before does not count. */

@@ -143,6 +143,16 @@ test('who does not lead writes nothing', async () => {
   expect(patches()).toEqual([]);
 });
 
+test('an order that was given in a term that is over is not carried out in the next one', async () => {
+  const { target, leadership, patches } = await openWorld((fake) => putDeployment(fake, 0));
+  const ordered = target.start({ pool: POOL, target: TARGET, count: 1 });
+  leadership.number = 9;
+  await expect(ordered).rejects.toThrow('another term has begun');
+  expect(patches()).toEqual([]);
+  await target.start({ pool: POOL, target: TARGET, count: 1 });
+  expect(patches()).toHaveLength(1);
+});
+
 test('a drain mark carries the term and shows at once; undrain removes every mark of ours', async () => {
   const { target, kube } = await openWorld((fake) => {
     putDeployment(fake, 1);

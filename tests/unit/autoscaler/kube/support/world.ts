@@ -20,6 +20,7 @@ export const LLAMA = '/apis/apps/v1/namespaces/ml/deployments/llama';
 /** A leader until a test says otherwise. */
 export class FakeLeadership implements Leadership {
   leads = true;
+  number = 7;
   readonly #listeners = new Set<(isLeader: boolean) => void>();
 
   become(leads: boolean): void {
@@ -32,7 +33,7 @@ export class FakeLeadership implements Leadership {
   }
 
   term(): number | null {
-    return this.leads ? 7 : null;
+    return this.leads ? this.number : null;
   }
 
   onChange(listener: (isLeader: boolean) => void): () => void {
