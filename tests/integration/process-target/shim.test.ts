@@ -62,7 +62,8 @@ describe.each(cases)('the shim in $shell as $user', ({ shell, uid }) => {
 
   test('passes TERM on and tells what the command made of it', async () => {
     const { pid, report, gone } = run(shell, uid, "trap 'exit 5' TERM; while :; do sleep 0.05; done");
-    await until('shim, watcher and command', () => alive([pid]).length >= 3);
+    // The sleep comes after the trap: a signal before it would end the command by its default.
+    await until('shim, watcher, command and its sleep', () => alive([pid]).length >= 4);
     process.kill(pid, 'SIGTERM');
     process.kill(pid, 'SIGTERM');
     await gone();
