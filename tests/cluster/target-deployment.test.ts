@@ -96,7 +96,7 @@ describeCluster('a Deployment as scale target', () => {
     expect(state().templateHash).toBe(before);
     await namespace().apply([workload({ graceSeconds: 5, replicas: 1, behaviour: FAST })]);
     await until(() => phases().includes('Ready'), 'the new template boots', READY_MS);
-    expect(state().templateHash).not.toBe(before);
+    await until(() => state().templateHash !== before, 'the new template is read', READY_MS);
     expect(state().rollsItself).toBe(true);
   });
 
