@@ -37,6 +37,8 @@ export default defineConfig({
           include: ['tests/cluster/**/*.test.ts'],
           globalSetup: ['tests/support/redis-server.setup.ts', 'tests/cluster/support/shared-cluster.setup.ts'],
           testTimeout: 120_000,
+          // Most of their time goes by waiting: for Leases to run out, for pods to boot.
+          maxWorkers: 3,
         },
       },
     ],
