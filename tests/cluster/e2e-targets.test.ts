@@ -27,8 +27,10 @@ describeCluster('targets of every kind, and orders of people', () => {
   });
   afterAll(() => leaderSets.stop());
 
-  const calls = (model: string, count: number, label = 'burst') =>
-    burst(count, { apiUrl: pilotlight.apiUrl, model, tokens: 60 }, label);
+  const calls = async (model: string, count: number, label = 'burst') => {
+    await pilotlight.untilModel(model);
+    return burst(count, { apiUrl: pilotlight.apiUrl, model, tokens: 60 }, label);
+  };
   const untilEmpty = async (name: string) => {
     await pilotlight.untilPool(
       name,

@@ -134,6 +134,14 @@ export class Pilotlight {
     return last;
   }
 
+  /** Waits until calls to this model lead somewhere: objects that were applied are heard of a moment later. */
+  async untilModel(model: string): Promise<void> {
+    await until(async () => {
+      const { data } = (await (await fetch(`${this.apiUrl}/v1/models`)).json()) as { data: { id: string }[] };
+      return data.some(({ id }) => id === model);
+    }, `model ${model} is known`);
+  }
+
   async log(): Promise<string> {
     return (await readFile(join(this.folder, `${this.#name()}.log`), 'utf8').catch(() => '')).slice(-20_000);
   }
