@@ -27,3 +27,34 @@ export interface Credentials {
   /** Reads everything again at the next `current()`: the server refused what it was shown. */
   renew(): void;
 }
+
+/** What `read` answered, for at most `maxAgeMs`; questions at the same time share one reading, and a failed one is not kept. */
+export class KeptAccess {
+  readonly #read: () => Promise<Access>;
+  readonly #maxAgeMs: number;
+  readonly #monotonicMs: () => number;
+  #access: Promise<Access> | null = null;
+  #readAtMs = 0;
+
+  constructor(read: () => Promise<Access>, maxAgeMs: number, monotonicMs: () => number) {
+    this.#read = read;
+    this.#maxAgeMs = maxAgeMs;
+    this.#monotonicMs = monotonicMs;
+  }
+
+  current(): Promise<Access> {
+    if (this.#access === null || this.#monotonicMs() - this.#readAtMs > this.#maxAgeMs) {
+      this.#readAtMs = this.#monotonicMs();
+      this.#access = this.#read().catch((error: unknown) => {
+        this.#access = null;
+        throw error;
+      });
+    }
+    return this.#access;
+  }
+
+  /** The next question is answered from a new reading. */
+  forget(): void {
+    this.#access = null;
+  }
+}

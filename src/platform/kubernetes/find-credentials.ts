@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import type { Access, Credentials } from './credentials.ts';
+import { type Access, type Credentials, KeptAccess } from './credentials.ts';
 import { openKubeconfig } from './kubeconfig.ts';
 
 export interface CredentialOptions {
@@ -57,8 +57,6 @@ export async function openServiceAccount(
   monotonicMs: () => number,
 ): Promise<Credentials> {
   const namespace = (await readFile(join(folder, 'namespace'), 'utf8').catch(() => '')).trim();
-  let access: Promise<Access> | null = null;
-  let readAtMs = Number.NEGATIVE_INFINITY;
   const read = async (): Promise<Access> => {
     const [token, ca] = await Promise.all([
       readFile(join(folder, 'token'), 'utf8'),
@@ -70,23 +68,13 @@ export async function openServiceAccount(
       proxyUrl: null,
     };
   };
+  const access = new KeptAccess(read, TOKEN_FILE_AGE_MS, monotonicMs);
   return {
     server,
     namespace: namespace === '' ? null : namespace,
     describe: `ServiceAccount in ${folder}`,
-    current() {
-      if (access === null || monotonicMs() - readAtMs > TOKEN_FILE_AGE_MS) {
-        readAtMs = monotonicMs();
-        access = read().catch((error: unknown) => {
-          access = null;
-          throw error;
-        });
-      }
-      return access;
-    },
-    renew() {
-      access = null;
-    },
+    current: () => access.current(),
+    renew: () => access.forget(),
   };
 }
 

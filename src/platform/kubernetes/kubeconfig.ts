@@ -3,7 +3,7 @@ import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
-import type { Access, Credentials, TlsMaterial } from './credentials.ts';
+import { type Access, type Credentials, KeptAccess, type TlsMaterial } from './credentials.ts';
 
 export interface KubeconfigOptions {
   /** At least one; later files add to the first, as kubectl does with $KUBECONFIG. */
@@ -27,8 +27,6 @@ export async function openKubeconfig({ files, context, monotonicMs }: Kubeconfig
   const describe = `kubeconfig ${files.join(', ')}`;
   let config = await load(files, context, describe);
   const cluster = clusterOf(config, describe);
-  let access: Promise<Access> | null = null;
-  let readAtMs = 0;
   let isRefused = false;
 
   const read = async (): Promise<Access> => {
@@ -38,23 +36,15 @@ export async function openKubeconfig({ files, context, monotonicMs }: Kubeconfig
     }
     return await withDeadline(accessOf(config, describe), describe);
   };
+  const access = new KeptAccess(read, ACCESS_AGE_MS, monotonicMs);
   return {
     server: cluster.server.replace(/\/+$/, ''),
     namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? null,
     describe: `${describe}, context ${config.getCurrentContext()}`,
-    current() {
-      if (access === null || monotonicMs() - readAtMs > ACCESS_AGE_MS) {
-        readAtMs = monotonicMs();
-        access = read().catch((error: unknown) => {
-          access = null;
-          throw error;
-        });
-      }
-      return access;
-    },
+    current: () => access.current(),
     renew() {
       isRefused = true;
-      access = null;
+      access.forget();
     },
   };
 }
