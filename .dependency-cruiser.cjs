@@ -1,5 +1,5 @@
 // The dependency rules of ARCHITECTURE.md. tests/architecture proves that each rule fires on a planted violation.
-const areas = 'ingress|queue|dispatcher|autoscaler|picker|batch|console';
+const areas = 'ingress|queue|dispatcher|autoscaler|picker|batch|webhooks|sqs|console';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {

@@ -30,4 +30,8 @@ export interface InferenceCall {
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Of the prompt, from the prefix cache; absent = not told. */
+  readonly cachedTokens?: number;
+  /** Of the completion; absent = not told. */
+  readonly reasoningTokens?: number;
 }

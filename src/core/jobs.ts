@@ -18,7 +18,21 @@ export interface JobSpec {
   readonly acceptedAtEpochMs: number;
   /** Unfinished then: `expired`. Null = none. */
   readonly deadlineEpochMs: number | null;
+  /** Who is told when it ends, in the same step as its outcome; absent = nobody. */
+  readonly announce?: JobAnnouncement;
+  /** Its answer is also streamed to whoever looks on while it runs; needs `stream: true` in its body. */
+  readonly streamed?: boolean;
 }
+
+/** What happens when a job has ended: at least once, also after a crash. */
+export type JobAnnouncement =
+  /** A webhook notice: `response.*` for a background response, `pilotlight.job.ended` for other jobs. */
+  | { readonly kind: 'webhook' }
+  /** A message on a results queue. */
+  | { readonly kind: 'sqs'; readonly queueUrl: string; readonly correlationId: string; readonly format: string };
+
+/** Told of every job that ends and has an announcement. A rejection is tried again later. */
+export type JobEndListener = (view: JobView, announcement: JobAnnouncement) => Promise<void>;
 
 export type JobStatus = 'queued' | 'running' | OutcomeStatus;
 type OutcomeStatus = 'completed' | 'failed' | 'cancelled' | 'expired';

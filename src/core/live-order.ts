@@ -19,7 +19,11 @@ export interface AdmissionLimits {
   readonly objectiveMaxBytes: number;
 }
 
-export type TicketKind = 'held' | 'stored';
+/**
+ * `held`: its caller waits on a connection. `stored`: a job; its one outcome is kept by the ledger. `row`: of a batch; taken in
+ * and handed back like stored work, but its outcome is the batch's business and its demand is counted in bulk.
+ */
+export type TicketKind = 'held' | 'stored' | 'row';
 
 export interface TicketSpec {
   /** The request's or the job's id. A second admit of the same id meets `live` or `done`. */
@@ -119,11 +123,36 @@ export interface ObjectiveDemand {
   readonly costTokens: number;
   /** Arrival of the oldest that still waits (held or stored); null = none. */
   readonly oldestAtEpochMs: number | null;
+  /** Stored work with a deadline, earliest first: at most 32 entries, the last of which gathers the rest. */
+  readonly deadlines: readonly DeadlineDemand[];
   /** Since the ledger began: accepted, released slots, slot-milliseconds they were held, tokens they were estimated at. */
   readonly arrivedTotal: number;
   readonly releasedTotal: number;
   readonly slotMsTotal: number;
   readonly settledTotal: number;
+}
+
+/** Work that should be done by then. */
+export interface DeadlineDemand {
+  readonly deadlineEpochMs: number;
+  /** When the earliest of it was accepted. */
+  readonly acceptedAtEpochMs: number;
+  readonly requests: number;
+  readonly costTokens: number;
+}
+
+/** Much stored work of one objective that is counted, not listed: the rows of a batch that have not ended. */
+export interface BulkDemand {
+  /** Unique in the pool, e.g. "<batch>.<group>". */
+  readonly id: string;
+  readonly objective: string;
+  readonly priority: number;
+  /** Rows that have not ended, those in the live order included. 0 removes the entry. */
+  readonly requests: number;
+  readonly bytes: number;
+  readonly costTokens: number;
+  readonly deadlineEpochMs: number | null;
+  readonly acceptedAtEpochMs: number;
 }
 
 export interface EndpointUse {
@@ -183,6 +212,8 @@ export interface StoredTicket {
   readonly deadlineEpochMs: number | null;
   /** When it was accepted, for an entry that `confirm` has to make again; absent = now. */
   readonly acceptedAtEpochMs?: number;
+  /** Its end is put into the outbox. */
+  readonly announced?: boolean;
 }
 
 export interface StoredOutcome {
@@ -201,7 +232,10 @@ export interface StoredLedger {
   confirm(ticket: StoredTicket): Promise<void>;
   /** The request was not accepted after all. */
   forget(id: string, objective: string): Promise<void>;
-  /** First outcome wins, whether or not a ticket is live. Removes the demand; a waiting ticket of that id is withdrawn. */
+  /**
+   * First outcome wins, whether or not a ticket is live. Removes the demand; a waiting ticket of that id is withdrawn. The
+   * first settle of work that was confirmed with `announced` puts its id into the outbox in the same step.
+   */
   settle(
     id: string,
     objective: string,
@@ -211,6 +245,14 @@ export interface StoredLedger {
   outcomes(ids: readonly string[]): Promise<readonly (StoredOutcome | null)[]>;
   /** Ids whose deadline has passed and that have no outcome, oldest first. */
   overdue(limit: number): Promise<readonly { id: string; objective: string }[]>;
+  /**
+   * Replaces what is known of one bulk of work (absolute numbers, so repeating or losing one does no harm). Counts as stored
+   * demand and opens windows; not held to the budgets of pool and objective, because its rows wait on the file store.
+   */
+  setBulk(demand: BulkDemand): Promise<void>;
+  /** Jobs with an announcement whose end has not been acknowledged, oldest first. `settle` adds them in its own step. */
+  outbox(limit: number): Promise<readonly { id: string; objective: string }[]>;
+  ackOutbox(ids: readonly string[]): Promise<void>;
   /** How many stored requests of each objective this owner should have in the live order; 0 or absent = intake closed. */
   windows(): ReadonlyMap<string, number>;
   onWindows(listener: () => void): () => void;

@@ -2,14 +2,16 @@ import { z } from 'zod';
 import { labelName } from '../fields.ts';
 import { type JsonSchema, leavesOf, writtenFormOf } from '../json-schema.ts';
 import { authSection, tenantsSection } from './auth.ts';
+import { batchesSection } from './batches.ts';
 import { dispatcherSection } from './dispatcher.ts';
 import { jobsSection } from './jobs.ts';
 import { kubernetesSection, roleSetting } from './kubernetes.ts';
 import { limitsSection } from './limits.ts';
 import { logSection } from './log.ts';
+import { sqsSection, webhooksSection } from './notices.ts';
 import { pickerSection } from './picker.ts';
 import { adminSection, serverSection } from './server.ts';
-import { dataSection, redisSection } from './storage.ts';
+import { dataSection, redisSection, storageSection } from './storage.ts';
 import { timeoutsSection } from './timeouts.ts';
 
 export const API_VERSION = 'pilotlight.dev/v1alpha1';
@@ -27,9 +29,13 @@ export const configurationSchema = z.strictObject({
   admin: adminSection,
   redis: redisSection,
   data: dataSection,
+  storage: storageSection,
   auth: authSection,
   tenants: tenantsSection,
   jobs: jobsSection,
+  batches: batchesSection,
+  webhooks: webhooksSection,
+  sqs: sqsSection,
   limits: limitsSection,
   timeouts: timeoutsSection,
   dispatcher: dispatcherSection,
