@@ -8,7 +8,7 @@ import type {
   BatchWishes,
   RowCounts,
 } from '../core/batches.ts';
-import type { ByteRange } from '../core/blobs.ts';
+import type { ByteRange, SegmentPlace } from '../core/blobs.ts';
 import type { DispatchRequest } from '../core/dispatch.ts';
 import type { PilotlightError } from '../core/errors.ts';
 import type { StoredFile } from '../core/files.ts';
@@ -150,18 +150,23 @@ export type Validate = (
 export const ROW_STATES = ['pending', 'completed', 'failed', 'expired', 'cancelled'] as const;
 export type RowState = (typeof ROW_STATES)[number];
 
-/** Where the record of a row lies: segment number within the batch (see `RowStates.segment`), place in the segment. */
-export interface RowPlace {
-  readonly segment: number;
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
+/** Redis does not know this batch: its rows were never opened, or Redis lost them. Open them, then `RowWork.recover`. */
+export class RowStatesLost extends Error {
+  override readonly name = 'RowStatesLost';
+  readonly batchId: string;
+
+  constructor(batchId: string) {
+    super(`Redis knows nothing of the rows of batch ${batchId}.`);
+    this.batchId = batchId;
+  }
 }
 
 export interface RowEnd {
   readonly place: number;
   readonly state: 'completed' | 'failed';
   readonly attempt: number;
-  readonly record: RowPlace;
+  /** Synced. */
+  readonly record: SegmentPlace;
   readonly usage: BatchUsage | null;
 }
 
@@ -169,7 +174,7 @@ export interface RowWord {
   readonly state: RowState;
   readonly attempt: number;
   /** Null while pending, and for rows that ended without running. */
-  readonly record: RowPlace | null;
+  readonly record: SegmentPlace | null;
 }
 
 /** `open`: rows may run. `paused`: none may start. `closing`: none may start, those that run may finish. `closed`: nothing is taken any more. */
@@ -197,8 +202,8 @@ export interface RowStates {
   /** Words of places first..first+count−1. */
   words(batchId: string, first: number, count: number): Promise<readonly RowWord[]>;
   /**
-   * First terminal state wins, row by row; nothing is taken once the gate is `closed`. Tells which of the ends counted, and
-   * the totals after them.
+   * First terminal state wins, row by row; nothing is taken once the gate is `closed`. Tells which of the ends stand (now, or
+   * since an earlier call with the same record: repeating a call whose answer was lost does no harm), and the totals after them.
    */
   commit(
     batchId: string,
@@ -206,8 +211,6 @@ export interface RowStates {
   ): Promise<{ readonly counted: readonly boolean[]; readonly totals: RowTotals }>;
   /** Ends every row that is still pending, and sets the gate to `closed`. */
   closePending(batchId: string, state: 'expired' | 'cancelled'): Promise<RowTotals>;
-  /** A number for a new segment of row records of this batch, never given twice, above `above`. */
-  segment(batchId: string, above: number): Promise<number>;
   /** How often engines or connections broke while they ran this row; counts one more when `add` is set. */
   crashes(batchId: string, place: number, add: boolean): Promise<number>;
   drop(batchId: string): Promise<void>;
