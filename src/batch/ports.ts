@@ -62,6 +62,10 @@ export interface BatchDoc {
   readonly ending: 'cancelled' | 'expired' | null;
   /** Set with the final status. */
   readonly final: BatchFinal | null;
+  /** Its end was told, its input file released, its row states dropped: nothing is left to do. Absent = not yet. */
+  readonly settled?: true;
+  /** How its creation is known again; kept so that this survives a loss of Redis. */
+  readonly repetition?: { readonly keyHash: string | null; readonly bodyHash: string };
 }
 
 export interface BatchFinal {
@@ -105,8 +109,8 @@ export type AdvanceAnswer =
 
 /** The journal: the only authority on what batches there are and what became of each. */
 export interface BatchJournal {
-  /** Durable once resolved. */
-  create(doc: BatchDoc): Promise<void>;
+  /** Writes generation 1, durable once resolved; `conflict` when there is a batch of that id. */
+  create(doc: BatchDoc): Promise<AdvanceAnswer>;
   /** The newest generation; from a copy in Redis when there is one. Null = no such batch. */
   read(id: string): Promise<BatchDoc | null>;
   /** Writes the next generation if nobody else did. `next.generation` is `current.generation + 1`. */
@@ -240,6 +244,8 @@ export interface RowWork {
   supply(doc: BatchDoc): Promise<void>;
   /** Takes its chunks out of the backlog and its demand out of the ledgers. Rows that run are left alone. */
   withdraw(doc: BatchDoc): Promise<void>;
+  /** Another gateway keeps this batch now, or nobody has to: stops supplying it from here. Rows and chunks are left alone. */
+  leave(batchId: string): void;
   /** Stops its rows that run, on every gateway. */
   abort(batchId: string): void;
   /** Commits row records that are synced but unknown to the states: after a crash, or a loss of Redis. Returns how many counted. */
