@@ -7,11 +7,12 @@ import type {
   BatchUsage,
   BatchWishes,
   RowCounts,
+  RowLine,
 } from '../core/batches.ts';
 import type { ByteRange, SegmentPlace } from '../core/blobs.ts';
 import type { DispatchRequest } from '../core/dispatch.ts';
 import type { PilotlightError } from '../core/errors.ts';
-import type { StoredFile } from '../core/files.ts';
+import type { Page, StoredFile } from '../core/files.ts';
 import type { Identity } from '../core/identity.ts';
 import type { PoolKey } from '../core/objects.ts';
 import type { Outcome } from '../core/outcome.ts';
@@ -229,6 +230,14 @@ export interface RowRecord {
   readonly usage: BatchUsage | null;
 }
 
+/** How the records of rows are found and read again, as the recorder wrote them. */
+export interface RowRecordSource {
+  /** Blob of that segment of the batch's records; null = there is none. */
+  segmentKey(batchId: string, segment: number): Promise<string | null>;
+  /** The record that these bytes are, line and header; undefined when they are torn or something else. */
+  decode(bytes: Uint8Array): { readonly record: RowRecord; readonly line: Uint8Array } | undefined;
+}
+
 /** Why rows of a batch stopped making sense to run. */
 export interface FailingBatch {
   readonly batchId: string;
@@ -283,6 +292,9 @@ export type Finalise = (
   doc: BatchDoc,
   options: { readonly signal: AbortSignal; readonly onProgress: (percent: number) => void },
 ) => Promise<BatchFinal>;
+
+/** Lines of rows that have ended so far, in input order, from row (0-based line) `afterRow` + 1 on. */
+export type ReadRows = (doc: BatchDoc, afterRow: number, limit: number, signal: AbortSignal) => Promise<Page<RowLine>>;
 
 /** Files as the batches need them. */
 export interface FileCabinet {
