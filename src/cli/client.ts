@@ -5,11 +5,21 @@ import { CliError, EXIT } from './exit-codes.ts';
 const ANSWER_TIMEOUT_MS = 30_000;
 
 export interface ClientRequest {
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
-  readonly body?: string;
+  /** JSON, or a form whose files are streamed. */
+  readonly body?: string | FormData;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  /** For the whole answer; default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+/** A download: its head is there, its bytes are still to be read. */
+export interface ClientDownload {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: ReadableStream<Uint8Array> | null;
 }
 
 /** An answer, read whole. */
@@ -27,6 +37,8 @@ export interface Client {
   readonly url: string;
   /** Throws a CliError when nothing answers; an HTTP error is an answer. */
   send(request: ClientRequest): Promise<ClientAnswer>;
+  /** Throws a CliError for everything but bytes. */
+  download(request: Pick<ClientRequest, 'path' | 'headers' | 'signal'>): Promise<ClientDownload>;
 }
 
 export interface ClientSettings {
@@ -41,34 +53,52 @@ export interface ClientSettings {
 
 export function createClient(settings: ClientSettings): Client {
   const { url, apiKey, fetch, howToStart, flag, remedies } = settings;
+  const authorization: Record<string, string> = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+  const unreachable = (why: string, thrown: unknown): CliError => {
+    const message = `${url} ${why}; start it with "${howToStart}", or name the right address with ${flag}`;
+    return new CliError(EXIT.UNREACHABLE, message, { cause: thrown });
+  };
+  const answerOf = async (response: Response): Promise<ClientAnswer> => ({
+    status: response.status,
+    text: await response.text(),
+    contentType: response.headers.get('content-type') ?? '',
+    retryAfterMs: retryAfter(response.headers.get('retry-after')),
+    ...(remedies && { remedies }),
+  });
   return {
     url,
-    async send({ method = 'GET', path, body, headers, signal }) {
-      const timeout = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+    async send({ method = 'GET', path, body, headers, signal, timeoutMs = ANSWER_TIMEOUT_MS }) {
+      const timeout = AbortSignal.timeout(timeoutMs);
       try {
         const response = await fetch(`${url}${path}`, {
           method,
           headers: {
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-            ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+            ...(typeof body === 'string' ? { 'content-type': 'application/json' } : {}),
+            ...authorization,
             ...headers,
           },
           ...(body === undefined ? {} : { body }),
           signal: AbortSignal.any([signal, timeout]),
         });
-        return {
-          status: response.status,
-          text: await response.text(),
-          contentType: response.headers.get('content-type') ?? '',
-          retryAfterMs: retryAfter(response.headers.get('retry-after')),
-          ...(remedies && { remedies }),
-        };
+        return await answerOf(response);
       } catch (thrown) {
         if (signal.aborted) throw signal.reason;
-        const why = timeout.aborted ? `did not answer within ${ANSWER_TIMEOUT_MS / 1_000} s` : notReachable(thrown);
-        const message = `${url} ${why}; start it with "${howToStart}", or name the right address with ${flag}`;
-        throw new CliError(EXIT.UNREACHABLE, message, { cause: thrown });
+        throw unreachable(
+          timeout.aborted ? `did not answer within ${timeoutMs / 1_000} s` : notReachable(thrown),
+          thrown,
+        );
       }
+    },
+    async download({ path, headers, signal }) {
+      let response: Response;
+      try {
+        response = await fetch(`${url}${path}`, { headers: { ...authorization, ...headers }, signal });
+      } catch (thrown) {
+        if (signal.aborted) throw signal.reason;
+        throw unreachable(notReachable(thrown), thrown);
+      }
+      if (response.status >= 400) throw new CliError(EXIT.FAILED, explainRefusal(await answerOf(response)));
+      return response;
     },
   };
 }

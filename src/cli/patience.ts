@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../core/units.ts';
-import { type Client, type ClientAnswer, type ClientRequest, errorOf } from './client.ts';
+import { type Client, type ClientAnswer, type ClientDownload, type ClientRequest, errorOf } from './client.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 
 /** A server that is away (restarting) or full is tried again for this long. */
@@ -29,6 +29,11 @@ export class PatientClient {
     this.url = client.url;
     this.#client = client;
     this.#tell = tell;
+  }
+
+  /** One try. */
+  download(request: Parameters<Client['download']>[0]): Promise<ClientDownload> {
+    return this.#client.download(request);
   }
 
   async send(request: PatientRequest): Promise<ClientAnswer> {

@@ -1,8 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import { asError, PilotlightError } from '../core/errors.ts';
+import { addBatchCommand } from './commands/batch.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addFilesCommand } from './commands/files.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addJobsCommand } from './commands/jobs.ts';
 import { addOrderCommands } from './commands/orders.ts';
@@ -20,6 +22,7 @@ Try, in this order:
   pilotlight demo                                       the whole main job on this machine, in about a minute
   pilotlight serve -f examples/local.yaml               stays up: the OpenAI API on http://127.0.0.1:8080
   pilotlight submit --model tickets --prompt "Hello"    one job, from another terminal
+  pilotlight batch submit rows.jsonl --by 06:00 --wait  a file of requests, each row exactly once
   pilotlight status --watch                             pools, replicas, queues
 
 In a cluster:
@@ -68,6 +71,8 @@ function createProgram(context: CliContext, finish: (exitCode: number) => void):
   program.commandsGroup('Use:');
   addSubmitCommand(host);
   addJobsCommand(host);
+  addBatchCommand(host);
+  addFilesCommand(host);
   program.commandsGroup('Look and steer (one machine or a cluster):');
   addStatusCommand(host);
   addPoolsCommand(host);
