@@ -1,6 +1,6 @@
 import type { PoolKey } from './objects.ts';
 
-export const API_PATHS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'] as const;
+export const API_PATHS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/responses'] as const;
 export type ApiPath = (typeof API_PATHS)[number];
 
 /** A validated OpenAI call, ready to be sent to an endpoint. */

@@ -3,7 +3,8 @@ import type { Clock } from '../core/clock.ts';
 import type { CallTimeouts, ResponseHead, ResponseSink } from '../core/dispatch.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { Collector } from './collector.ts';
-import { checkPlainAnswer, StreamCheck } from './policy/answer-check.ts';
+import { checkPlainAnswer, streamFollower } from './policy/answer-check.ts';
+import type { StreamFollower } from './policy/answer-reading.ts';
 import { classifyStatus, type Failure, type FailureReason } from './policy/failure.ts';
 import { SseSplitter } from './policy/sse-splitter.ts';
 import type { ModelServer, TransportFailure, UpstreamCall, UpstreamReceiver } from './ports.ts';
@@ -69,7 +70,7 @@ export class Attempt implements UpstreamReceiver {
   #headers: Readonly<Record<string, string>> = {};
   #refusal = false;
   readonly #kept: Collector;
-  #stream: { readonly splitter: SseSplitter; readonly check: StreamCheck } | null = null;
+  #stream: { readonly splitter: SseSplitter; readonly check: StreamFollower } | null = null;
   #lastByteMs: number;
   #paused = false;
 
@@ -131,7 +132,10 @@ export class Attempt implements UpstreamReceiver {
       this.#fail({ reason: 'invalid_answer', message: 'The model server answered a streaming call without a stream.' });
     } else {
       this.#mode = 'hold';
-      this.#stream = { splitter: new SseSplitter(this.#deps.limits.maxEventBytes), check: new StreamCheck() };
+      this.#stream = {
+        splitter: new SseSplitter(this.#deps.limits.maxEventBytes),
+        check: streamFollower(this.#input.call.path),
+      };
     }
   }
 
@@ -155,7 +159,7 @@ export class Attempt implements UpstreamReceiver {
     this.#fail({ reason, message: failure.message });
   }
 
-  #streamed({ splitter, check }: { splitter: SseSplitter; check: StreamCheck }, chunk: Uint8Array): void {
+  #streamed({ splitter, check }: { splitter: SseSplitter; check: StreamFollower }, chunk: Uint8Array): void {
     const { forward, stopped, overflow } = splitter.push(chunk, (data) => check.inspect(data));
     if (this.#mode === 'hold') {
       if (stopped) {
@@ -174,7 +178,7 @@ export class Attempt implements UpstreamReceiver {
     }
   }
 
-  #refusedOrFailed({ refusal, failure }: StreamCheck): void {
+  #refusedOrFailed({ refusal, failure }: StreamFollower): void {
     if (refusal && this.#mode === 'hold') {
       const head = { status: refusal.status, headers: { 'content-type': 'application/json' } };
       this.#deliver(head, ENCODER.encode(refusal.body), null);
@@ -183,7 +187,7 @@ export class Attempt implements UpstreamReceiver {
     this.#fail(failure ?? { reason: 'error_event', message: 'The model server reported an error inside its stream.' });
   }
 
-  #streamEnded(check: StreamCheck): void {
+  #streamEnded(check: StreamFollower): void {
     const failure = check.endFailure();
     if (failure) {
       this.#fail(failure);

@@ -44,7 +44,8 @@ function prepare(
 ): PreparedCall | PilotlightError {
   const route = routeCall(deps, exchange, { fields, objective: null, at: '' });
   if (route instanceof PilotlightError) return route;
-  const body = servedBody(received, text, fields.model, route.resolution.servedModel);
+  const { servedModel } = route.resolution;
+  const body = servedBody({ path, text, model: fields.model, servedModel }, received);
   let fromTree: (() => string) | null = promptText;
   const request = heldRequest(
     {

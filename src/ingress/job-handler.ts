@@ -27,8 +27,9 @@ export async function submitJob(
     sendError(exchange, deps.metrics, route);
     return;
   }
-  const { bodyText, fields } = submission;
-  const body = servedBody(Buffer.from(bodyText), bodyText, fields.model, route.resolution.servedModel);
+  const { path, bodyText, fields } = submission;
+  const { servedModel } = route.resolution;
+  const body = servedBody({ path, text: bodyText, model: fields.model, servedModel }, Buffer.from(bodyText));
   const spec = jobSpec(deps, exchange, submission, route, body);
   const answer = await deps.jobs.submit(spec, body);
   if (answer.kind === 'rejected') {

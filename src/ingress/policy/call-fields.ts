@@ -11,6 +11,7 @@ import {
   wrongValue,
 } from './fields.ts';
 import { isJsonObject, type JsonObject } from './json-body.ts';
+import { checkResponseInput } from './responses/check-input.ts';
 
 /** What queueing and routing need of an OpenAI call. Everything else in the body goes to the model server untouched. */
 export interface CallFields {
@@ -49,6 +50,7 @@ export function callFields(path: ApiPath, body: JsonObject, at = ''): CallFields
 
 function outputLimit(path: ApiPath, body: JsonObject, at: string): number | null | PilotlightError {
   if (path === '/v1/embeddings') return 0;
+  if (path === '/v1/responses') return optionalCount(body, 'max_output_tokens', `${at}max_output_tokens`, { min: 1 });
   // A completion of no tokens is a way to score its prompt.
   const min = path === '/v1/completions' ? 0 : 1;
   const perChoice = optionalCount(body, 'max_tokens', `${at}max_tokens`, { min });
@@ -73,6 +75,8 @@ function checkInput(path: ApiPath, body: JsonObject, at: string): PilotlightErro
       // vLLM embeds conversations too.
       if (body.input === undefined && body.messages !== undefined) return checkMessages(body.messages, `${at}messages`);
       return checkTexts(body.input, `${at}input`);
+    case '/v1/responses':
+      return checkResponseInput(body, at);
   }
 }
 
@@ -99,7 +103,7 @@ function isTokenId(value: unknown): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0;
 }
 
-/** Which API a bare body is for; undefined when it has the marks of none. */
+/** Which API a bare body is for; undefined when it has the marks of none. `input` alone means an embedding. */
 export function detectPath(body: JsonObject): ApiPath | undefined {
   if (body.messages !== undefined) return '/v1/chat/completions';
   if (body.input !== undefined) return '/v1/embeddings';

@@ -5,6 +5,11 @@ interface Span {
   readonly end: number;
 }
 
+interface Member extends Span {
+  readonly key: string;
+  readonly keyStart: number;
+}
+
 /**
  * The text with the value of each top-level member `key` replaced. Numbers beyond 2^53, spacing and unknown fields
  * survive, which a parse and a stringify would not grant. `text` must be a valid JSON object.
@@ -25,17 +30,35 @@ export function memberText(text: string, key: string): string | undefined {
   return span && text.slice(span.start, span.end);
 }
 
-function memberSpans(text: string, key: string): Span[] {
-  const spans: Span[] = [];
+/**
+ * The text with top-level members set to a value, or removed where the value is undefined; those that are set come first.
+ * Every other member stays byte for byte. `text` must be a valid JSON object.
+ */
+export function editMembers(text: string, edits: Readonly<Record<string, boolean | undefined>>): string {
+  const set = Object.entries(edits).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${JSON.stringify(key)}:${String(value)}`],
+  );
+  const kept = members(text)
+    .filter(({ key }) => !Object.hasOwn(edits, key))
+    .map(({ keyStart, end }) => text.slice(keyStart, end));
+  return `{${[...set, ...kept].join(',')}}`;
+}
+
+function memberSpans(text: string, key: string): readonly Span[] {
+  return members(text).filter((member) => member.key === key);
+}
+
+function members(text: string): Member[] {
+  const found: Member[] = [];
   let at = skipSpace(text, 0) + 1;
   for (;;) {
-    at = skipSpace(text, at);
-    if (text[at] !== '"') return spans;
-    const keyEnd = stringEnd(text, at);
-    const isKey = JSON.parse(text.slice(at, keyEnd)) === key;
+    const keyStart = skipSpace(text, at);
+    if (text[keyStart] !== '"') return found;
+    const keyEnd = stringEnd(text, keyStart);
+    const key = String(JSON.parse(text.slice(keyStart, keyEnd)));
     const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
     const end = valueEnd(text, start);
-    if (isKey) spans.push({ start, end });
+    found.push({ key, keyStart, start, end });
     at = skipSpace(text, end) + 1;
   }
 }

@@ -4,6 +4,7 @@ import { type CallFields, callFields } from './call-fields.ts';
 import { parseJsonBody } from './json-body.ts';
 import { replaceMember } from './json-members.ts';
 import { promptText } from './prompt-text.ts';
+import { engineResponsesText } from './responses/engine-body.ts';
 
 /** A body that its path accepts. */
 export interface ParsedCall {
@@ -25,7 +26,22 @@ export function parseCall(path: ApiPath, bytes: Uint8Array): ParsedCall | Pilotl
 
 const utf8 = new TextEncoder();
 
-/** The body as the model server gets it: the bytes as received, unless the server knows the model by another name. */
-export function servedBody(received: Uint8Array, text: string, model: string, servedModel: string): Uint8Array {
-  return model === servedModel ? received : utf8.encode(replaceMember(text, 'model', servedModel));
+/**
+ * The body as the model server gets it: the bytes as received, unless the server knows the model by another name, or the
+ * path has fields that are not for the server.
+ */
+export function servedBody(call: ServedCall, received: Uint8Array): Uint8Array {
+  const { path, text, model, servedModel, stream } = call;
+  if (path !== '/v1/responses' && model === servedModel) return received;
+  const named = model === servedModel ? text : replaceMember(text, 'model', servedModel);
+  return utf8.encode(path === '/v1/responses' ? engineResponsesText(named, stream) : named);
+}
+
+interface ServedCall {
+  readonly path: ApiPath;
+  readonly text: string;
+  readonly model: string;
+  readonly servedModel: string;
+  /** What `stream` is set to; absent = as the caller has it. */
+  readonly stream?: boolean;
 }

@@ -8,9 +8,22 @@ import { isJsonObject, type JsonObject } from './json-body.ts';
 export function promptText(path: ApiPath, body: JsonObject): string {
   if (path === '/v1/completions') return plainText(body.prompt);
   if (path === '/v1/embeddings' && body.input !== undefined) return plainText(body.input);
+  if (path === '/v1/responses') return responsePrompt(body);
   const tools = Array.isArray(body.tools) ? `${JSON.stringify(body.tools)}\n` : '';
   const messages: readonly unknown[] = Array.isArray(body.messages) ? body.messages : [];
   return tools + messages.map(messageText).join('');
+}
+
+function responsePrompt(body: JsonObject): string {
+  const tools = Array.isArray(body.tools) ? `${JSON.stringify(body.tools)}\n` : '';
+  const instructions = typeof body.instructions === 'string' ? `system\n${body.instructions}\n` : '';
+  const items: readonly unknown[] = Array.isArray(body.input) ? body.input : [{ role: 'user', content: body.input }];
+  return tools + instructions + items.map(itemText).join('');
+}
+
+/** Items that are no messages, such as the output of a tool, count with all they have. */
+function itemText(item: unknown): string {
+  return isJsonObject(item) && item.role === undefined ? `${JSON.stringify(item)}\n` : messageText(item);
 }
 
 function messageText(message: unknown): string {
