@@ -230,13 +230,10 @@ export interface RowRecord {
   readonly usage: BatchUsage | null;
 }
 
-/** How the records of rows are found and read again, as the recorder wrote them. */
-export interface RowRecordSource {
-  /** Blob of that segment of the batch's records; null = there is none. */
-  segmentKey(batchId: string, segment: number): Promise<string | null>;
-  /** The record that these bytes are, line and header; undefined when they are torn or something else. */
-  decode(bytes: Uint8Array): { readonly record: RowRecord; readonly line: Uint8Array } | undefined;
-}
+/** The record that these bytes of a segment are, as the recorder wrote it; undefined when they are torn or something else. */
+export type DecodeRowRecord = (
+  bytes: Uint8Array,
+) => { readonly record: RowRecord; readonly line: Uint8Array } | undefined;
 
 /** Why rows of a batch stopped making sense to run. */
 export interface FailingBatch {
