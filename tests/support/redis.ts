@@ -46,6 +46,8 @@ export interface DedicatedRedis {
   stop(): Promise<void>;
   /** Starts it again on the same data, port and password: clients of `url` come back by themselves. */
   restart(): Promise<void>;
+  /** Ends it with SIGKILL and starts it again without any data: what a lost disk leaves. */
+  lose(): Promise<void>;
 }
 
 export interface DedicatedRedisOptions {
@@ -76,6 +78,11 @@ export async function startDedicatedRedis(options: DedicatedRedisOptions = {}): 
     kill: () => killNow(running.pid!),
     stop: () => running.stop(),
     async restart() {
+      running = await open();
+    },
+    async lose() {
+      await killNow(running.pid!);
+      for (const name of ['appendonlydir', 'dump.rdb']) await rm(join(dataDir, name), { recursive: true, force: true });
       running = await open();
     },
   };
