@@ -2,10 +2,19 @@
 import type { BatchUsage } from '../../core/batches.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import { isSamePlace } from '../policy/rows/row-end.ts';
-import { type RowEnd, type RowGate, type RowStates, RowStatesLost, type RowTotals, type RowWord } from '../ports.ts';
+import {
+  type RowEnd,
+  type RowGate,
+  type RowState,
+  type RowStates,
+  RowStatesLost,
+  type RowTotals,
+  type RowWord,
+} from '../ports.ts';
 
 interface Rows {
   readonly words: RowWord[];
+  readonly counts: Record<RowState, number>;
   readonly usage: { -readonly [Field in keyof BatchUsage]: number };
   readonly crashes: Map<number, number>;
   gate: RowGate;
@@ -21,11 +30,13 @@ export class MemoryRowStates implements RowStates {
     if (this.#batches.has(batchId)) return;
     const usage = { inputTokens: 0, cachedTokens: 0, outputTokens: 0, reasoningTokens: 0 };
     const words = Array.from({ length: rows }, () => PENDING);
-    this.#batches.set(batchId, { words, usage, crashes: new Map(), gate });
+    const counts = { pending: rows, completed: 0, failed: 0, expired: 0, cancelled: 0 };
+    this.#batches.set(batchId, { words, counts, usage, crashes: new Map(), gate });
   }
 
   async setGate(batchId: string, gate: RowGate): Promise<void> {
-    this.#rows(batchId).gate = gate;
+    const rows = this.#rows(batchId);
+    if (rows.gate !== 'closed') rows.gate = gate;
   }
 
   async totals(batchId: string): Promise<RowTotals> {
@@ -49,7 +60,7 @@ export class MemoryRowStates implements RowStates {
     const rows = this.#rows(batchId);
     rows.gate = 'closed';
     for (const [place, word] of rows.words.entries()) {
-      if (word.state === 'pending') rows.words[place] = { state, attempt: 0, record: null };
+      if (word.state === 'pending') end(rows, place, { state, attempt: 0, record: null });
     }
     return totalsOf(rows);
   }
@@ -82,7 +93,7 @@ function commitOne(rows: Rows, { place, state, attempt, record, usage }: RowEnd)
   if (!word) throw new PilotlightError('internal_error', `There is no row at place ${place} of ${rows.words.length}.`);
   if (word.state !== 'pending') return word.record !== null && isSamePlace(word.record, record);
   if (rows.gate === 'closed') return false;
-  rows.words[place] = { state, attempt, record };
+  end(rows, place, { state, attempt, record });
   rows.usage.inputTokens += usage?.inputTokens ?? 0;
   rows.usage.cachedTokens += usage?.cachedTokens ?? 0;
   rows.usage.outputTokens += usage?.outputTokens ?? 0;
@@ -90,8 +101,12 @@ function commitOne(rows: Rows, { place, state, attempt, record, usage }: RowEnd)
   return true;
 }
 
-function totalsOf({ words, usage, gate }: Rows): RowTotals {
-  const counts = { pending: 0, completed: 0, failed: 0, expired: 0, cancelled: 0 };
-  for (const { state } of words) counts[state] += 1;
+function end(rows: Rows, place: number, word: RowWord): void {
+  rows.words[place] = word;
+  rows.counts.pending -= 1;
+  rows.counts[word.state] += 1;
+}
+
+function totalsOf({ counts, usage, gate }: Rows): RowTotals {
   return { ...counts, usage: { ...usage }, gate };
 }
