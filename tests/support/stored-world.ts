@@ -16,6 +16,7 @@ import type {
   ScannedRecord,
   SweepReport,
 } from '../../src/queue/jobs/ports.ts';
+import type { OutboxClaims } from '../../src/queue/jobs/outbox.ts';
 import { StoredWork } from '../../src/queue/jobs/stored-work.ts';
 import { FakeClock } from './fake-clock.ts';
 import { silentLogger } from './silent-logger.ts';
@@ -132,10 +133,13 @@ export interface ProcessOptions {
   readonly clock?: Clock;
   /** Replaces "answer at once with 200". */
   readonly execute?: Execute;
+  /** Given, ends are announced. */
+  readonly outboxClaims?: OutboxClaims;
 }
 
 /** One process's stored work over the world, each of its steps through the fuse. */
-export function startProcess(world: World, { fuse = new Fuse(), clock = world.clock, execute }: ProcessOptions = {}) {
+export function startProcess(world: World, options: ProcessOptions = {}) {
+  const { fuse = new Fuse(), clock = world.clock, execute, outboxClaims } = options;
   const store = memoryStore(world, fuse);
   const ledger = fusedLedger(world, fuse);
   const answerAtOnce: Execute = async (run) => {
@@ -169,6 +173,7 @@ export function startProcess(world: World, { fuse = new Fuse(), clock = world.cl
     clock,
     log: silentLogger,
     retentionMs: 86_400_000,
+    ...(outboxClaims && { outboxClaims }),
   });
   const backlog = new MemoryBacklog(world, fuse);
   work.addPool({ ledger, backlog });
@@ -349,4 +354,4 @@ function fusedLedger({ ledger }: World, fuse: Fuse): ToyLedger {
   });
 }
 
-const STEPS: ReadonlySet<string> = new Set(['reserve', 'confirm', 'forget', 'settle']);
+const STEPS: ReadonlySet<string> = new Set(['reserve', 'confirm', 'forget', 'settle', 'ackOutbox']);

@@ -96,6 +96,7 @@ export function callFromJob(
       classKey: spec.adapter ?? '',
       expiresAtEpochMs: spec.deadlineEpochMs,
       arrivedAtEpochMs: spec.acceptedAtEpochMs,
+      ...(spec.announce && { announced: true }),
       limits: admissionLimits(pool, objective),
     },
     timeouts: { ...callTimeouts(false, settings), maxWaitMs: null },

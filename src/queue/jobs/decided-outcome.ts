@@ -31,7 +31,8 @@ export async function decideOutcome(
   job: DecidedJob,
   outcome: Outcome,
 ): ReturnType<JobLane['ledger']['settle']> {
-  const answer = await lane.ledger.settle(job.id, job.objective, outcome, null);
+  const announced = job.place?.announced === true;
+  const answer = await lane.ledger.settle(job.id, job.objective, outcome, null, { announced });
   if (answer.kind === 'already') return answer;
   if (job.place) await recordDecision(deps, job.id, job.place, outcome);
   deps.settlements.ended(job.id);

@@ -1,5 +1,6 @@
 import type { PoolKey } from '../../core/objects.ts';
 import type { OutcomeKind } from '../../core/outcome.ts';
+import type { AnnouncementKind } from './outbox.ts';
 import type { ReconcileReport } from './reconcile.ts';
 
 /** Counts what happens to stored jobs in this process. Reasons and results come from closed lists in the code. */
@@ -11,6 +12,8 @@ export interface JobMeter {
   recovered(pool: PoolKey, jobs: number): void;
   held(pool: PoolKey, jobs: number): void;
   reconciled(report: ReconcileReport, durationMs: number): void;
+  /** An end was told: to whom, or why not. */
+  announced(pool: PoolKey, result: AnnouncementKind | 'failed' | 'dropped'): void;
 }
 
 const nothing = (): void => undefined;
@@ -22,4 +25,5 @@ export const silentMeter: JobMeter = {
   recovered: nothing,
   held: nothing,
   reconciled: nothing,
+  announced: nothing,
 };

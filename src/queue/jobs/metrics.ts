@@ -32,6 +32,11 @@ export function storedJobMetrics(registry: Registry, store: PendingBytes): JobMe
     ['pool'],
     'Jobs taken back from processes that died or lost their lock.',
   );
+  const announced = counter(
+    'pilotlight_queue_announcements_total',
+    ['pool', 'result'],
+    'Ends of jobs told to those who asked for it: webhook, sqs, failed (tried again), or dropped (the job is no longer kept).',
+  );
   const held = new Gauge({
     name: 'pilotlight_queue_jobs_held',
     labelNames: ['pool'],
@@ -63,6 +68,7 @@ export function storedJobMetrics(registry: Registry, store: PendingBytes): JobMe
     handedBack: (pool, reason) => handedBack.inc({ pool, reason }),
     recovered: (pool, jobs) => recovered.inc({ pool }, jobs),
     held: (pool, jobs) => held.set({ pool }, jobs),
+    announced: (pool, result) => announced.inc({ pool, result }),
     reconciled: (report, durationMs) => {
       reconcileSeconds.observe(durationMs / 1_000);
       repaired.inc({ what: 'settled' }, report.settled);

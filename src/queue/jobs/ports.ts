@@ -64,6 +64,8 @@ export interface JobPlace {
   readonly acceptedAtEpochMs: number;
   /** Of the request. */
   readonly bodyBytes: number;
+  /** Somebody is told of its end. */
+  readonly announced?: boolean;
 }
 
 export type ReadAnswer =

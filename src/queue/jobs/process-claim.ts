@@ -1,12 +1,12 @@
 import type { Clock } from '../../core/clock.ts';
 import { asError, errorEnvelope, PilotlightError } from '../../core/errors.ts';
-import type { JobSpec } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Claim, ClaimVerdict } from '../backlog/ports.ts';
 import { decideClaim, handBackDelayMs, MAX_CRASHES } from '../policy/backlog/claim.ts';
 import { EXPIRED, failedOutcome } from '../policy/backlog/job-view.ts';
 import { decideOutcome } from './decided-outcome.ts';
 import type { JobMeter } from './job-meter.ts';
+import { placeOf } from './job-place.ts';
 import type { Execute, ExecutionVerdict, JobIndex, JobLane, JobPlace, JobStore } from './ports.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import type { Settlements } from './settlements.ts';
@@ -143,22 +143,23 @@ async function endUnrun(
   const [known] = await lane.ledger.outcomes([claim.id]);
   if (!known) {
     const outcome = failedOutcome(code, claim.claims);
-    const ref = await recordEnd(deps, claim, outcome, new PilotlightError(code, message));
-    const answer = await lane.ledger.settle(claim.id, claim.objective, outcome, ref);
+    const place = await deps.index.get(claim.id);
+    const ref = place && (await recordEnd(deps, claim, { outcome, place, error: new PilotlightError(code, message) }));
+    const announced = place?.announced === true;
+    const answer = await lane.ledger.settle(claim.id, claim.objective, outcome, ref, { announced });
     if (answer.kind === 'settled') deps.meter.ended(lane.ledger.pool, outcome.kind);
   }
   deps.settlements.ended(claim.id);
   return FINISHED;
 }
 
-async function recordEnd(
-  deps: ProcessDeps,
-  claim: Claim,
-  outcome: ReturnType<typeof failedOutcome>,
-  error: PilotlightError,
-): Promise<string | null> {
-  const job = await deps.index.get(claim.id);
-  if (!job) return null;
+interface UnrunEnd {
+  readonly outcome: ReturnType<typeof failedOutcome>;
+  readonly place: JobPlace;
+  readonly error: PilotlightError;
+}
+
+function recordEnd(deps: ProcessDeps, claim: Claim, { outcome, place, error }: UnrunEnd): Promise<string> {
   const header = {
     kind: 'result',
     jobId: claim.id,
@@ -166,7 +167,7 @@ async function recordEnd(
     outcome,
     contentType: 'application/json',
     finishedAtEpochMs: deps.clock.epochMs(),
-    job,
+    job: place,
   } as const;
   return deps.store.append(header, Buffer.from(JSON.stringify(errorEnvelope(error))));
 }
@@ -175,9 +176,4 @@ async function recordEnd(
 function defectOf(thrown: unknown): { error: string; at: string[] } {
   const { name, stack = '' } = asError(thrown);
   return { error: name, at: stack.split('\n').filter((line) => line.startsWith('    at ')) };
-}
-
-function placeOf(spec: JobSpec, acceptRef: string, bodyBytes: number): JobPlace {
-  const { pool, objective, tenant, acceptedAtEpochMs } = spec;
-  return { pool, objective, tenant, acceptRef, acceptedAtEpochMs, bodyBytes };
 }

@@ -5,6 +5,7 @@ import type { CatalogSource, PoolKey } from '../../core/objects.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { type JobEnds, mayBeOpen, mayCount, noJobEnds, noteJobEnd } from '../policy/backlog/job-ends.ts';
 import { storedTicketOf } from '../policy/backlog/stored-ticket.ts';
+import { placeOf } from './job-place.ts';
 import type {
   AcceptRecord,
   JobIndex,
@@ -89,10 +90,13 @@ async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>
     const known = await lane.ledger.outcomes(records.map(({ header }) => header.jobId));
     const unknown = records.filter((_, place) => !known[place]);
     await Promise.all(
-      unknown.map(({ ref, header: { jobId, job, outcome, attempt } }) =>
+      unknown.map(({ ref, header: { jobId, job, outcome, attempt } }) => {
         // An outcome that was decided without an execution has no answer to fetch.
-        lane.ledger.settle(jobId, job.objective, outcome, attempt === 0 ? null : ref),
-      ),
+        const recordRef = attempt === 0 ? null : ref;
+        // Whether its end was told before the ledger was lost, nobody knows: it is told again.
+        const announced = job.announced === true;
+        return lane.ledger.settle(jobId, job.objective, outcome, recordRef, { announced });
+      }),
     );
     settled += unknown.length;
   }
@@ -126,14 +130,13 @@ async function indexEnded(
   const puts = records.map(async (record, place) => {
     const { id } = record.header.spec;
     const leftMs = (known[place]?.atEpochMs ?? 0) - oldestEpochMs;
-    if (leftMs > 0 && missing.has(id)) await index.put(id, placeOf(record), leftMs);
+    if (leftMs > 0 && missing.has(id)) await index.put(id, indexed(record), leftMs);
   });
   await Promise.all(puts);
 }
 
-function placeOf({ ref, header: { spec }, bodyBytes }: Scanned<AcceptRecord>): JobPlace {
-  const { pool, objective, tenant, acceptedAtEpochMs } = spec;
-  return { pool, objective, tenant, acceptRef: ref, acceptedAtEpochMs, bodyBytes };
+function indexed({ ref, header, bodyBytes }: Scanned<AcceptRecord>): JobPlace {
+  return placeOf(header.spec, ref, bodyBytes);
 }
 
 async function restoreOne(
@@ -144,11 +147,12 @@ async function restoreOne(
   const { id, objective } = record.header.spec;
   const ticket = storedTicketOf(record.header.spec, record.bodyBytes, catalog.current());
   if (!ticket) return;
-  await index.put(id, placeOf(record));
+  await index.put(id, indexed(record));
+  // Before it can run: an end is announced only if the ledger knew so by then.
+  await lane.ledger.confirm(ticket);
   const item = { id, objective, tag: ARRIVAL_TAG, acceptRef: record.ref, costTokens: ticket.costTokens };
   const added = await lane.backlog.add(item);
   if (added.kind !== 'added') throw new Error(`job ${id} was not added to the backlog: ${added.why}`);
-  await lane.ledger.confirm(ticket);
 }
 
 interface ByLane<R> {

@@ -113,11 +113,12 @@ export class StoredExecution {
 
   async #settle(run: StoredRun, { ref, outcome }: Persisted, signal: AbortSignal): Promise<ExecutionVerdict> {
     const { spec } = run;
+    const announced = spec.announce !== undefined;
     const lane = this.#deps.lanes(spec.pool);
     for (;;) {
       try {
         if (!lane) break;
-        const answer = await lane.ledger.settle(spec.id, spec.objective, outcome, ref);
+        const answer = await lane.ledger.settle(spec.id, spec.objective, outcome, ref, { announced });
         if (answer.kind === 'settled') return { kind: 'settled', outcome };
         if (answer.stored.recordRef !== ref) this.#markOrphan(spec, ref);
         return { kind: 'superseded', outcome: answer.stored.outcome };

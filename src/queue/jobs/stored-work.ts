@@ -1,11 +1,12 @@
 import type { Clock } from '../../core/clock.ts';
 import type { WaitAdvisor } from '../../core/dispatch.ts';
 import { PilotlightError } from '../../core/errors.ts';
-import type { JobService } from '../../core/jobs.ts';
+import type { JobEndListener, JobService } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
 import { Intake } from '../backlog/intake.ts';
 import { type JobMeter, silentMeter } from './job-meter.ts';
+import { type AnnouncementKind, type OutboxClaims, OutboxMover } from './outbox.ts';
 import { runPeriodically } from './periodic.ts';
 import { sweepPool } from './pool-sweeps.ts';
 import type { Execute, JobHints, JobIndex, JobLane, JobStore } from './ports.ts';
@@ -27,6 +28,8 @@ export interface StoredWorkDeps {
   readonly log: Logger;
   /** How long a result can be fetched after its job's end. */
   readonly retentionMs: number;
+  /** Absent: this process announces no ends. */
+  readonly outboxClaims?: OutboxClaims;
   readonly meter?: JobMeter;
   readonly onReconcileProgress?: ReconcileHooks['onProgress'];
 }
@@ -37,7 +40,8 @@ interface PoolWork {
   readonly lane: JobLane;
   readonly intake: Intake;
   readonly stop: AbortController;
-  readonly sweeps: Promise<void>;
+  /** Sweeps and announcements. */
+  readonly loops: Promise<unknown>;
   readonly unlisten: () => void;
 }
 
@@ -55,6 +59,7 @@ export class StoredWork {
   readonly #pools = new Map<PoolKey, PoolWork>();
   /** Of all pools that were ever served here: what is stored can be looked up while nothing takes it in. */
   readonly #lanes = new Map<PoolKey, JobLane>();
+  readonly #endListeners = new Map<AnnouncementKind, JobEndListener>();
   readonly #stop = new AbortController();
   readonly #stopHints: () => void;
   #retention: Promise<void> = Promise.resolve();
@@ -102,7 +107,8 @@ export class StoredWork {
       onClosed: (objective) => this.#running.abortWaiting(pool, objective, noSlots(pool)),
     });
     const unlisten = lane.ledger.onIncarnation(() => this.#reconcileSoon());
-    this.#pools.set(pool, { lane, intake, stop, unlisten, sweeps: sweepPool(shared, lane, intake, stop.signal) });
+    const loops = Promise.all([sweepPool(shared, lane, intake, stop.signal), this.#announceEnds(lane, stop.signal)]);
+    this.#pools.set(pool, { lane, intake, stop, unlisten, loops });
     if (this.#isStarted) this.#reconcileSoon();
   }
 
@@ -116,8 +122,13 @@ export class StoredWork {
     work.unlisten();
     work.stop.abort();
     await work.intake.stop();
-    await work.sweeps;
+    await work.loops;
     this.#pools.delete(pool);
+  }
+
+  /** From now on ends with an announcement of this kind are told to `listener`. */
+  announceTo(kind: AnnouncementKind, listener: JobEndListener): void {
+    this.#endListeners.set(kind, listener);
   }
 
   /** Opens for work. Does not wait for the reconcile: accepting needs none. */
@@ -147,6 +158,14 @@ export class StoredWork {
     await this.#retention;
     await this.#reconciler.settled();
     await this.#settlements.close();
+  }
+
+  async #announceEnds(lane: JobLane, signal: AbortSignal): Promise<void> {
+    const { outboxClaims: claims } = this.#deps;
+    if (!claims) return;
+    const isReconciling = () => this.#reconciler.isRunning;
+    const listenerOf = (kind: AnnouncementKind) => this.#endListeners.get(kind);
+    await new OutboxMover({ ...this.#deps, claims, listenerOf, isReconciling }, lane).run(signal);
   }
 
   #reconcileSoon(): void {

@@ -7,7 +7,8 @@ import type { CatalogSource } from '../../core/objects.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { unfinishedView } from '../policy/backlog/job-view.ts';
 import { isJobId, storedTicketOf } from '../policy/backlog/stored-ticket.ts';
-import type { JobIndex, JobLane, JobPlace, JobStore, Lanes, RecordRef } from './ports.ts';
+import { placeOf } from './job-place.ts';
+import type { JobIndex, JobLane, JobStore, Lanes, RecordRef } from './ports.ts';
 
 export interface SubmitDeps {
   readonly store: JobStore;
@@ -61,21 +62,17 @@ async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submi
     await forget(lane, spec);
     throw error;
   }
-  const place: JobPlace = {
-    pool: spec.pool,
-    objective: spec.objective,
-    tenant: spec.tenant,
-    acceptRef,
-    acceptedAtEpochMs: spec.acceptedAtEpochMs,
-    bodyBytes: body.byteLength,
-  };
+  const place = placeOf(spec, acceptRef, body.byteLength);
   const { costTokens } = ticket;
   const item = { id: spec.id, objective: spec.objective, tag: ARRIVAL_TAG, acceptRef, costTokens };
+  // The ledger has to know that its end is announced before it can end.
+  const announced = spec.announce ? await succeeds(lane.ledger.confirm(ticket)) : null;
+  if (announced?.ok === false) return takeBack(deps, lane, spec, { acceptRef, why: announced.why });
   // Sent together; only the answer about the backlog decides.
   const [indexed, added, confirmed] = await Promise.all([
     succeeds(deps.index.put(spec.id, place)),
     lane.backlog.add(item),
-    succeeds(lane.ledger.confirm(ticket)),
+    announced ?? succeeds(lane.ledger.confirm(ticket)),
   ]);
   if (added.kind === 'refused') return takeBack(deps, lane, spec, { acceptRef, why: added.why });
   if (added.kind === 'unknown') return acceptUnknown(deps, spec, added.why);

@@ -24,5 +24,6 @@ export function storedTicketOf(spec: JobSpec, bodyBytes: number, catalog: Catalo
     limits: admissionLimits(pool, objective),
     deadlineEpochMs: spec.deadlineEpochMs,
     acceptedAtEpochMs: spec.acceptedAtEpochMs,
+    ...(spec.announce && { announced: true }),
   };
 }
