@@ -42,6 +42,7 @@ const CATALOGUE = {
   nothing_to_retry: { httpStatus: 409, type: 'invalid_request_error', retryable: false },
   idempotency_conflict: { httpStatus: 409, type: 'invalid_request_error', retryable: false },
   stream_position_gone: { httpStatus: 410, type: 'invalid_request_error', retryable: false },
+  range_not_satisfiable: { httpStatus: 416, type: 'invalid_request_error', retryable: false },
   body_too_large: { httpStatus: 413, type: 'invalid_request_error', retryable: false },
   unsupported_media_type: { httpStatus: 415, type: 'invalid_request_error', retryable: false },
   // Rejected before the queue.
@@ -49,6 +50,7 @@ const CATALOGUE = {
   queue_shed: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   batch_rows_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   batches_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
+  files_full: { httpStatus: 429, type: 'rate_limit_error', retryable: false },
   uploads_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   held_calls_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   held_bytes_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
