@@ -98,7 +98,15 @@ export function problemsOf(rows: readonly BatchRow[], { output, errors }: BatchF
     const text = response?.body.choices?.[0]?.message.content;
     if (row && text !== expectedText(row.body)) problems.push(`${customId} has the answer to something else`);
   }
-  const order = output.map(({ custom_id: customId }) => rows.findIndex((row) => row.customId === customId));
-  if (order.some((place, index) => index > 0 && place < (order[index - 1] ?? 0))) problems.push('not in input order');
+  const places = new Map(rows.map(({ customId }, place) => [customId, place]));
+  for (const { lines, name } of [
+    { lines: output, name: 'output' },
+    { lines: errors, name: 'errors' },
+  ]) {
+    const order = lines.map(({ custom_id: customId }) => places.get(customId) ?? 0);
+    if (order.some((place, index) => index > 0 && place < (order[index - 1] ?? 0))) {
+      problems.push(`${name} is not in input order`);
+    }
+  }
   return problems;
 }

@@ -29,6 +29,8 @@ export interface PilotlightOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Reuses the folder, and so the stored jobs, of one that ended. */
   readonly folder?: string;
+  /** On top of this process's. */
+  readonly env?: Readonly<Record<string, string>>;
   /** How far its clock is ahead of this machine's; negative: behind. */
   readonly clockAheadMs?: number;
   /** Registers the clean-up: the end of the test, unless a hook passes `afterAll`. */
@@ -156,6 +158,7 @@ export class Pilotlight {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: {
         ...process.env,
+        ...this.#options.env,
         PILOTLIGHT_EXIT_WITH_PARENT: '1',
         PILOTLIGHT_DATA_DIR: join(this.folder, 'data'),
         PILOTLIGHT_REDIS_URL: this.#options.redisUrl,
