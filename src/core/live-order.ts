@@ -42,6 +42,8 @@ export interface TicketSpec {
   /** Arrival to keep (re-claimed stored work, a repeated call); null = now. */
   readonly arrivedAtEpochMs: number | null;
   readonly limits: AdmissionLimits;
+  /** Stored work whose end is put into the outbox, also when the ledger lost its entry. */
+  readonly announced?: boolean;
 }
 
 export type RejectReason = 'queue_full' | 'queue_shed' | 'paused';
@@ -115,7 +117,7 @@ export interface ObjectiveDemand {
   readonly waitingHeld: number;
   readonly waitingStored: number;
   readonly running: number;
-  /** Accepted stored requests without an outcome, those in the live order included. */
+  /** Accepted stored requests without an outcome, those in bulk and those in the live order included. */
   readonly stored: number;
   /** Bytes of everything queued or stored. */
   readonly bytes: number;
@@ -123,9 +125,12 @@ export interface ObjectiveDemand {
   readonly costTokens: number;
   /** Arrival of the oldest that still waits (held or stored); null = none. */
   readonly oldestAtEpochMs: number | null;
-  /** Stored work with a deadline, earliest first: at most 32 entries, the last of which gathers the rest. */
+  /**
+   * Stored work with a deadline, in the live order or not, earliest first: at most 32 entries, the last of which gathers the
+   * rest. Bulks are exact; deadlines of jobs are brought forward by at most a 32nd of the time the job was given.
+   */
   readonly deadlines: readonly DeadlineDemand[];
-  /** Since the ledger began: accepted, released slots, slot-milliseconds they were held, tokens they were estimated at. */
+  /** Since the ledger began: accepted (what is in bulk is not counted: a file is no rate of arrivals), released slots, slot-milliseconds they were held, tokens they were estimated at. */
   readonly arrivedTotal: number;
   readonly releasedTotal: number;
   readonly slotMsTotal: number;
@@ -234,20 +239,23 @@ export interface StoredLedger {
   forget(id: string, objective: string): Promise<void>;
   /**
    * First outcome wins, whether or not a ticket is live. Removes the demand; a waiting ticket of that id is withdrawn. The
-   * first settle of work that was confirmed with `announced` puts its id into the outbox in the same step.
+   * first settle of work that was confirmed with `announced`, or is said to be announced here (for work whose entry may
+   * be lost), puts its id into the outbox in the same step.
    */
   settle(
     id: string,
     objective: string,
     outcome: Outcome,
     recordRef: string | null,
+    options?: { readonly announced?: boolean },
   ): Promise<{ kind: 'settled' } | { kind: 'already'; stored: StoredOutcome }>;
   outcomes(ids: readonly string[]): Promise<readonly (StoredOutcome | null)[]>;
   /** Ids whose deadline has passed and that have no outcome, oldest first. */
   overdue(limit: number): Promise<readonly { id: string; objective: string }[]>;
   /**
    * Replaces what is known of one bulk of work (absolute numbers, so repeating or losing one does no harm). Counts as stored
-   * demand and opens windows; not held to the budgets of pool and objective, because its rows wait on the file store.
+   * demand, opens windows and wakes the pool when it grew; not held to the budgets of pool and objective, because its rows
+   * wait on the file store. A ledger that was lost is told again by whoever keeps the bulk (`onIncarnation`).
    */
   setBulk(demand: BulkDemand): Promise<void>;
   /** Jobs with an announcement whose end has not been acknowledged, oldest first. `settle` adds them in its own step. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { LedgerStore } from '../../src/queue/live-order/ports.ts';
+import type { TicketKind } from '../../src/core/live-order.ts';
 import type { LedgerOp, ReassertedTicket, Timing, TurnResult } from '../../src/queue/policy/ledger/ops.ts';
 
 /**
@@ -24,6 +25,9 @@ const OBJECTIVES = [
 ];
 const ENDPOINTS = ['ep-1', 'ep-2', 'ep-3'];
 const IDS = Array.from({ length: 14 }, (_, index) => `t${index}`);
+/** Work of every kind, so that a story has tickets, jobs and rows of the same ids. */
+const KINDS: readonly TicketKind[] = ['held', 'stored', 'held', 'row', 'stored'];
+const kindOf = (id: string) => KINDS[IDS.indexOf(id) % KINDS.length]!;
 const CLASSES = ['', '', '', 'lora'];
 const LIMITS = [
   { poolMaxRequests: 8, poolMaxBytes: 400, shedAtPercent: 50, objectiveMaxRequests: 2, objectiveMaxBytes: 150 },
@@ -65,9 +69,12 @@ const weighted: [number, string][] = [
     [10, 'confirm'],
     [3, 'forget'],
     [15, 'settle'],
+    [12, 'setBulk'],
+    [3, 'outbox'],
+    [3, 'ackOutbox'],
     [2, 'outcomes'],
     [2, 'overdue'],
-    [2, 'snapshot'],
+    [6, 'snapshot'],
     [1, 'restart'],
   ] as [number, string][]),
 ];
@@ -196,8 +203,7 @@ export class Story {
     const token = this.#tokens.get(id) ?? '1';
     const ranking = step.ranking.map((index) => ENDPOINTS[index]!);
     const objective = OBJECTIVES[IDS.indexOf(id) % OBJECTIVES.length]!;
-    // Half of the ids are stored work.
-    const kind = IDS.indexOf(id) % 2 === 0 ? ('held' as const) : ('stored' as const);
+    const kind = kindOf(id);
     const work = { id, ...objective, bytes: 10 * step.pick, costTokens: step.pick };
     const deadlineMs = step.flag ? nowMs + 100 * step.pick : 0;
     const limits = LIMITS[step.flag ? 0 : 1]!;
@@ -243,7 +249,10 @@ export class Story {
       case 'reserve':
         return { op: 'reserve', ...work, deadlineMs, limits, ttlMs: 200 };
       case 'confirm':
-        return { op: 'confirm', ...work, deadlineMs, acceptedAtMs: step.pick > 8 ? nowMs - 1_000 : 0 };
+        return {
+          ...{ op: 'confirm', ...work, deadlineMs, acceptedAtMs: step.pick > 8 ? nowMs - 1_000 : 0 },
+          announced: step.pick % 3 === 0,
+        };
       case 'forget':
         return { op: 'forget', id };
       case 'settle':
@@ -254,7 +263,28 @@ export class Story {
           token: step.flag ? token : '',
           outcome: `{"attempts":${step.pick}}`,
           recordRef: 'null',
+          announced: step.pick > 9,
         };
+      case 'setBulk': {
+        const requests = step.pick > 8 ? 0 : 100 * step.pick;
+        const deadlineInMs = step.flag ? 60_000 * (step.pick % 5) : 0;
+        return {
+          ...{
+            op: 'setBulk',
+            id: `b${step.id % 7}`,
+            ...objective,
+            requests,
+            bytes: requests,
+            costTokens: 7 * requests,
+          },
+          deadlineMs: deadlineInMs === 0 ? 0 : START_US / 1_000 + deadlineInMs,
+          acceptedAtMs: nowMs - 10 * step.pick,
+        };
+      }
+      case 'outbox':
+        return { op: 'outbox', limit: step.pick };
+      case 'ackOutbox':
+        return { op: 'ackOutbox', ids: IDS.slice(0, step.pick) };
       case 'outcomes':
         return { op: 'outcomes', ids: IDS };
       case 'overdue':
@@ -298,7 +328,7 @@ export class Story {
       return {
         id,
         ...objective,
-        kind: IDS.indexOf(id) % 2 === 0 ? 'held' : 'stored',
+        kind: kindOf(id),
         classKey: '',
         bytes: 10,
         costTokens: 1,

@@ -1,6 +1,6 @@
 /* eslint-disable @typescript-eslint/require-await -- a ledger that is down has to reject, not throw */
 import type { Redis } from 'ioredis';
-import type { Reservation, StoredLedger, StoredOutcome, StoredTicket } from '../../src/core/live-order.ts';
+import type { BulkDemand, Reservation, StoredLedger, StoredOutcome, StoredTicket } from '../../src/core/live-order.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 
 interface Entry {
@@ -13,6 +13,9 @@ export class ToyLedger implements StoredLedger {
   readonly pool: string;
   readonly entries = new Map<string, Entry>();
   readonly settled = new Map<string, StoredOutcome>();
+  readonly bulks = new Map<string, BulkDemand>();
+  /** Settled and announced, not acknowledged: id to objective, oldest first. */
+  readonly announced = new Map<string, string>();
   nowEpochMs = () => 0;
   maxRequests = Number.POSITIVE_INFINITY;
   /** Throws instead of answering, as a ledger whose Redis is away. */
@@ -37,8 +40,7 @@ export class ToyLedger implements StoredLedger {
 
   /** Everything Redis knew is gone. */
   lose(): void {
-    this.entries.clear();
-    this.settled.clear();
+    for (const known of [this.entries, this.settled, this.bulks, this.announced]) known.clear();
     for (const listener of this.#incarnationListeners) listener('another');
   }
 
@@ -63,14 +65,16 @@ export class ToyLedger implements StoredLedger {
 
   async settle(
     id: string,
-    _objective: string,
+    objective: string,
     outcome: Outcome,
     recordRef: string | null,
+    { announced = false }: { readonly announced?: boolean } = {},
   ): Promise<{ kind: 'settled' } | { kind: 'already'; stored: StoredOutcome }> {
     this.#reach();
     const stored = this.settled.get(id);
     if (stored) return { kind: 'already', stored };
     this.settled.set(id, { outcome, recordRef, atEpochMs: this.nowEpochMs() });
+    if (announced || this.entries.get(id)?.ticket.announced) this.announced.set(id, objective);
     this.entries.delete(id);
     return { kind: 'settled' };
   }
@@ -86,6 +90,22 @@ export class ToyLedger implements StoredLedger {
       .map(({ ticket }) => ticket)
       .filter(({ deadlineEpochMs }) => deadlineEpochMs !== null && deadlineEpochMs <= this.nowEpochMs())
       .slice(0, limit);
+  }
+
+  async setBulk(demand: BulkDemand): Promise<void> {
+    this.#reach();
+    if (demand.requests > 0) this.bulks.set(demand.id, demand);
+    else this.bulks.delete(demand.id);
+  }
+
+  async outbox(limit: number): Promise<readonly { id: string; objective: string }[]> {
+    this.#reach();
+    return [...this.announced].slice(0, limit).map(([id, objective]) => ({ id, objective }));
+  }
+
+  async ackOutbox(ids: readonly string[]): Promise<void> {
+    this.#reach();
+    for (const id of ids) this.announced.delete(id);
   }
 
   windows(): ReadonlyMap<string, number> {
@@ -123,10 +143,11 @@ export class ToyRedisLedger extends ToyLedger {
     objective: string,
     outcome: Outcome,
     recordRef: string | null,
+    options: { readonly announced?: boolean } = {},
   ): Promise<{ kind: 'settled' } | { kind: 'already'; stored: StoredOutcome }> {
     const stored: StoredOutcome = { outcome, recordRef, atEpochMs: Date.now() };
     const isFirst = await this.#client.hsetnx(this.#key, id, JSON.stringify(stored));
-    if (isFirst) return super.settle(id, objective, outcome, recordRef);
+    if (isFirst) return super.settle(id, objective, outcome, recordRef, options);
     return { kind: 'already', stored: JSON.parse((await this.#client.hget(this.#key, id)) ?? '{}') as StoredOutcome };
   }
 

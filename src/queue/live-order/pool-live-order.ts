@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import type {
+  BulkDemand,
   EndpointSlots,
   EngineWatch,
   EnterOptions,
@@ -163,8 +164,9 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
     objective: string,
     outcome: Outcome,
     recordRef: string | null,
+    options?: { readonly announced?: boolean },
   ): ReturnType<StoredLedger['settle']> {
-    return this.#stored.settle(id, objective, outcome, recordRef);
+    return this.#stored.settle(id, objective, outcome, recordRef, options);
   }
 
   outcomes(ids: readonly string[]): ReturnType<StoredLedger['outcomes']> {
@@ -173,6 +175,18 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
 
   overdue(limit: number): ReturnType<StoredLedger['overdue']> {
     return this.#stored.overdue(limit);
+  }
+
+  setBulk(demand: BulkDemand): Promise<void> {
+    return this.#stored.setBulk(demand);
+  }
+
+  outbox(limit: number): ReturnType<StoredLedger['outbox']> {
+    return this.#stored.outbox(limit);
+  }
+
+  ackOutbox(ids: readonly string[]): Promise<void> {
+    return this.#stored.ackOutbox(ids);
   }
 
   windows(): ReadonlyMap<string, number> {

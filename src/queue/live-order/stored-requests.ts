@@ -1,4 +1,4 @@
-import type { Reservation, StoredOutcome, StoredTicket } from '../../core/live-order.ts';
+import type { BulkDemand, Reservation, StoredOutcome, StoredTicket } from '../../core/live-order.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { LedgerOp, ReplyOf } from '../policy/ledger/ops.ts';
 import { parseStoredOutcome } from './stored-outcome.ts';
@@ -25,7 +25,8 @@ export class StoredRequests {
   }
 
   async confirm(ticket: StoredTicket): Promise<void> {
-    await this.#ask({ op: 'confirm', ...demandOf(ticket), acceptedAtMs: ticket.acceptedAtEpochMs ?? 0 });
+    const { acceptedAtEpochMs = 0, announced = false } = ticket;
+    await this.#ask({ op: 'confirm', ...demandOf(ticket), acceptedAtMs: acceptedAtEpochMs, announced });
   }
 
   async forget(id: string): Promise<void> {
@@ -37,9 +38,10 @@ export class StoredRequests {
     objective: string,
     outcome: Outcome,
     recordRef: string | null,
+    { announced = false }: { readonly announced?: boolean } = {},
   ): Promise<{ kind: 'settled' } | { kind: 'already'; stored: StoredOutcome }> {
     const texts = { outcome: JSON.stringify(outcome), recordRef: JSON.stringify(recordRef) };
-    const reply = await this.#ask({ op: 'settle', id, objective, token: '', ...texts });
+    const reply = await this.#ask({ op: 'settle', id, objective, token: '', ...texts, announced });
     if (reply.kind === 'settled' || readSettled(reply, texts).kind === 'settled') return { kind: 'settled' };
     return { kind: 'already', stored: parseStoredOutcome(reply.stored) };
   }
@@ -51,6 +53,20 @@ export class StoredRequests {
 
   async overdue(limit: number): Promise<readonly { id: string; objective: string }[]> {
     return (await this.#ask({ op: 'overdue', limit })).jobs;
+  }
+
+  async setBulk({ deadlineEpochMs, acceptedAtEpochMs, ...bulk }: BulkDemand): Promise<void> {
+    const times = { deadlineMs: deadlineEpochMs ?? 0, acceptedAtMs: acceptedAtEpochMs };
+    const { asleep } = await this.#ask({ op: 'setBulk', ...bulk, ...times });
+    if (asleep) this.#onAsleep();
+  }
+
+  async outbox(limit: number): Promise<readonly { id: string; objective: string }[]> {
+    return (await this.#ask({ op: 'outbox', limit })).jobs;
+  }
+
+  async ackOutbox(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await this.#ask({ op: 'ackOutbox', ids });
   }
 }
 

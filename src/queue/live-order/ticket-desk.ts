@@ -181,7 +181,7 @@ export class TicketDesk {
     for (const ticket of [...this.#tickets.values()]) {
       if (!ticket.isPending) continue;
       this.withdraw(ticket.id);
-      this.evict(ticket, ticket.spec.kind === 'stored' ? 'handed_back' : 'withdrawn');
+      this.evict(ticket, ticket.spec.kind === 'held' ? 'withdrawn' : 'handed_back');
     }
   }
 

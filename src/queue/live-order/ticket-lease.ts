@@ -1,6 +1,7 @@
 import type { Entry, EvictReason, Lease } from '../../core/live-order.ts';
 import type { Outcome } from '../../core/outcome.ts';
-import type { LedgerOp, OpName, SettleReply } from '../policy/ledger/ops.ts';
+import type { LedgerOp, OpName } from '../policy/ledger/ops.ts';
+import type { SettleReply } from '../policy/ledger/stored-ops.ts';
 import type { OwnedTicket } from './owned-ticket.ts';
 import { parseStoredOutcome } from './stored-outcome.ts';
 import type { LedgerRequest } from './turn-queue.ts';
@@ -95,10 +96,10 @@ export class TicketLease implements Lease {
   }
 
   settle(outcome: Outcome, recordRef?: string): Promise<Settled> {
-    return this.#ticket.spec.kind === 'held' ? this.#finish() : this.#settleStored(outcome, recordRef ?? null);
+    return this.#ticket.spec.kind === 'stored' ? this.#settleStored(outcome, recordRef ?? null) : this.#finish();
   }
 
-  /** The outcome of a held call is the answer itself: the ledger only needs to know that it is over. */
+  /** The outcome of a held call is the answer itself, and a row's is kept by its batch: the ledger only hears that it is over. */
   #finish(): Promise<Settled> {
     const ticket = this.#ticket;
     if (ticket.isActive) {
@@ -117,7 +118,8 @@ export class TicketLease implements Lease {
       const request: Omit<LedgerRequest<'settle'>, 'deadlineMs'> = {
         make: () => {
           const token = ticket.state === 'recording' ? ticket.token : '';
-          return { op: 'settle', id, objective: spec.objective, token, ...texts };
+          const { objective, announced = false } = spec;
+          return { op: 'settle', id, objective, token, ...texts, announced };
         },
         onReply: (reply) => {
           this.#desk.forget(ticket);

@@ -46,11 +46,16 @@ function decodeReply(reply: RawReply): RawReply {
     case 'outcomes':
       return { ...reply, stored: list(reply.stored) };
     case 'overdue':
+    case 'outbox':
       return { ...reply, jobs: list(reply.jobs) };
     case 'snapshot': {
       const objectives = list<(typeof reply.objectives)[number]>(reply.objectives);
       const endpoints = list<(typeof reply.endpoints)[number]>(reply.endpoints);
-      return { ...reply, objectives: objectives.sort(byText((line) => line.objective)), endpoints };
+      const lines = objectives.map((line) => ({
+        ...line,
+        deadlines: list<(typeof line.deadlines)[number]>(line.deadlines),
+      }));
+      return { ...reply, objectives: lines.sort(byText((line) => line.objective)), endpoints };
     }
     default:
       return reply;

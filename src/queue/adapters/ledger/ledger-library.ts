@@ -4,7 +4,20 @@ import { type LuaScript, loadLua, runLua } from '../../../platform/redis/script.
 
 const FILES = [
   ...['turn', 'slots', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'],
-  ...['admit', 'take', 'release', 'demand', 'outcomes', 'quarantine', 'endpoints', 'sweep', 'heartbeat'],
+  ...[
+    'admit',
+    'take',
+    'release',
+    'due',
+    'demand',
+    'outbox',
+    'outcomes',
+    'bulk',
+    'quarantine',
+    'endpoints',
+    'sweep',
+    'heartbeat',
+  ],
   ...['membership', 'reassert', 'idle', 'snapshot', 'execute'],
 ];
 const SOURCE = joined(FILES);

@@ -1,5 +1,5 @@
--- Stored work as demand: `demand` id -> packed {objective, bytes, costTokens}, `stored:<objective>` by arrival,
--- `reservations` by lapse, `deadlines` by deadline.
+-- Stored work as demand: `demand` id -> packed {objective, bytes, costTokens, announced, dueBucketMs},
+-- `stored:<objective>` by arrival, `reservations` by lapse, `deadlines` by deadline.
 
 function L.add_stored(objective, bytes, cost_tokens)
   local book = L.open_book(objective)
@@ -8,22 +8,37 @@ function L.add_stored(objective, bytes, cost_tokens)
   return book
 end
 
-function L.remove_demand(id)
+function L.demand_of(id)
   local packed = call('HGET', P .. 'demand', id)
-  if not packed then return end
-  local objective, bytes, cost_tokens = unpack(cmsgpack.unpack(packed))
+  return packed and cmsgpack.unpack(packed)
+end
+
+function L.save_demand(id, demand) call('HSET', P .. 'demand', id, cmsgpack.pack(demand)) end
+
+function L.remove_demand(id)
+  local demand = L.demand_of(id)
+  if demand then L.drop_demand(id, demand) end
+end
+
+function L.drop_demand(id, demand)
+  local objective = demand[OBJECTIVE_OF]
   call('HDEL', P .. 'demand', id)
   call('ZREM', P .. 'reservations', id)
   call('ZREM', P .. 'deadlines', id)
+  L.remove_due(demand)
   L.resize(-1, 'ZREM', L.key('stored:', objective), id)
-  L.add_stored(objective, -bytes, -cost_tokens)
+  L.add_stored(objective, -demand[BYTES_OF], -demand[COST_TOKENS_OF])
+end
+
+-- Work that is stored, one by one or in bulk.
+function L.has_stored(objective)
+  return L.size_of('ZCARD', L.key('stored:', objective)) > 0 or L.size_of('SCARD', L.key('bulk:', objective)) > 0
 end
 
 function L.add_demand(op, arrived_at_ms)
-  local stored_key = L.key('stored:', op.objective)
-  if L.size_of('ZCARD', stored_key) == 0 then T.hints.windows = true end
-  call('HSET', P .. 'demand', op.id, cmsgpack.pack({ op.objective, op.bytes, op.costTokens }))
-  L.resize(1, 'ZADD', stored_key, arrived_at_ms, op.id)
+  if not L.has_stored(op.objective) then T.hints.windows = true end
+  L.save_demand(op.id, { op.objective, op.bytes, op.costTokens })
+  L.resize(1, 'ZADD', L.key('stored:', op.objective), arrived_at_ms, op.id)
   L.add_stored(op.objective, op.bytes, op.costTokens).priority = op.priority
   L.set_meta('activityEpoch', T.meta.activityEpoch + 1)
 end
@@ -45,12 +60,26 @@ function handlers.reserve(op)
   return { kind = 'reserved', asleep = asleep }
 end
 
+function L.set_deadline(op, demand)
+  call('ZADD', P .. 'deadlines', op.deadlineMs, op.id)
+  local accepted_at_ms = tonumber(call('ZSCORE', L.key('stored:', demand[OBJECTIVE_OF]), op.id))
+  local bucket_ms = L.due_bucket_ms(op.deadlineMs, accepted_at_ms)
+  if bucket_ms == demand[DUE_BUCKET_MS] then return end
+  L.remove_due(demand)
+  L.add_due(demand, bucket_ms, accepted_at_ms)
+end
+
 function handlers.confirm(op)
   if L.outcome_of(op.id) then return L.OK end
   local is_new = not L.has_demand(op.id)
   if is_new then L.add_demand(op, op.acceptedAtMs > 0 and op.acceptedAtMs or now_ms) end
   local was_reserved = call('ZREM', P .. 'reservations', op.id) == 1
-  if op.deadlineMs > 0 then call('ZADD', P .. 'deadlines', op.deadlineMs, op.id) end
+  if op.announced or op.deadlineMs > 0 then
+    local demand = L.demand_of(op.id)
+    demand[ANNOUNCED] = demand[ANNOUNCED] or op.announced or false
+    if op.deadlineMs > 0 then L.set_deadline(op, demand) end
+    L.save_demand(op.id, demand)
+  end
   if is_new or was_reserved then L.add_book(op.objective, 'arrivedTotal', 1) end
   return L.OK
 end
@@ -63,8 +92,8 @@ end
 function handlers.overdue(op)
   local jobs = {}
   for i, id in ipairs(call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now_ms, 'LIMIT', 0, op.limit)) do
-    local packed = call('HGET', P .. 'demand', id)
-    jobs[i] = { id = id, objective = packed and cmsgpack.unpack(packed)[1] or '' }
+    local demand = L.demand_of(id)
+    jobs[i] = { id = id, objective = demand and demand[OBJECTIVE_OF] or '' }
   end
   return { kind = 'overdue', jobs = jobs }
 end

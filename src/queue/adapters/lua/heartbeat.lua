@@ -15,7 +15,7 @@ function L.windows()
   local requests = math.max(1, math.ceil(2 * slots / call('SCARD', P .. 'executors')))
   local list = {}
   for _, objective in ipairs(L.objective_names()) do
-    if L.size_of('ZCARD', L.key('stored:', objective)) > 0 then
+    if L.has_stored(objective) then
       list[#list + 1] = { objective = objective, requests = requests }
     end
   end

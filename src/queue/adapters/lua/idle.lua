@@ -2,7 +2,8 @@
 
 function handlers.closeIfIdle(op)
   L.save_tickets()
-  local is_idle = call('HLEN', P .. 'tickets') == 0 and call('HLEN', P .. 'demand') == 0 and not L.is_recovering()
+  local left = call('HLEN', P .. 'tickets') + call('HLEN', P .. 'demand') + call('HLEN', P .. 'bulk')
+  local is_idle = left == 0 and not L.is_recovering()
   if not is_idle or T.meta.activityEpoch ~= op.activityEpoch then return { kind = 'idle', closed = false } end
   for _, endpoint in ipairs(L.endpoint_list()) do endpoint.gate = 'closed' end
   T.are_endpoints_dirty = true

@@ -1,4 +1,4 @@
--- The one outcome of stored work. An outbox for webhooks would be written here, in the same step as the outcome.
+-- The one outcome of stored work; what is announced goes to the outbox in the same step.
 
 function L.settle_ticket(op)
   local ticket = L.load_ticket(op.id)
@@ -16,12 +16,14 @@ end
 
 function handlers.settle(op)
   local already = L.outcome_of(op.id)
+  local demand = L.demand_of(op.id)
   if not already then
     local text = '{"atEpochMs":' .. now_ms .. ',"recordRef":' .. op.recordRef .. ',"outcome":' .. op.outcome .. '}'
     call('SET', P .. 'outcome:' .. op.id, text, 'PX', L.timing().outcomeRetentionMs)
     L.add_book(op.objective, 'settledTotal', 1)
+    if op.announced or (demand and demand[ANNOUNCED]) then L.announce_end(op.id, op.objective) end
   end
-  L.remove_demand(op.id)
+  if demand then L.drop_demand(op.id, demand) end
   L.settle_ticket(op)
   return already and { kind = 'already', stored = already } or { kind = 'settled' }
 end

@@ -21,6 +21,8 @@ local T
 local ID, KIND, OBJECTIVE, PRIORITY, CLASS_KEY, BYTES, COST_TOKENS, EXPIRES_AT_MS = 1, 2, 3, 4, 5, 6, 7, 8
 local TAG, QUEUED_AT_MS, OWNER, STATE, ENDPOINT_ID = 9, 10, 11, 12, 13
 local EXCLUDED, ATTEMPT, TOKEN, SINCE_MS = 14, 15, 16, 17
+-- The demand of one job, packed; ANNOUNCED and DUE_BUCKET_MS may be absent.
+local OBJECTIVE_OF, BYTES_OF, COST_TOKENS_OF, ANNOUNCED, DUE_BUCKET_MS = 1, 2, 3, 4, 5
 -- Whole keys made so far, prefix -> kind -> name -> key, and how many: they outlive the turn where functions do.
 local keys_made, count_of_keys = {}, 0
 

@@ -1,10 +1,10 @@
 import type { AdmissionLimits } from '../../../core/live-order.ts';
-import type { Rejected } from './ops.ts';
 import type { LedgerState } from './state.ts';
+import type { Rejected } from './stored-ops.ts';
 
 /**
  * Why `bytes` more may not be queued or stored; undefined = they may. Budgets count queued held calls and everything
- * stored, over the objective and over the pool.
+ * stored, over the objective and over the pool; what is stored in bulk waits on the file store and is not counted.
  */
 export function refusal(
   state: LedgerState,

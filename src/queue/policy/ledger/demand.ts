@@ -1,8 +1,10 @@
 import { refusal } from './budget.ts';
-import type { ConfirmOp, ForgetOp, Ok, OverdueOp, OverdueReply, ReserveOp, ReserveReply } from './ops.ts';
+import { addDue, dueBucketMs, removeDue } from './due.ts';
+import type { Ok } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
 import { openSlots } from './slots.ts';
-import { bookOf, type LedgerState } from './state.ts';
+import { bookOf, type Demand, type LedgerState, type ObjectiveBook } from './state.ts';
+import type { ConfirmOp, ForgetOp, OverdueOp, OverdueReply, ReserveOp, ReserveReply } from './stored-ops.ts';
 import type { Turn } from './turn.ts';
 
 /** Counts stored work before it is written; lapses by itself. Repeating it renews it. */
@@ -27,7 +29,9 @@ export function confirm(turn: Turn, op: ConfirmOp): Ok {
   const isNew = !state.demand.has(op.id);
   if (isNew) addDemand(turn, op, op.acceptedAtMs > 0 ? op.acceptedAtMs : turn.nowMs);
   const wasReserved = state.reservations.delete(op.id);
-  if (op.deadlineMs > 0) state.deadlines.add(op.id, op.deadlineMs);
+  const demand = state.demand.get(op.id);
+  if (op.announced && demand !== undefined) demand.isAnnounced = true;
+  if (op.deadlineMs > 0 && demand !== undefined) setDeadline(state, op, demand);
   if (isNew || wasReserved) bookOf(state, op.objective).arrivedTotal += 1;
   return { kind: 'ok' };
 }
@@ -49,6 +53,7 @@ export function removeDemand(state: LedgerState, id: string): void {
   state.reservations.delete(id);
   state.deadlines.delete(id);
   const book = bookOf(state, demand.objective);
+  removeDue(book, demand);
   book.stored.delete(id);
   book.storedBytes -= demand.bytes;
   book.storedCostTokens -= demand.costTokens;
@@ -60,10 +65,25 @@ function addDemand(turn: Turn, op: ReserveOp | ConfirmOp, arrivedAtMs: number): 
   const book = bookOf(state, objective);
   book.priority = op.priority;
   // The first stored work of an objective opens its intake window.
-  if (book.stored.size === 0) turn.hints.add('windows');
-  state.demand.set(op.id, { objective, bytes, costTokens });
+  if (!hasStored(book)) turn.hints.add('windows');
+  state.demand.set(op.id, { objective, bytes, costTokens, isAnnounced: false, dueBucketMs: 0 });
   book.stored.add(op.id, arrivedAtMs);
   book.storedBytes += bytes;
   book.storedCostTokens += costTokens;
   state.activityEpoch += 1;
+}
+
+/** Work that is stored, one by one or in bulk. */
+export function hasStored(book: ObjectiveBook): boolean {
+  return book.stored.size > 0 || book.bulks.size > 0;
+}
+
+function setDeadline(state: LedgerState, op: ConfirmOp, demand: Demand): void {
+  state.deadlines.add(op.id, op.deadlineMs);
+  const book = bookOf(state, demand.objective);
+  const acceptedAtMs = book.stored.score(op.id) ?? 0;
+  const bucketMs = dueBucketMs(op.deadlineMs, acceptedAtMs);
+  if (bucketMs === demand.dueBucketMs) return;
+  removeDue(book, demand);
+  addDue(book, demand, bucketMs, acceptedAtMs);
 }

@@ -1,11 +1,13 @@
 import { asError } from '../../../core/errors.ts';
 import { admit } from './admit.ts';
+import { setBulk } from './bulk.ts';
 import { confirm, forget, overdue, reserve } from './demand.ts';
 import { setEndpoints, setGate, setSoonSlots } from './endpoints.ts';
 import { heartbeat, poll } from './heartbeat.ts';
 import { closeIfIdle } from './idle.ts';
 import { endRecoveryIfDue, leave, open } from './membership.ts';
 import type { Failed, LedgerReply, Mail, OpName, Protocol, TurnRequest, TurnResult } from './ops.ts';
+import { ackOutbox, outbox } from './outbox.ts';
 import { outcomes, settle } from './outcomes.ts';
 import { observe } from './quarantine.ts';
 import { reassert } from './reassert.ts';
@@ -20,7 +22,7 @@ type Handlers = { readonly [N in OpName]: (turn: Turn, op: Protocol[N]['op']) =>
 const HANDLERS: Handlers = {
   ...{ open, admit, take, release, finish, requeue, withdraw, heartbeat, poll, reassert, leave },
   ...{ setEndpoints, setGate, setSoonSlots, closeIfIdle, observe },
-  ...{ reserve, confirm, forget, settle, outcomes, overdue, snapshot },
+  ...{ reserve, confirm, forget, settle, outcomes, overdue, setBulk, outbox, ackOutbox, snapshot },
 };
 
 /** What a turn did: the answer for its caller, and the mail of other owners. */

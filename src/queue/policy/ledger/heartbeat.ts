@@ -1,3 +1,4 @@
+import { hasStored } from './demand.ts';
 import { type HeartbeatOp, type HeartbeatReply, IN_SERVICE, NOT_HERE, type Ok } from './ops.ts';
 import { openSlots } from './slots.ts';
 import { sweep } from './sweep.ts';
@@ -45,6 +46,6 @@ function windows({ state, owner }: Turn): { objective: string; requests: number 
   const slots = openSlots(state) + state.soonSlots;
   if (slots === 0 || isRecovering(state) || !state.executors.has(owner)) return [];
   const requests = Math.max(1, Math.ceil((2 * slots) / state.executors.size));
-  const objectives = [...state.books].filter(([, book]) => book.stored.size > 0).map(([objective]) => objective);
+  const objectives = [...state.books].filter(([, book]) => hasStored(book)).map(([objective]) => objective);
   return objectives.sort().map((objective) => ({ objective, requests }));
 }

@@ -6,7 +6,8 @@ import { isRecovering, type Turn } from './turn.ts';
  * request that comes later finds the pool asleep and wakes it.
  */
 export function closeIfIdle({ state, hints }: Turn, op: CloseIfIdleOp): CloseIfIdleReply {
-  const isIdle = state.tickets.size === 0 && state.demand.size === 0 && !isRecovering(state);
+  const { tickets, demand, bulks } = state;
+  const isIdle = tickets.size + demand.size + bulks.size === 0 && !isRecovering(state);
   if (!isIdle || state.activityEpoch !== op.activityEpoch) return { kind: 'idle', closed: false };
   for (const endpoint of state.endpoints) endpoint.gate = 'closed';
   hints.add('windows');

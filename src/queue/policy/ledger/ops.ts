@@ -1,11 +1,22 @@
+import type { AdmissionLimits, EndpointUse, Gate, ObjectiveDemand, TicketKind } from '../../../core/live-order.ts';
 import type {
-  AdmissionLimits,
-  EndpointUse,
-  Gate,
-  ObjectiveDemand,
-  RejectReason,
-  TicketKind,
-} from '../../../core/live-order.ts';
+  AckOutboxOp,
+  ConfirmOp,
+  ForgetOp,
+  OutboxOp,
+  OutboxReply,
+  OutcomesOp,
+  OutcomesReply,
+  OverdueOp,
+  OverdueReply,
+  Rejected,
+  ReserveOp,
+  ReserveReply,
+  SetBulkOp,
+  SetBulkReply,
+  SettleOp,
+  SettleReply,
+} from './stored-ops.ts';
 
 /**
  * The operations of the ledger and their replies: what a process says to the live order. A turn carries a list of them;
@@ -49,13 +60,6 @@ export interface AdmitOp {
   /** Endpoint ids, best first. */
   readonly ranking: readonly string[];
 }
-export interface Rejected {
-  readonly kind: 'rejected';
-  readonly reason: RejectReason;
-  readonly usedPercent: number;
-  /** Name of the limit: a key of AdmissionLimits. */
-  readonly limit: keyof AdmissionLimits;
-}
 export type AdmitReply =
   | { readonly kind: 'run'; readonly endpointId: string; readonly token: Stamp; readonly tag: Stamp }
   /** `asleep`: no endpoint has an open slot. */
@@ -94,7 +98,7 @@ export interface ReleaseOp {
   readonly id: string;
   readonly token: Stamp;
 }
-/** Ends a held call; frees its slot if it still has one. */
+/** Ends a held call or a row; frees its slot if it still has one. */
 export interface FinishOp {
   readonly op: 'finish';
   readonly id: string;
@@ -212,58 +216,6 @@ export interface ObserveOp {
   readonly startedAtMs: number;
 }
 
-interface StoredDemand {
-  readonly id: string;
-  readonly objective: string;
-  readonly priority: number;
-  readonly bytes: number;
-  readonly costTokens: number;
-  readonly deadlineMs: number;
-}
-export interface ReserveOp extends StoredDemand {
-  readonly op: 'reserve';
-  readonly limits: AdmissionLimits;
-  readonly ttlMs: number;
-}
-export type ReserveReply = { readonly kind: 'reserved'; readonly asleep: boolean } | Rejected;
-export interface ConfirmOp extends StoredDemand {
-  readonly op: 'confirm';
-  /** 0 = now. Kept only when the entry is new. */
-  readonly acceptedAtMs: number;
-}
-export interface ForgetOp {
-  readonly op: 'forget';
-  readonly id: string;
-}
-/** The first outcome wins. `token` '' = from outside the ticket (cancel, deadline, repair). */
-export interface SettleOp {
-  readonly op: 'settle';
-  readonly id: string;
-  readonly objective: string;
-  readonly token: Stamp;
-  /** JSON texts, written as they are. */
-  readonly outcome: string;
-  readonly recordRef: string;
-}
-export type SettleReply = { readonly kind: 'settled' } | { readonly kind: 'already'; readonly stored: string };
-export interface OutcomesOp {
-  readonly op: 'outcomes';
-  readonly ids: readonly string[];
-}
-export interface OutcomesReply {
-  readonly kind: 'outcomes';
-  /** '' = none. */
-  readonly stored: readonly string[];
-}
-export interface OverdueOp {
-  readonly op: 'overdue';
-  readonly limit: number;
-}
-export interface OverdueReply {
-  readonly kind: 'overdue';
-  readonly jobs: readonly { readonly id: string; readonly objective: string }[];
-}
-
 export interface SnapshotOp {
   readonly op: 'snapshot';
 }
@@ -309,6 +261,9 @@ export interface Protocol {
   settle: { op: SettleOp; reply: SettleReply };
   outcomes: { op: OutcomesOp; reply: OutcomesReply };
   overdue: { op: OverdueOp; reply: OverdueReply };
+  setBulk: { op: SetBulkOp; reply: SetBulkReply };
+  outbox: { op: OutboxOp; reply: OutboxReply };
+  ackOutbox: { op: AckOutboxOp; reply: Ok };
   snapshot: { op: SnapshotOp; reply: SnapshotReply };
 }
 export type OpName = keyof Protocol;

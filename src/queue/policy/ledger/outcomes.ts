@@ -1,12 +1,16 @@
 import { assign } from './assign.ts';
 import { removeDemand } from './demand.ts';
-import type { OutcomesOp, OutcomesReply, SettleOp, SettleReply } from './ops.ts';
+import { announce } from './outbox.ts';
 import { outcomeOf } from './outcome-of.ts';
 import { bookOf } from './state.ts';
+import type { OutcomesOp, OutcomesReply, SettleOp, SettleReply } from './stored-ops.ts';
 import { endTicket, evict } from './tickets.ts';
 import { stampText, type Turn, tellEviction } from './turn.ts';
 
-/** Writes the outcome unless there is one, ends the demand, and ends the ticket as far as that is the caller's to do. */
+/**
+ * Writes the outcome unless there is one, and with it the entry in the outbox; ends the demand, and ends the ticket as
+ * far as that is the caller's to do.
+ */
 export function settle(turn: Turn, op: SettleOp): SettleReply {
   const { state } = turn;
   const already = outcomeOf(turn, op.id);
@@ -14,6 +18,7 @@ export function settle(turn: Turn, op: SettleOp): SettleReply {
     const text = `{"atEpochMs":${turn.nowMs},"recordRef":${op.recordRef},"outcome":${op.outcome}}`;
     state.outcomes.set(op.id, { text, untilMs: turn.nowMs + state.timing.outcomeRetentionMs });
     bookOf(state, op.objective).settledTotal += 1;
+    if (op.announced || state.demand.get(op.id)?.isAnnounced) announce(turn, op.id, op.objective);
   }
   removeDemand(state, op.id);
   settleTicket(turn, op);

@@ -18,7 +18,7 @@ export function release(turn: Turn, op: ReleaseOp): Ok | Gone {
   return { kind: 'ok' };
 }
 
-/** running or recording → done, for a held call. */
+/** running or recording → done, for a held call or a row. */
 export function finish(turn: Turn, op: FinishOp): Ok | Gone {
   const ticket = grantedTicket(turn, op.id, op.token);
   if (ticket?.state !== 'running' && ticket?.state !== 'recording') return { kind: 'gone' };

@@ -68,12 +68,39 @@ export interface ObjectiveBook {
   releasedTotal: number;
   slotMsTotal: number;
   settledTotal: number;
+  /** Deadlines of its stored work, rounded down: bucket → what is due then. */
+  readonly due: Map<number, DueBucket>;
+  /** Ids of its bulks. */
+  readonly bulks: Set<string>;
+}
+
+/** Stored work that is due at nearly the same time. Never empty. */
+export interface DueBucket {
+  requests: number;
+  costTokens: number;
+  /** Of the earliest that was ever in it. */
+  acceptedAtMs: number;
 }
 
 export interface Demand {
   readonly objective: string;
   readonly bytes: number;
   readonly costTokens: number;
+  /** Its first outcome goes to the outbox. */
+  isAnnounced: boolean;
+  /** The bucket of `due` that counts it; 0 = none. */
+  dueBucketMs: number;
+}
+
+/** Work that is counted, not listed. */
+export interface Bulk {
+  readonly objective: string;
+  readonly requests: number;
+  readonly bytes: number;
+  readonly costTokens: number;
+  /** 0 = none. */
+  readonly deadlineMs: number;
+  readonly acceptedAtMs: number;
 }
 
 /** The whole ledger of one pool, in memory. The Redis store keeps the same under the keys listed in docs/queue.md. */
@@ -119,6 +146,10 @@ export interface LedgerState {
   readonly demand: Map<string, Demand>;
   readonly reservations: OrderedSet;
   readonly deadlines: OrderedSet;
+  readonly bulks: Map<string, Bulk>;
+  /** Announced work that was settled, by the time of that, and its objective. */
+  readonly outbox: OrderedSet;
+  readonly outboxObjectives: Map<string, string>;
   readonly outcomes: Map<string, { readonly text: string; readonly untilMs: number }>;
 }
 
@@ -150,6 +181,9 @@ export function emptyLedger(): LedgerState {
     demand: new Map(),
     reservations: new OrderedSet(),
     deadlines: new OrderedSet(),
+    bulks: new Map(),
+    outbox: new OrderedSet(),
+    outboxObjectives: new Map(),
     outcomes: new Map(),
   };
 }
@@ -178,5 +212,7 @@ export function bookOf(state: LedgerState, objective: string): ObjectiveBook {
     releasedTotal: 0,
     slotMsTotal: 0,
     settledTotal: 0,
+    due: new Map(),
+    bulks: new Set(),
   }));
 }

@@ -129,6 +129,7 @@ export function demand(over: Partial<ObjectiveDemand> = {}): ObjectiveDemand {
     bytes: 0,
     costTokens: 0,
     oldestAtEpochMs: null,
+    deadlines: [],
     arrivedTotal: 0,
     releasedTotal: 0,
     slotMsTotal: 0,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { ConfirmOp, ReserveOp } from '../../../../src/queue/policy/ledger/ops.ts';
+import type { ConfirmOp, ReserveOp } from '../../../../src/queue/policy/ledger/stored-ops.ts';
 import { LedgerHand } from '../../../support/ledger-hand.ts';
 import { ROOMY_LIMITS } from '../../../support/live-order-builders.ts';
 

@@ -13,6 +13,7 @@ const DEMAND: ObjectiveDemand = {
   bytes: 500,
   costTokens: 100,
   oldestAtEpochMs: 70_000,
+  deadlines: [],
   arrivedTotal: 20,
   releasedTotal: 11,
   slotMsTotal: 1_000,

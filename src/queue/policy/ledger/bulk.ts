@@ -1,0 +1,34 @@
+import { hasStored } from './demand.ts';
+import { openSlots } from './slots.ts';
+import { bookOf } from './state.ts';
+import type { SetBulkOp, SetBulkReply } from './stored-ops.ts';
+import type { Turn } from './turn.ts';
+
+/**
+ * Replaces one bulk by absolute numbers; no requests removes it. More than was known is news: it bumps the epoch and
+ * wakes a pool without an open slot. Its requests are no arrivals, because a file is work to be done and not a rate.
+ */
+export function setBulk(turn: Turn, op: SetBulkOp): SetBulkReply {
+  const { state } = turn;
+  const before = state.bulks.get(op.id);
+  const isMore = op.requests > (before?.requests ?? 0);
+  if (before !== undefined && (op.requests === 0 || before.objective !== op.objective)) {
+    state.bulks.delete(op.id);
+    bookOf(state, before.objective).bulks.delete(op.id);
+  }
+  if (op.requests > 0) addBulk(turn, op);
+  const asleep = isMore && openSlots(state) === 0;
+  if (isMore) state.activityEpoch += 1;
+  if (asleep) turn.hints.add('wake');
+  return { kind: 'bulk', asleep };
+}
+
+function addBulk({ state, hints }: Turn, op: SetBulkOp): void {
+  const { objective, requests, bytes, costTokens, deadlineMs, acceptedAtMs } = op;
+  const book = bookOf(state, objective);
+  book.priority = op.priority;
+  // As with jobs: the first stored work of an objective opens its intake window.
+  if (!hasStored(book)) hints.add('windows');
+  state.bulks.set(op.id, { objective, requests, bytes, costTokens, deadlineMs, acceptedAtMs });
+  book.bulks.add(op.id);
+}
