@@ -56,6 +56,7 @@ function routeTable(sim: SimState): ReadonlyMap<string, Handler> {
   return new Map<string, Handler>([
     ['POST /v1/chat/completions', (request, response) => inference.handle('chat', request, response)],
     ['POST /v1/completions', (request, response) => inference.handle('completion', request, response)],
+    ['POST /v1/responses', (request, response) => inference.handle('response', request, response)],
     ['POST /v1/embeddings', (request, response) => inference.handle('embedding', request, response)],
     ['GET /v1/models', (_request, response) => admin.listModels(response)],
     ['GET /health', (_request, response) => sendEmpty(response, healthStatus(sim.phase, sim.faults.healthStatus))],

@@ -14,11 +14,12 @@ import { inferenceRefusal } from '../policy/phases.ts';
 import { planCall } from '../policy/plan-call.ts';
 import type { SimState } from '../sim-state.ts';
 import type { BodyReader } from './read-body.ts';
-import { type ReplySource, sendError } from './reply.ts';
+import { type Reply, type ReplySource, sendError } from './reply.ts';
+import { ResponseReply } from './response-reply.ts';
 import { StreamReply } from './stream-reply.ts';
 import { WholeReply } from './whole-reply.ts';
 
-/** Serves the three inference endpoints. */
+/** Serves the inference endpoints. */
 export class InferenceHandler {
   readonly #sim: SimState;
   readonly #bodies: BodyReader;
@@ -78,9 +79,7 @@ export class InferenceHandler {
       return;
     }
     const source: ReplySource = { response, request: checked, plan, sequences, head: this.#head(checked, request) };
-    const reply =
-      checked.stream && checked.kind !== 'embedding' ? new StreamReply(source, checked.kind) : new WholeReply(source);
-    this.#sim.calls.open({ ...source, reply, fault });
+    this.#sim.calls.open({ ...source, reply: replyFor(source), fault });
   }
 
   #head(checked: InferenceRequest, request: IncomingMessage) {
@@ -95,4 +94,10 @@ export class InferenceHandler {
       model: checked.model,
     };
   }
+}
+
+function replyFor(source: ReplySource): Reply {
+  const { kind, stream } = source.request;
+  if (!stream || kind === 'embedding') return new WholeReply(source);
+  return kind === 'response' ? new ResponseReply(source) : new StreamReply(source, kind);
 }

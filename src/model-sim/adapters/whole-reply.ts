@@ -2,6 +2,7 @@ import { embeddingAnswer, wholeAnswer } from '../policy/answers.ts';
 import type { ApiError } from '../policy/api-error.ts';
 import { simulatedEmbedding } from '../policy/embedding.ts';
 import { fillerText } from '../policy/filler-text.ts';
+import { wholeResponse } from '../policy/responses.ts';
 import { type Reply, type ReplySource, sendError, sendJson, usageOf } from './reply.ts';
 
 /** Answers a call that is not streamed: one body when all is done. */
@@ -39,6 +40,11 @@ export class WholeReply implements Reply {
       text: fillerText(plan.seeds[index] ?? 0, 0, sequence.generatedTokens),
       finishReason: sequence.finishReason ?? 'abort',
     }));
+    const [first] = choices;
+    if (request.kind === 'response') {
+      const { text, finishReason } = first ?? { text: '', finishReason: 'abort' as const };
+      return wholeResponse(head, request.echo, { text, finishReason, usage });
+    }
     return wholeAnswer(request.kind, head, choices, usage);
   }
 }

@@ -23,12 +23,12 @@ export interface Choice {
   readonly finishReason: FinishReason;
 }
 
-const ID_PREFIX = { chat: 'chatcmpl', completion: 'cmpl', embedding: 'embd' } as const;
+const ID_PREFIX = { chat: 'chatcmpl-', completion: 'cmpl-', embedding: 'embd-', response: 'resp_' } as const;
 
 /** The caller's request id when it is a plain word, as vLLM does; else the fresh one. */
 export function answerId(kind: InferenceKind, requestId: string | undefined, fresh: string): string {
   const usable = requestId !== undefined && /^[\w.:-]{1,128}$/.test(requestId);
-  return `${ID_PREFIX[kind]}-${usable ? requestId : fresh}`;
+  return `${ID_PREFIX[kind]}${usable ? requestId : fresh}`;
 }
 
 /** The body of a chat or completion that was not streamed. */

@@ -25,6 +25,32 @@ export function chatPrompts(body: JsonObject): Checked<Prompt[]> {
   return { ok: true, value: [renderChat(turns)] };
 }
 
+/** The one prompt of a response: its instructions, then its input, which is a text or a list of items. */
+export function responsePrompts(body: JsonObject): Checked<Prompt[]> {
+  const { instructions, input } = body;
+  const items: readonly unknown[] = typeof input === 'string' ? [{ role: 'user', content: input }] : listOf(input);
+  if (items.length === 0) {
+    return { ok: false, error: badRequest('input must be a string or a non-empty array of items.', 'input') };
+  }
+  const turns: ChatTurn[] = typeof instructions === 'string' ? [{ role: 'system', text: instructions }] : [];
+  for (const [index, item] of items.entries()) {
+    const turn = responseTurn(item);
+    if (turn === null) return { ok: false, error: badRequest(`input[${index}] is not an item.`, 'input') };
+    turns.push(turn);
+  }
+  return { ok: true, value: [renderChat(turns)] };
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** An item that is no message, such as the output of a tool, counts with all it has. */
+function responseTurn(item: unknown): ChatTurn | null {
+  if (!isJsonObject(item)) return null;
+  return item.role === undefined ? { role: String(item.type), text: JSON.stringify(item) } : chatTurn(item);
+}
+
 /** A string, a list of token ids, or a list of either: `prompt` of a completion, `input` of an embedding. */
 export function listedPrompts(body: JsonObject, field: 'prompt' | 'input'): Checked<Prompt[]> {
   const value = body[field];

@@ -1,11 +1,13 @@
 import { badRequest, type Checked, notFound } from './api-error.ts';
 import { booleanField, integerField, isJsonObject, type JsonObject } from './parse-fields.ts';
-import { chatPrompts, listedPrompts } from './parse-prompts.ts';
+import { chatPrompts, listedPrompts, responsePrompts } from './parse-prompts.ts';
 import { type Prompt, promptTokens } from './prompt.ts';
+import { echoedFields } from './responses.ts';
 
-export type InferenceKind = 'chat' | 'completion' | 'embedding';
+export type InferenceKind = GenerationKind | 'embedding';
+type GenerationKind = 'chat' | 'completion' | 'response';
 
-/** A checked body of POST /v1/chat/completions, /v1/completions or /v1/embeddings. */
+/** A checked body of POST /v1/chat/completions, /v1/completions, /v1/responses or /v1/embeddings. */
 export interface InferenceRequest {
   readonly kind: InferenceKind;
   /** As the caller wrote it. */
@@ -23,6 +25,8 @@ export interface InferenceRequest {
   /** Embeddings only. */
   readonly base64: boolean;
   readonly dimensions: number;
+  /** Fields that the answer repeats; responses only. */
+  readonly echo: JsonObject;
 }
 
 export interface ServedModels {
@@ -44,7 +48,7 @@ export function parseInferenceRequest(
 ): Checked<InferenceRequest> {
   const model = resolveModel(body, served);
   if (!model.ok) return model;
-  const prompts = kind === 'chat' ? chatPrompts(body) : listedPrompts(body, kind === 'completion' ? 'prompt' : 'input');
+  const prompts = promptsOf(kind, body);
   if (!prompts.ok) return prompts;
   const longest = Math.max(...prompts.value.map(promptTokens));
   const spare = kind === 'embedding' ? 0 : 1;
@@ -52,6 +56,19 @@ export function parseInferenceRequest(
   return kind === 'embedding'
     ? embeddingRequest(body, model.value, prompts.value, served)
     : generationRequest(kind, body, { ...model.value, prompts: prompts.value }, served.maxModelTokens - longest);
+}
+
+function promptsOf(kind: InferenceKind, body: JsonObject): Checked<Prompt[]> {
+  switch (kind) {
+    case 'chat':
+      return chatPrompts(body);
+    case 'response':
+      return responsePrompts(body);
+    case 'completion':
+      return listedPrompts(body, 'prompt');
+    case 'embedding':
+      return listedPrompts(body, 'input');
+  }
 }
 
 function resolveModel(body: JsonObject, served: ServedModels): Checked<{ model: string; adapter: string | null }> {
@@ -76,14 +93,15 @@ interface Target {
 }
 
 function generationRequest(
-  kind: 'chat' | 'completion',
+  kind: GenerationKind,
   body: JsonObject,
   target: Target,
   roomTokens: number,
 ): Checked<InferenceRequest> {
-  const maxField = kind === 'chat' && body.max_completion_tokens != null ? 'max_completion_tokens' : 'max_tokens';
-  // OpenAI's completions stop after 16 tokens unless asked otherwise; chats go on to the model's length.
-  const maxTokens = integerField(body, maxField, kind === 'chat' ? roomTokens : Math.min(16, roomTokens), 1, MAX_SEED);
+  const maxField = limitField(kind, body);
+  // OpenAI's completions stop after 16 tokens unless asked otherwise; the others go on to the model's length.
+  const fallback = kind === 'completion' ? Math.min(16, roomTokens) : roomTokens;
+  const maxTokens = integerField(body, maxField, fallback, 1, MAX_SEED);
   if (!maxTokens.ok) return maxTokens;
   if (maxTokens.value > roomTokens) {
     return {
@@ -108,13 +126,19 @@ function generationRequest(
       kind,
       ...target,
       ...streaming.value,
-      choices: choices.value,
+      echo: kind === 'response' ? echoedFields(body) : {},
+      choices: kind === 'response' ? 1 : choices.value,
       maxTokens: maxTokens.value,
       minTokens: minTokens.value,
       ignoreEos: ignoreEos.value,
       seed: seed.value,
     },
   };
+}
+
+function limitField(kind: GenerationKind, body: JsonObject): string {
+  if (kind === 'response') return 'max_output_tokens';
+  return kind === 'chat' && body.max_completion_tokens != null ? 'max_completion_tokens' : 'max_tokens';
 }
 
 const NO_EMBEDDING = { base64: false, dimensions: 0 };
@@ -161,6 +185,7 @@ function embeddingRequest(
       seed: 0,
       base64: format === 'base64',
       dimensions: dimensions.value,
+      echo: {},
     },
   };
 }
