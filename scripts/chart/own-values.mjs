@@ -104,10 +104,15 @@ const redis = mapping({
 });
 
 const gateway = mapping({
-  replicas: whole('Gateways. More than one needs gateway.jobs.enabled=false.', 0, 1_000),
+  replicas: whole('Gateways. More than one needs config.storage.kind=s3, or gateway.jobs.enabled=false.', 0, 1_000),
   jobs: mapping({
-    enabled: bool('Stored jobs, on a volume that one gateway has for itself.'),
+    enabled: bool('Stored work: jobs and batches, in a bucket or on a volume that one gateway has for itself.'),
     storage,
+  }),
+  awsCredentials: mapping({
+    existingSecret: text(
+      'Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for S3 and SQS. Empty: what the cloud gives to the ServiceAccount.',
+    ),
   }),
   terminationGracePeriodSeconds: {
     type: ['integer', 'null'],

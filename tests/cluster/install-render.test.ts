@@ -63,7 +63,7 @@ const REFUSED: readonly { name: string; values: Values; says: string | RegExp }[
   {
     name: 'several gateways on one folder',
     values: { ...LEAST_VALUES, gateway: { replicas: 2 } },
-    says: 'gateway.replicas is 2 while gateway.jobs.enabled is true: stored jobs live in a folder that only one gateway may use. Set gateway.jobs.enabled=false',
+    says: 'gateway.replicas is 2 while gateway.jobs.enabled is true: stored work lives in a folder that only one gateway may use. Keep it in a bucket (config.storage.kind=s3)',
   },
   {
     name: 'a grace shorter than a call may be held',
@@ -147,6 +147,18 @@ test('the configuration of both roles is one that the program takes', () => {
     jobs: { enabled: true },
     timeouts: { drainMs: 30_000 },
   });
+});
+
+test('with a bucket several gateways keep stored work, as a Deployment, with credentials from a Secret', () => {
+  const gateway = { replicas: 3, awsCredentials: { existingSecret: 'bucket' } };
+  const storage = { kind: 's3', s3: { bucket: 'work' } };
+  const objects = helm().objects({ ...LEAST_VALUES, gateway, config: { ...open(), storage } });
+  expect(configOf(objects, 'gateway')).toMatchObject({ jobs: { enabled: true }, storage });
+  const owner = podOwner(objects, 'gateway');
+  expect(owner).toMatchObject({ kind: 'Deployment', spec: { replicas: 3 } });
+  const valueFrom = { secretKeyRef: { name: 'bucket', key: 'AWS_SECRET_ACCESS_KEY' } };
+  expect(JSON.stringify(owner)).toContain(JSON.stringify({ name: 'AWS_SECRET_ACCESS_KEY', valueFrom }));
+  expect(JSON.stringify(podOwner(objects, 'controller'))).not.toContain('AWS_');
 });
 
 test('stored jobs have a volume of their own, in a StatefulSet; without them gateways are a Deployment', () => {

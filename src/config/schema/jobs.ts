@@ -6,7 +6,7 @@ export const jobsSection = z
       .boolean()
       .default(true)
       .describe(
-        'Stored jobs (/v1/jobs). They live in data.dir, which one gateway alone can use; of several, all say false.',
+        'Stored work: jobs, background responses, batches, SQS. In a folder (storage.kind) it is for one gateway alone; several share a bucket, or all say false.',
       ),
   })
   .prefault({});

@@ -8,8 +8,8 @@
 {{- if and $redis.bundled.enabled $redis.existingSecret.name -}}
 {{- fail "redis.existingSecret.name and redis.bundled.enabled are both set, and only one Redis can hold the queue: remove one of them." -}}
 {{- end -}}
-{{- if and .Values.gateway.jobs.enabled (gt (int .Values.gateway.replicas) 1) -}}
-{{- fail (printf "gateway.replicas is %d while gateway.jobs.enabled is true: stored jobs live in a folder that only one gateway may use. Set gateway.jobs.enabled=false (calls are still held and queued), or gateway.replicas=1." (int .Values.gateway.replicas)) -}}
+{{- if and (eq (include "pilotlight.storesInFolder" .) "true") (gt (int .Values.gateway.replicas) 1) -}}
+{{- fail (printf "gateway.replicas is %d while gateway.jobs.enabled is true: stored work lives in a folder that only one gateway may use. Keep it in a bucket (config.storage.kind=s3), set gateway.jobs.enabled=false (calls are still held and queued), or gateway.replicas=1." (int .Values.gateway.replicas)) -}}
 {{- end -}}
 {{- $grace := include "pilotlight.gatewayGraceSeconds" . | int64 -}}
 {{- $stop := include "pilotlight.gatewayStopSeconds" . | int64 -}}

@@ -33,13 +33,19 @@ controller gets neither tenants nor their keys, only how its admin listener know
 {{- with dig "serviceAccounts" "audiences" nil $auth -}}
 {{- $listener = set $listener "serviceAccounts" (dict "audiences" .) -}}
 {{- end -}}
-{{- $given = omit $given "tenants" "auth" -}}
+{{- $given = omit $given "tenants" "auth" "sqs" -}}
 {{- if $listener -}}{{- $given = set $given "auth" $listener -}}{{- end -}}
 {{- end -}}
 apiVersion: pilotlight.dev/v1alpha1
 kind: Configuration
 spec:
   {{- mergeOverwrite $given $own | toYaml | nindent 2 }}
+{{- end -}}
+
+{{/* "true" when stored work needs a volume that one gateway has for itself. */}}
+{{- define "pilotlight.storesInFolder" -}}
+{{- $kind := include "pilotlight.setting" (dict "root" . "path" (list "storage" "kind") "default" "folder") -}}
+{{- and .Values.gateway.jobs.enabled (ne $kind "s3") -}}
 {{- end -}}
 
 {{/* Key hashes of tenants as files, by the kubelet; Pilotlight has no right to read Secrets. */}}

@@ -41,12 +41,12 @@
 {{- end -}}
 
 {{/*
-How long a gateway that is stopped lets its calls finish. One gateway with stored jobs is replaced only after it has gone,
+How long a gateway that is stopped lets its calls finish. A gateway that stores work in a folder is replaced only after it has gone,
 so a long drain would be an outage: 30 s. Of several, others take new calls meanwhile: as long as a call may be held.
 */}}
 {{- define "pilotlight.drain" -}}
 {{- $hold := include "pilotlight.setting" (dict "root" . "path" (list "timeouts" "maxHold") "default" "10m") -}}
-{{- include "pilotlight.setting" (dict "root" . "path" (list "timeouts" "drain") "default" (ternary "30s" $hold .Values.gateway.jobs.enabled)) -}}
+{{- include "pilotlight.setting" (dict "root" . "path" (list "timeouts" "drain") "default" (ternary "30s" $hold (eq (include "pilotlight.storesInFolder" .) "true"))) -}}
 {{- end -}}
 
 {{- define "pilotlight.drainMs" -}}

@@ -54,6 +54,15 @@ spec:
         - name: PILOTLIGHT_REDIS_URL
           valueFrom:
             secretKeyRef: { name: {{ $redis.name | quote }}, key: {{ $redis.key | quote }} }
+        {{- if $isGateway }}
+        {{- with .values.awsCredentials.existingSecret }}
+        {{- range $name := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+        - name: {{ $name }}
+          valueFrom:
+            secretKeyRef: { name: {{ $.values.awsCredentials.existingSecret | quote }}, key: {{ $name }} }
+        {{- end }}
+        {{- end }}
+        {{- end }}
         {{- with .values.extraEnv }}{{ toYaml . | nindent 8 }}{{ end }}
       ports:
         {{- if $isGateway }}
