@@ -43,7 +43,7 @@ test.skipIf(python.kind === 'missing')(
       rows: rows.map(({ customId }) => customId),
       output_file: 'batch_output',
       outputs_listed: 3,
-      cancel_ended: { status: 409, code: null, type: 'invalid_request_error', tries: 1 },
+      cancel_ended: { status: 409, code: 'batch_already_finished', type: 'invalid_request_error', tries: 1 },
       unknown_batch: { ...unknown, code: 'batch_not_found' },
       unknown_file: { ...unknown, code: 'file_not_found' },
       bad_window: { status: 400, code: 'invalid_value', type: 'invalid_request_error', tries: 1 },
