@@ -1,6 +1,7 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asError, PilotlightError } from '../../core/errors.ts';
+import { BodyDeadlines } from './body-deadlines.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 
 export interface ServerOptions {
@@ -11,7 +12,7 @@ export interface ServerOptions {
   readonly portSetting: string;
   /** Longest time for a request's headers; then 408. */
   readonly headersTimeoutMs?: number;
-  /** Longest time for a whole request, its body included; then 408. */
+  /** Longest time for a request's body, unless the handler lifts it (`liftBodyDeadline`); then 408. */
   readonly requestTimeoutMs?: number;
 }
 
@@ -34,22 +35,35 @@ const IDLE_SWEEP_EVERY_MS = 100;
 
 /** Starts listening. Throws `config_invalid` with the remedy when the address cannot be had. */
 export async function startServer(handler: RequestListener, options: ServerOptions): Promise<HttpServer> {
-  const server = createServer(
-    {
-      headersTimeout: options.headersTimeoutMs ?? DEFAULT_HEADERS_TIMEOUT_MS,
-      requestTimeout: options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_EVERY_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    },
-    handler,
+  const server = createServer({
+    headersTimeout: options.headersTimeoutMs ?? DEFAULT_HEADERS_TIMEOUT_MS,
+    requestTimeout: 0,
+    connectionsCheckingInterval: TIMEOUT_CHECK_EVERY_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  });
+  const deadlines = new BodyDeadlines(
+    options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
+    TIMEOUT_CHECK_EVERY_MS,
+    (req) => server.emit('clientError', bodyTooLate(), req.socket),
   );
+  server.on('close', () => deadlines.close());
+  const handleInTime = (req: IncomingMessage, res: ServerResponse) => {
+    deadlines.watch(req);
+    handler(req, res);
+  };
+  server.on('request', handleInTime);
   // The handler says "continue" itself once it has room for the body.
-  server.on('checkContinue', handler);
+  server.on('checkContinue', handleInTime);
   server.on('clientError', answerBrokenRequest);
   await listening(server, options);
   const { port } = server.address() as AddressInfo;
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   return { host: options.host, port, url: `http://${host}:${port}`, close: (graceMs) => close(server, graceMs) };
+}
+
+/** As Node names it. */
+function bodyTooLate(): NodeJS.ErrnoException {
+  return Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
 }
 
 function listening(server: Server, { host, port, portSetting }: ServerOptions): Promise<void> {
