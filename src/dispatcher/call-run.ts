@@ -48,7 +48,7 @@ export class CallRun implements Watched {
     this.#request = request;
     this.#sink = sink;
     this.#options = options;
-    this.#stored = request.ticket.kind === 'stored';
+    this.#stored = request.ticket.kind !== 'held';
     this.#timer = new CallTimer(shared.clock);
   }
 

@@ -21,7 +21,7 @@ export interface Settlement {
  */
 export async function settle(settlement: Settlement, lease: Lease, outcome: Outcome): Promise<DispatchResult | null> {
   const { shared, request, persist } = settlement;
-  const stored = request.ticket.kind === 'stored';
+  const stored = request.ticket.kind !== 'held';
   let recordRef: string | undefined;
   if (stored && persist) {
     lease.release();

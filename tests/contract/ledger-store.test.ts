@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { MemoryLedgerStore } from '../../src/queue/adapters/ledger/memory-ledger-store.ts';
 import { RedisLedgerStore } from '../../src/queue/adapters/ledger/redis-ledger-store.ts';
 import type { LedgerNews, LedgerStore } from '../../src/queue/live-order/ports.ts';
-import type { LedgerOp, Mail, PoolHint, TurnResult } from '../../src/queue/policy/ledger/ops.ts';
+import type { LedgerOp, Mail, PoolHint, SnapshotReply, TurnResult } from '../../src/queue/policy/ledger/ops.ts';
 import { TEST_TIMING } from '../support/ledger-script.ts';
 import { ROOMY_LIMITS } from '../support/live-order-builders.ts';
 import { useRedis } from '../support/redis.ts';
@@ -113,4 +113,31 @@ describe.each(Object.entries(adapters))('a ledger store (%s)', (_name, open) => 
     await a.exec({ op: 'settle', id: 't1', objective: 'o', token: '', outcome: '{}', recordRef: 'null' });
     await eventually(() => expect(b.mail).toEqual([{ offers: [], evictions: [{ id: 't1', reason: 'withdrawn' }] }]));
   });
+
+  test('tells the deadlines of any number of jobs and bulks in 32 lines, whose sums are exact', async () => {
+    const lines = await deadlinesOfMany(open());
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+    expect(lines).toHaveLength(32);
+    expect(sum(lines.map(({ requests }) => requests))).toBe(147 + 3_000);
+    expect(sum(lines.map(({ costTokens }) => costTokens))).toBe((149 * 150) / 2 - 73 + 30_000);
+    expect(lines).toEqual(await deadlinesOfMany(new MemoryLedgerStore(() => Date.now() * 1_000)));
+  });
 });
+
+/** 150 jobs, three of them settled, and 30 bulks, with more deadlines than lines; their buckets cross those of the bulks. */
+async function deadlinesOfMany(store: LedgerStore) {
+  const { exec } = await join(store, 'a');
+  const startMs = 1_700_000_000_000;
+  const work = { objective: 'o', priority: 0, bytes: 1 };
+  for (let index = 0; index < 150; index += 1) {
+    const times = { deadlineMs: startMs + 500_000 + 1_000 * index, acceptedAtMs: startMs + 400_000 + 10 * index };
+    const bulk = { requests: 100, costTokens: 1_000, acceptedAtMs: startMs - index, deadlineMs: times.deadlineMs };
+    const ops: LedgerOp[] = [{ op: 'confirm', id: `j${index}`, ...work, costTokens: index, ...times }];
+    if (index % 5 === 0) ops.push({ op: 'setBulk', id: `b${index}`, ...work, ...bulk });
+    await exec(...ops);
+  }
+  const settled = { objective: 'o', token: '', outcome: '{}', recordRef: 'null' };
+  for (const id of ['j0', 'j3', 'j70']) await exec({ op: 'settle', id, ...settled });
+  const [reply] = turned(await exec({ op: 'snapshot' })).replies as [SnapshotReply];
+  return reply.objectives[0]!.deadlines;
+}

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { LedgerStore } from '../../src/queue/live-order/ports.ts';
 import type { TicketKind } from '../../src/core/live-order.ts';
+import type { LedgerStore } from '../../src/queue/live-order/ports.ts';
 import type { LedgerOp, ReassertedTicket, Timing, TurnResult } from '../../src/queue/policy/ledger/ops.ts';
 
 /**
@@ -266,7 +266,7 @@ export class Story {
           announced: step.pick > 9,
         };
       case 'setBulk': {
-        const requests = step.pick > 8 ? 0 : 100 * step.pick;
+        const requests = step.pick % 4;
         const deadlineInMs = step.flag ? 60_000 * (step.pick % 5) : 0;
         return {
           ...{

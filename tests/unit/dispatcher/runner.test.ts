@@ -396,9 +396,9 @@ describe('a lost lease', () => {
     expect(await finish(running)).toMatchObject({ kind: 'failed', begun: true, error: { code: 'lease_lost' } });
   });
 
-  test('stored work goes back to the backlog', async () => {
+  test.each(['stored', 'row'] as const)('%s work goes back to the backlog', async (kind) => {
     open({ a: [[hang]] });
-    const running = bench.run({ kind: 'stored' });
+    const running = bench.run({ kind });
     await settleMicrotasks();
     bench.order.lose('call-1');
     expect(await finish(running)).toEqual({ kind: 'handed_back', reason: 'lease_lost' });
@@ -427,6 +427,9 @@ describe('refusals of the live order', () => {
       kind: 'rejected',
       error: { code: 'no_capacity', message: 'Three boots in a row failed.' },
     });
+    for (const kind of ['stored', 'row'] as const) {
+      expect(await finish(bench.run({ kind }))).toEqual({ kind: 'handed_back', reason: 'no_capacity' });
+    }
     expect(bench.order.entered).toEqual([]);
   });
 
@@ -434,8 +437,10 @@ describe('refusals of the live order', () => {
     open({ a: [good] });
     bench.order.nextError = new PilotlightError('queue_unavailable', 'Redis is not to be reached.');
     expect(await finish(bench.run())).toMatchObject({ kind: 'rejected', error: { code: 'queue_unavailable' } });
-    bench.order.nextError = new PilotlightError('queue_unavailable', 'Redis is not to be reached.');
-    expect(await finish(bench.run({ kind: 'stored' }))).toEqual({ kind: 'handed_back', reason: 'queue_unavailable' });
+    for (const kind of ['stored', 'row'] as const) {
+      bench.order.nextError = new PilotlightError('queue_unavailable', 'Redis is not to be reached.');
+      expect(await finish(bench.run({ kind }))).toEqual({ kind: 'handed_back', reason: 'queue_unavailable' });
+    }
   });
 
   test('a shutdown tells a held call to come again', async () => {
@@ -468,7 +473,7 @@ describe('refusals of the live order', () => {
   });
 });
 
-describe('stored work', () => {
+describe.each(['stored', 'row'] as const)('work that is stored (%s)', (kind) => {
   const earlier: Outcome = { kind: 'completed', httpStatus: 200, code: null, attempts: 1, usage: null };
 
   test('the slot is free before the result is durable, and the outcome comes after it', async () => {
@@ -478,7 +483,7 @@ describe('stored work', () => {
       slotsAtPersist.push(bench.order.slots.get('a'));
       return Promise.resolve('segment-1:0');
     };
-    expect(await finish(bench.run({ kind: 'stored' }, { persist }))).toMatchObject({ kind: 'completed' });
+    expect(await finish(bench.run({ kind }, { persist }))).toMatchObject({ kind: 'completed' });
     expect(slotsAtPersist).toEqual([1]);
     expect(bench.order.settled).toMatchObject([{ recordRef: 'segment-1:0' }]);
   });
@@ -490,7 +495,7 @@ describe('stored work', () => {
       persisted.push(outcome);
       return Promise.resolve('segment-1:0');
     };
-    await finish(bench.run({ kind: 'stored' }, { persist }));
+    await finish(bench.run({ kind }, { persist }));
     expect(persisted).toMatchObject([{ kind: 'failed', code: 'upstream_aborted' }]);
   });
 
@@ -501,13 +506,13 @@ describe('stored work', () => {
       tries += 1;
       return tries < 4 ? Promise.reject(new Error('disk full')) : Promise.resolve('segment-1:0');
     };
-    expect(await finish(bench.run({ kind: 'stored' }, { persist }))).toMatchObject({ kind: 'completed' });
+    expect(await finish(bench.run({ kind }, { persist }))).toMatchObject({ kind: 'completed' });
     expect(bench.log.lines.filter(({ event: name }) => name === 'result.persist_failed')).toHaveLength(3);
   });
 
   test('a shutdown hands it back without an outcome', async () => {
     open({ a: [[hang]] });
-    const running = bench.run({ kind: 'stored' });
+    const running = bench.run({ kind });
     await settleMicrotasks();
     bench.client.abort(new PilotlightError('draining', 'The gateway shuts down.'));
     expect(await finish(running)).toEqual({ kind: 'handed_back', reason: 'draining' });
@@ -520,13 +525,13 @@ describe('stored work', () => {
   ])('$name: superseded', async ({ entry, want }) => {
     open({ a: [good] });
     bench.order.nextEntry = entry;
-    expect(await finish(bench.run({ kind: 'stored' }))).toEqual({ kind: 'superseded', outcome: want });
+    expect(await finish(bench.run({ kind }))).toEqual({ kind: 'superseded', outcome: want });
   });
 
   test('another outcome was first: superseded by it', async () => {
     open({ a: [good] });
     bench.order.nextSettle = { ...earlier, kind: 'cancelled' };
-    expect(await finish(bench.run({ kind: 'stored' }))).toMatchObject({
+    expect(await finish(bench.run({ kind }))).toMatchObject({
       kind: 'superseded',
       outcome: { kind: 'cancelled' },
     });
@@ -535,7 +540,7 @@ describe('stored work', () => {
   test('a settle that does not reach the ledger hands it back', async () => {
     open({ a: [good] });
     bench.order.nextSettle = new PilotlightError('queue_unavailable', 'Redis is not to be reached.');
-    expect(await finish(bench.run({ kind: 'stored' }))).toEqual({ kind: 'handed_back', reason: 'queue_unavailable' });
+    expect(await finish(bench.run({ kind }))).toEqual({ kind: 'handed_back', reason: 'queue_unavailable' });
   });
 });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MemoryLedgerStore } from '../../../../src/queue/adapters/ledger/memory-ledger-store.ts';
+import { dueBucketMs } from '../../../../src/queue/policy/ledger/due.ts';
 import { freeSlots, mayUse } from '../../../../src/queue/policy/ledger/slots.ts';
 import type { LedgerState, Ticket } from '../../../../src/queue/policy/ledger/state.ts';
 import { Story, stepArbitrary, TEST_TIMING } from '../../../support/ledger-script.ts';
@@ -10,6 +11,8 @@ function check(state: LedgerState, nowMs: number): void {
   const tickets = [...state.tickets.values()];
   everyTicketIsWhereItsStateSays(state, tickets);
   countersEqualTheirSums(state, tickets);
+  everyDeadlineIsCountedOnce(state);
+  everyBulkIsItsObjectives(state);
   if (state.recoverUntilMs === 0 && !state.isAssignOwed) noFreeSlotIsOwed(state, tickets, nowMs);
 }
 
@@ -45,6 +48,29 @@ function countersEqualTheirSums(state: LedgerState, tickets: readonly Ticket[]):
     expect(book.storedCostTokens).toBe(sum(demand.map(([, { costTokens }]) => costTokens)));
   }
   for (const id of [...state.reservations.ids(), ...state.deadlines.ids()]) expect(state.demand.has(id)).toBe(true);
+}
+
+function everyDeadlineIsCountedOnce(state: LedgerState): void {
+  for (const [objective, book] of state.books) {
+    const expected = new Map<number, { requests: number; costTokens: number }>();
+    for (const id of state.deadlines.ids()) {
+      const demand = state.demand.get(id);
+      if (demand?.objective !== objective) continue;
+      const bucketMs = dueBucketMs(state.deadlines.score(id)!, book.stored.score(id)!);
+      const { requests, costTokens } = expected.get(bucketMs) ?? { requests: 0, costTokens: 0 };
+      expected.set(bucketMs, { requests: requests + 1, costTokens: costTokens + demand.costTokens });
+      expect(book.due.get(bucketMs)?.acceptedAtMs).toBeLessThanOrEqual(book.stored.score(id)!);
+    }
+    const counted = [...book.due].map(([at, { requests, costTokens }]) => [at, { requests, costTokens }] as const);
+    expect(new Map(counted)).toEqual(expected);
+  }
+}
+
+function everyBulkIsItsObjectives(state: LedgerState): void {
+  const named = [...state.books].flatMap(([objective, book]) => [...book.bulks].map((id) => [id, objective]));
+  expect(named.sort()).toEqual([...state.bulks].map(([id, bulk]) => [id, bulk.objective]).sort());
+  for (const { requests } of state.bulks.values()) expect(requests).toBeGreaterThan(0);
+  expect([...state.outboxObjectives.keys()].sort()).toEqual(state.outbox.ids().sort());
 }
 
 /** A ticket waits only for slots that are taken, unless its owner cannot be offered anything. */

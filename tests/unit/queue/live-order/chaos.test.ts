@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Lease } from '../../../../src/core/live-order.ts';
+import type { Lease, TicketKind } from '../../../../src/core/live-order.ts';
 import type { Logger } from '../../../../src/core/logger.ts';
 import { MemoryLedgerStore } from '../../../../src/queue/adapters/ledger/memory-ledger-store.ts';
 import { PoolLiveOrder } from '../../../../src/queue/live-order/pool-live-order.ts';
@@ -10,6 +10,7 @@ import { COMPLETED, endpoint, enterOptions, ticketSpec } from '../../../support/
 import { silentLogger } from '../../../support/silent-logger.ts';
 
 const OWNERS = ['a', 'b'];
+const KINDS: readonly TicketKind[] = ['stored', 'held', 'row', 'held'];
 const step = fc.record({
   what: fc.oneof(
     { weight: 30, arbitrary: fc.constant('enter' as const) },
@@ -34,7 +35,7 @@ const step = fc.record({
 
 interface Call {
   readonly id: string;
-  readonly kind: 'held' | 'stored';
+  readonly kind: TicketKind;
   readonly leaving: AbortController;
   lease: Lease | null;
   isOver: boolean;
@@ -59,8 +60,9 @@ class World {
   });
 
   enter(owner: number, pick: number): void {
-    const kind = pick % 3 === 0 ? 'stored' : 'held';
-    const id = kind === 'stored' ? `job-${pick}` : `call-${this.calls.length}`;
+    const kind = KINDS[pick % KINDS.length]!;
+    // Stored work and rows are claimed again and again; no call comes twice.
+    const id = kind === 'held' ? `call-${this.calls.length}` : `${kind}-${pick}`;
     const call: Call = { id, kind, leaving: new AbortController(), lease: null, isOver: false };
     this.calls.push(call);
     const options = enterOptions({ signal: call.leaving.signal, rank: () => ['ep-1', 'ep-2'] });
