@@ -15,7 +15,6 @@ import type { PilotlightError } from '../core/errors.ts';
 import type { Page, StoredFile } from '../core/files.ts';
 import type { Identity } from '../core/identity.ts';
 import type { PoolKey } from '../core/objects.ts';
-import type { Outcome } from '../core/outcome.ts';
 
 /**
  * How the parts of a batch meet. Each fact has one home:
@@ -271,16 +270,13 @@ export interface RowSpec {
   readonly group: RowGroup;
   readonly acceptedAtEpochMs: number;
   readonly deadlineEpochMs: number;
+  /** Estimated by validation. */
+  readonly inputTokens: number;
+  readonly maxOutputTokens: number | null;
 }
 
 /** The request that a row's `body` stands for; the ingress knows how to make it. An error when its pool is gone. */
 export type ToRowRequest = (row: RowSpec, body: Uint8Array) => DispatchRequest | PilotlightError;
-
-export interface RowAnswer {
-  readonly outcome: Outcome;
-  readonly contentType: string;
-  readonly body: Uint8Array;
-}
 
 // --- finalising and files ------------------------------------------------------------------------------------------
 

@@ -1,0 +1,78 @@
+interface Waiter {
+  readonly alone: boolean;
+  readonly admit: () => void;
+}
+
+/**
+ * How many rows of one objective this process has in the live order or in a slot, over all chunks it holds. Places are
+ * given in the order in which they were asked for. A row that has to run alone gets its place when no other has one.
+ */
+export class RowWindow {
+  #size = 0;
+  #held = 0;
+  #isAlone = false;
+  readonly #waiters = new Set<Waiter>();
+
+  get held(): number {
+    return this.#held;
+  }
+
+  /** 0 = nothing more is let in. Who is in stays. */
+  setSize(size: number): void {
+    this.#size = size;
+    this.#admit();
+  }
+
+  /** Resolves with the way to give the place back (once; later calls do nothing). Rejects with the signal's reason. */
+  async enter(signal: AbortSignal, alone = false): Promise<() => void> {
+    signal.throwIfAborted();
+    if (this.#waiters.size > 0 || !this.#hasRoom(alone)) await this.#wait(signal, alone);
+    else this.#take(alone);
+    let isGiven = false;
+    return () => {
+      if (isGiven) return;
+      isGiven = true;
+      this.#held -= 1;
+      if (alone) this.#isAlone = false;
+      this.#admit();
+    };
+  }
+
+  #wait(signal: AbortSignal, alone: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#waiters.delete(waiter);
+        reject(signal.reason as Error);
+        this.#admit();
+      };
+      const waiter: Waiter = {
+        alone,
+        admit: () => {
+          signal.removeEventListener('abort', onAbort);
+          resolve();
+        },
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#waiters.add(waiter);
+    });
+  }
+
+  #hasRoom(alone: boolean): boolean {
+    if (this.#isAlone) return false;
+    return alone ? this.#held === 0 && this.#size > 0 : this.#held < this.#size;
+  }
+
+  #take(alone: boolean): void {
+    this.#held += 1;
+    this.#isAlone = alone;
+  }
+
+  #admit(): void {
+    for (const waiter of this.#waiters) {
+      if (!this.#hasRoom(waiter.alone)) return;
+      this.#waiters.delete(waiter);
+      this.#take(waiter.alone);
+      waiter.admit();
+    }
+  }
+}
