@@ -2,7 +2,7 @@
  * A model server that does no work: every chat is answered at once with the same bytes. Pilotlight starts it as a
  * replica of a pool; the benches find it by its address, which it writes to a file when it listens.
  *
- * Arguments: --port=N --announce=FILE --events=N
+ * Arguments: --port=N --announce=FILE --events=N --delay-ms=N (a plain answer takes so long, half to one and a half times)
  */
 import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -21,9 +21,15 @@ export interface Stamps {
 }
 
 const { values: flags } = parseArgs({
-  options: { port: { type: 'string' }, announce: { type: 'string' }, events: { type: 'string', default: '50' } },
+  options: {
+    port: { type: 'string' },
+    announce: { type: 'string' },
+    events: { type: 'string', default: '50' },
+    'delay-ms': { type: 'string', default: '0' },
+  },
 });
 const port = Number(flags.port);
+const delayMs = Number(flags['delay-ms']);
 const PLAIN = Buffer.from(PLAIN_ANSWER);
 const PLAIN_HEAD = { 'content-type': 'application/json', 'content-length': String(PLAIN.length) };
 const STREAM_HEAD = { 'content-type': 'text/event-stream; charset=utf-8' };
@@ -53,10 +59,16 @@ function answer(body: string, res: ServerResponse): void {
   if (IS_STREAM.test(body)) {
     res.writeHead(200, STREAM_HEAD);
     stream(res, 0);
+  } else if (delayMs > 0) {
+    setTimeout(plain, delayMs * (0.5 + Math.random()), res);
   } else {
-    res.writeHead(200, PLAIN_HEAD);
-    res.end(PLAIN);
+    plain(res);
   }
+}
+
+function plain(res: ServerResponse): void {
+  res.writeHead(200, PLAIN_HEAD);
+  res.end(PLAIN);
 }
 
 function chat(req: IncomingMessage, res: ServerResponse): void {

@@ -28,6 +28,8 @@ export interface StageOptions {
   readonly nodeFlags: readonly string[];
   /** More of pilotlight's own flags. */
   readonly serveFlags?: readonly string[];
+  /** More flags of the model servers. */
+  readonly modelServerFlags?: readonly string[];
 }
 
 /** A Redis, `pilotlight serve` on it and the folder of both, for one run of a bench; all on loopback. */
@@ -58,7 +60,10 @@ export class Stage {
       },
       AbortSignal.timeout(REDIS_WITHIN_MS),
     );
-    const pools = options.pools.map((pool) => ({ ...pool, command: modelServerCommand(folder, pool.name) }));
+    const pools = options.pools.map((pool) => ({
+      ...pool,
+      command: [...modelServerCommand(folder, pool.name), ...(options.modelServerFlags ?? [])],
+    }));
     const file = join(folder, 'objects.yaml');
     await writeFile(file, objectsYaml(pools));
     const serve = spawnServe(folder, file, redis.url, options);
@@ -79,6 +84,12 @@ export class Stage {
 
   async status(): Promise<StatusReport> {
     return (await (await fetch(`${this.adminUrl}/status`)).json()) as StatusReport;
+  }
+
+  /** Of `pilotlight serve`. */
+  get pid(): number {
+    if (this.#serve.pid === undefined) throw new Error('pilotlight serve has no process');
+    return this.#serve.pid;
   }
 
   /** CPU time of the `pilotlight serve` process, as it tells itself. */
