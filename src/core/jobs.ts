@@ -72,7 +72,11 @@ export interface JobService {
   get(id: string, tenant: string): Promise<JobView | null>;
   /** Null while unfinished, when unknown, or after retention. */
   result(id: string, tenant: string): Promise<JobResult | null>;
+  /** The request as it is forwarded; null when unknown or after retention. */
+  request(id: string, tenant: string): Promise<Uint8Array | null>;
   cancel(id: string, tenant: string): Promise<CancelAnswer>;
+  /** Cancels it if it has not ended, and forgets it: it is unknown from then on, also after a loss of Redis. False = unknown. */
+  delete(id: string, tenant: string): Promise<boolean>;
   /** Resolves with the terminal view, or with the present one after `timeoutMs`. */
   wait(id: string, tenant: string, timeoutMs: number, signal: AbortSignal): Promise<JobView | null>;
 }

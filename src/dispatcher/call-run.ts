@@ -212,7 +212,8 @@ export class CallRun implements Watched {
     this.#triedIds.push(lease.endpointId);
     const plan = planRetry({
       reason: failure.reason,
-      begun,
+      // What stored work has shown so far was shown to nobody whose connection would hear it twice.
+      begun: begun && !this.#stored,
       attempt: this.#attempts,
       maxAttempts: this.#stored ? options.maxAttemptsStored : options.maxAttemptsHeld,
       othersAvailable: endpoints.serving(call.pool).some((id) => !this.#triedIds.includes(id) && health.isOpen(id)),

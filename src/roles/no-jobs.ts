@@ -9,6 +9,8 @@ export const noJobs: JobService = {
   submit: () => Promise.resolve({ kind: 'rejected', error: new PilotlightError('jobs_disabled', MESSAGE) }),
   get: () => Promise.reject(new PilotlightError('jobs_disabled', MESSAGE)),
   result: () => Promise.reject(new PilotlightError('jobs_disabled', MESSAGE)),
+  request: () => Promise.reject(new PilotlightError('jobs_disabled', MESSAGE)),
+  delete: () => Promise.reject(new PilotlightError('jobs_disabled', MESSAGE)),
   cancel: () => Promise.reject(new PilotlightError('jobs_disabled', MESSAGE)),
   wait: () => Promise.reject(new PilotlightError('jobs_disabled', MESSAGE)),
 };

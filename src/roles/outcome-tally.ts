@@ -43,7 +43,9 @@ export class OutcomeTally implements CallRunner {
       },
       get: (id, tenant) => jobs.get(id, tenant),
       result: (id, tenant) => jobs.result(id, tenant),
+      request: (id, tenant) => jobs.request(id, tenant),
       cancel: (id, tenant) => jobs.cancel(id, tenant),
+      delete: (id, tenant) => jobs.delete(id, tenant),
       wait: (id, tenant, timeoutMs, signal) => jobs.wait(id, tenant, timeoutMs, signal),
     };
   }

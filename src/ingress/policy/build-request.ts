@@ -99,7 +99,7 @@ export function callFromJob(
       ...(spec.announce && { announced: true }),
       limits: admissionLimits(pool, objective),
     },
-    timeouts: { ...callTimeouts(false, settings), maxWaitMs: null },
+    timeouts: { ...callTimeouts(spec.streamed === true, settings), maxWaitMs: null },
   };
 }
 
@@ -111,7 +111,7 @@ function jobCall(spec: JobSpec, body: Uint8Array): InferenceCall {
     model: spec.model,
     servedModel: spec.servedModel,
     adapter: spec.adapter,
-    stream: false,
+    stream: spec.streamed === true,
     body,
     promptText: () => promptTextOf(spec.path, body),
     inputTokens: spec.inputTokens,

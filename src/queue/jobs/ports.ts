@@ -15,7 +15,10 @@ export interface AcceptRecord {
   readonly spec: JobSpec;
 }
 
-/** The accept record of this id does not count: the job never reached the backlog and its caller was told so. */
+/**
+ * The accept record of this id does not count any more: the job never reached the backlog and its caller was told so, or
+ * its owner deleted it.
+ */
 export interface VoidRecord {
   readonly kind: 'void';
   readonly jobId: string;

@@ -1,11 +1,13 @@
 import type { Clock } from '../../core/clock.ts';
-import type { CallRunner, DispatchResult } from '../../core/dispatch.ts';
+import type { CallRunner, DispatchResult, ResponseSink } from '../../core/dispatch.ts';
 import { asError, errorEnvelope, PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import { CollectedResponse } from './collected-response.ts';
+import type { JobEventLog } from './event-log.ts';
 import type { Execute, ExecutionVerdict, JobStore, Lanes, RecordRef, StoredRun, ToRequest } from './ports.ts';
+import { StreamedResponse } from './streamed-response.ts';
 
 export interface StoredExecutionDeps {
   readonly runner: CallRunner;
@@ -16,10 +18,14 @@ export interface StoredExecutionDeps {
   readonly log: Logger;
   /** A larger answer fails with `upstream_response_too_large`. */
   readonly maxResultBytes: number;
+  /** Where streamed jobs show what comes; absent = nobody looks on. */
+  readonly events?: JobEventLog;
 }
 
 /** Between two tries to tell the ledger of a result that is already synced. */
 const SETTLE_RETRY_MS = 1_000;
+/** The result of a streamed job waits this long for its last events to be written. */
+const MAX_SHOW_MS = 1_000;
 
 interface Persisted {
   readonly ref: RecordRef;
@@ -41,27 +47,46 @@ export class StoredExecution {
     const request = this.#deps.toRequest(run.spec, run.body);
     // Its pool left the configuration meanwhile, and may come back.
     if (request instanceof PilotlightError) return { kind: 'handed_back', reason: request.code };
-    const sink = new CollectedResponse(this.#deps.maxResultBytes, () => {
+    const collected = new CollectedResponse(this.#deps.maxResultBytes, () => {
       // As a hand-back: the ticket leaves the live order without an outcome, which is then decided here.
       run.abort(new PilotlightError('draining', 'The answer is too large.'));
     });
+    const streamed = this.#streamed(run.spec, collected);
     let persisted: Persisted | null = null;
     const persist = async (outcome: Outcome): Promise<string> => {
-      const ref = await this.#record(run, outcome, sink);
+      await this.#shown(streamed, signal);
+      const ref = await this.#record(run, outcome, collected);
       persisted = { ref, outcome };
       return ref;
     };
-    const result = await this.#deps.runner.run(request, sink, {
-      signal,
-      persist,
-      onSlot: run.onSlot,
-    });
-    if (sink.isTooLarge && result.kind === 'handed_back') {
-      const limit = `more than ${this.#deps.maxResultBytes} bytes (limit maxResultBytes)`;
-      return this.#fail(run, 'upstream_response_too_large', `The model server's answer has ${limit}.`, signal);
-    }
-    return this.#conclude(run, result, persisted, signal);
+    const sink: ResponseSink = streamed ?? collected;
+    const result = await this.#deps.runner.run(request, sink, { signal, persist, onSlot: run.onSlot });
+    const verdict =
+      collected.isTooLarge && result.kind === 'handed_back'
+        ? await this.#failTooLarge(run, signal)
+        : await this.#conclude(run, result, persisted, signal);
+    if (verdict.kind !== 'handed_back') void streamed?.settled();
+    return verdict;
   };
+
+  #streamed({ id, streamed }: JobSpec, collected: CollectedResponse): StreamedResponse | null {
+    const { events, clock, log } = this.#deps;
+    return streamed === true && events ? new StreamedResponse({ events, clock, log }, id, collected) : null;
+  }
+
+  /** Readers should have what came before they hear that the job is over; but its result does not wait for them long. */
+  async #shown(streamed: StreamedResponse | null, signal: AbortSignal): Promise<void> {
+    if (!streamed) return;
+    const shown = new AbortController();
+    const patience = this.#deps.clock.sleep(MAX_SHOW_MS, AbortSignal.any([shown.signal, signal]));
+    await Promise.race([streamed.flushed(), patience.catch(() => undefined)]);
+    shown.abort();
+  }
+
+  #failTooLarge(run: StoredRun, signal: AbortSignal): Promise<ExecutionVerdict> {
+    const limit = `more than ${this.#deps.maxResultBytes} bytes (limit maxResultBytes)`;
+    return this.#fail(run, 'upstream_response_too_large', `The model server's answer has ${limit}.`, signal);
+  }
 
   async #conclude(
     run: StoredRun,

@@ -71,6 +71,26 @@ export class StoredJobs implements JobService {
     return { httpStatus: outcome.httpStatus, contentType, body: record.body };
   }
 
+  async request(id: string, tenant: string): Promise<Uint8Array | null> {
+    const found = await this.#find(id, tenant);
+    const record = found && (await this.#deps.store.read(found.place.acceptRef));
+    if (!record || record.kind === 'gone') return null;
+    if (record.kind === 'corrupt') {
+      throw new PilotlightError('internal_error', `The request of job ${id} is damaged in the file store.`);
+    }
+    return record.body;
+  }
+
+  async delete(id: string, tenant: string): Promise<boolean> {
+    const { index, store } = this.#deps;
+    const found = await this.#find(id, tenant);
+    if (!found || (await this.cancel(id, tenant)).kind === 'unknown') return false;
+    // The store first: it alone would bring the job back.
+    await store.append({ kind: 'void', jobId: id, acceptRef: found.place.acceptRef });
+    await reached(() => index.expire([id], 0));
+    return true;
+  }
+
   async cancel(id: string, tenant: string): Promise<CancelAnswer> {
     const found = await this.#find(id, tenant);
     const spec = found && (await this.#specOf(found.place));

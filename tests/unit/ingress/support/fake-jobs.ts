@@ -40,6 +40,16 @@ export class FakeJobs implements JobService {
     return Promise.resolve(this.#results.get(id) ?? null);
   }
 
+  async request(id: string, tenant: string): Promise<Uint8Array | null> {
+    return (await this.get(id, tenant)) ? Buffer.from(this.bodies.get(id) ?? '') : null;
+  }
+
+  async delete(id: string, tenant: string): Promise<boolean> {
+    const known = (await this.cancel(id, tenant)).kind !== 'unknown';
+    if (known) this.#views.delete(id);
+    return known;
+  }
+
   async cancel(id: string, tenant: string): Promise<CancelAnswer> {
     const view = await this.get(id, tenant);
     if (!view) return { kind: 'unknown' };
