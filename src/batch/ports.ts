@@ -7,12 +7,11 @@ import type {
   BatchUsage,
   BatchWishes,
   RowCounts,
-  RowLine,
 } from '../core/batches.ts';
 import type { ByteRange, SegmentPlace } from '../core/blobs.ts';
 import type { DispatchRequest } from '../core/dispatch.ts';
 import type { PilotlightError } from '../core/errors.ts';
-import type { Page, StoredFile } from '../core/files.ts';
+import type { StoredFile } from '../core/files.ts';
 import type { Identity } from '../core/identity.ts';
 import type { PoolKey } from '../core/objects.ts';
 
@@ -285,9 +284,6 @@ export type Finalise = (
   doc: BatchDoc,
   options: { readonly signal: AbortSignal; readonly onProgress: (percent: number) => void },
 ) => Promise<BatchFinal>;
-
-/** Lines of rows that have ended so far, in input order, from row (0-based line) `afterRow` + 1 on. */
-export type ReadRows = (doc: BatchDoc, afterRow: number, limit: number, signal: AbortSignal) => Promise<Page<RowLine>>;
 
 /** Files as the batches need them. */
 export interface FileCabinet {
