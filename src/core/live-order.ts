@@ -130,10 +130,14 @@ export interface ObjectiveDemand {
    * rest. Bulks are exact; deadlines of jobs are brought forward by at most a 32nd of the time the job was given.
    */
   readonly deadlines: readonly DeadlineDemand[];
-  /** Since the ledger began: accepted (what is in bulk is not counted: a file is no rate of arrivals), released slots, slot-milliseconds they were held, tokens they were estimated at. */
+  /**
+   * Since the ledger began: accepted (not what is in bulk, for a file is no rate of arrivals), released slots,
+   * slot-milliseconds they were held, tokens they were estimated at, ended.
+   */
   readonly arrivedTotal: number;
   readonly releasedTotal: number;
   readonly slotMsTotal: number;
+  readonly releasedCostTokensTotal: number;
   readonly settledTotal: number;
 }
 

@@ -57,7 +57,7 @@ function L.line_of(objective, running, running_rows)
     costTokens = book.heldCostTokens + book.storedCostTokens + cost_tokens,
     oldestAtEpochMs = L.oldest_waiting_at_ms(objective, waiting_bulks), deadlines = L.due_lines(objective, bulks),
     arrivedTotal = book.arrivedTotal, releasedTotal = book.releasedTotal, slotMsTotal = book.slotMsTotal,
-    settledTotal = book.settledTotal,
+    releasedCostTokensTotal = book.releasedCostTokensTotal, settledTotal = book.settledTotal,
   }
 end
 

@@ -98,6 +98,7 @@ function L.stop_run(ticket)
   local book = L.open_book(ticket[OBJECTIVE])
   book.releasedTotal = book.releasedTotal + 1
   book.slotMsTotal = book.slotMsTotal + now_ms - ticket[SINCE_MS]
+  book.releasedCostTokensTotal = book.releasedCostTokensTotal + ticket[COST_TOKENS]
 end
 
 function L.end_ticket(ticket)

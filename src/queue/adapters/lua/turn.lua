@@ -123,6 +123,7 @@ function L.book_of(objective)
     is_new = not packed, is_open = false,
     priority = r[1], heldBytes = r[2], heldCostTokens = r[3], storedBytes = r[4], storedCostTokens = r[5],
     arrivedTotal = r[6], releasedTotal = r[7], slotMsTotal = r[8], settledTotal = r[9],
+    releasedCostTokensTotal = r[10] or 0,
   }
   T.books[objective] = book
   return book
@@ -150,7 +151,7 @@ function L.save_books()
     if b.is_open then
       call('SET', L.key('book:', objective), cmsgpack.pack({
         b.priority, b.heldBytes, b.heldCostTokens, b.storedBytes, b.storedCostTokens,
-        b.arrivedTotal, b.releasedTotal, b.slotMsTotal, b.settledTotal,
+        b.arrivedTotal, b.releasedTotal, b.slotMsTotal, b.settledTotal, b.releasedCostTokensTotal,
       }))
     end
   end

@@ -48,6 +48,7 @@ function lineOf(state: LedgerState, objective: string, book: ObjectiveBook, runn
     arrivedTotal: book.arrivedTotal,
     releasedTotal: book.releasedTotal,
     slotMsTotal: book.slotMsTotal,
+    releasedCostTokensTotal: book.releasedCostTokensTotal,
     settledTotal: book.settledTotal,
   };
 }

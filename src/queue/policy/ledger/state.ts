@@ -67,6 +67,7 @@ export interface ObjectiveBook {
   arrivedTotal: number;
   releasedTotal: number;
   slotMsTotal: number;
+  releasedCostTokensTotal: number;
   settledTotal: number;
   /** Deadlines of its stored work, rounded down: bucket → what is due then. */
   readonly due: Map<number, DueBucket>;
@@ -211,6 +212,7 @@ export function bookOf(state: LedgerState, objective: string): ObjectiveBook {
     arrivedTotal: 0,
     releasedTotal: 0,
     slotMsTotal: 0,
+    releasedCostTokensTotal: 0,
     settledTotal: 0,
     due: new Map(),
     bulks: new Set(),

@@ -68,6 +68,7 @@ export function stopRun(turn: Turn, ticket: Ticket): void {
   const book = bookOf(turn.state, ticket.objective);
   book.releasedTotal += 1;
   book.slotMsTotal += turn.nowMs - ticket.sinceMs;
+  book.releasedCostTokensTotal += ticket.costTokens;
 }
 
 /** Takes the ticket out of the ledger, with whatever it holds. The caller runs assign. */

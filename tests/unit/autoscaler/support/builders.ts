@@ -133,6 +133,7 @@ export function demand(over: Partial<ObjectiveDemand> = {}): ObjectiveDemand {
     arrivedTotal: 0,
     releasedTotal: 0,
     slotMsTotal: 0,
+    releasedCostTokensTotal: 0,
     settledTotal: 0,
     ...over,
   };

@@ -53,6 +53,7 @@ describe('work in bulk', () => {
       arrivedTotal: 0,
       releasedTotal: 0,
       slotMsTotal: 0,
+      releasedCostTokensTotal: 0,
       settledTotal: 0,
     });
   });

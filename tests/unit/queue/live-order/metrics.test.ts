@@ -17,6 +17,7 @@ const DEMAND: ObjectiveDemand = {
   arrivedTotal: 20,
   releasedTotal: 11,
   slotMsTotal: 1_000,
+  releasedCostTokensTotal: 55,
   settledTotal: 11,
 };
 const SNAPSHOT: LedgerSnapshot = {
