@@ -3,7 +3,8 @@
  * S3-compatible bucket for several; one contract suite holds both.
  *
  * A key is 1..512 characters of `[0-9A-Za-z._-]` in segments joined by "/", no segment "." or "..". Callers' texts
- * (file names, ids they chose) never become part of a key.
+ * (file names, ids they chose) never become part of a key. A key never ends where another goes on with "/": "a" and
+ * "a/b" cannot both be.
  */
 export interface BlobInfo {
   readonly key: string;
@@ -61,7 +62,7 @@ export interface BlobStore {
 }
 
 export interface SegmentLogSettings {
-  /** Longest time a record waits for others to share its sync. */
+  /** Longest time a record waits for others to share its sync. Default 2 ms; with S3 25 ms, as each sync is an object. */
   readonly gatherMs: number;
   /** This many bytes are written without waiting longer. */
   readonly batchBytes: number;
@@ -85,7 +86,10 @@ export interface SegmentPlace {
 export interface SegmentLog {
   /** Bytes that wait for their sync. */
   readonly pendingBytes: number;
-  /** Resolves once the record is synced. Throws `store_unavailable` (`store_full`): then it does not count. */
+  /**
+   * Resolves once the record is synced. Throws `store_unavailable` (also for a full disk: the log works again by itself):
+   * then it does not count, and everything is refused until a test write works.
+   */
   append(record: readonly Uint8Array[]): Promise<SegmentPlace>;
   /** Syncs what is pending. Later appends throw `store_unavailable`. */
   close(): Promise<void>;
