@@ -11,6 +11,7 @@ import { heldRequest, promptTextOf } from './policy/build-request.ts';
 import { jobFromCall } from './policy/job-submission.ts';
 import { type ParsedCall, parseCall, servedBody } from './policy/parse-call.ts';
 import { parsePrefer } from './policy/prefer.ts';
+import { startResponse } from './responses/start-response.ts';
 import { routeCall } from './routing.ts';
 
 /**
@@ -20,11 +21,12 @@ import { routeCall } from './routing.ts';
 export function answerCall(deps: HandlerDeps, path: ApiPath, exchange: Exchange, body: Uint8Array): Promise<void> {
   const parsed = parseCall(path, body);
   if (parsed instanceof PilotlightError) return refuse(deps, exchange, parsed);
+  if (parsed.wishes?.background === true) return startResponse(deps, exchange, parsed, parsed.wishes);
   const preference = parsePrefer(exchange.headers.prefer);
   if (preference.respondAsync) {
     const submission = jobFromCall(path, parsed.fields, parsed.text);
     if (submission instanceof PilotlightError) return refuse(deps, exchange, submission);
-    return submitJob(deps, exchange, submission, preference);
+    return submitJob(deps, exchange, { ...submission, objective: parsed.wishes?.objective ?? null }, preference);
   }
   const held = prepare(deps, exchange, parsed, body);
   return held instanceof PilotlightError ? refuse(deps, exchange, held) : runHeld(deps, exchange, held);
@@ -39,10 +41,10 @@ interface PreparedCall {
 function prepare(
   deps: HandlerDeps,
   exchange: Exchange,
-  { path, fields, text, promptText }: ParsedCall,
+  { path, fields, text, promptText, wishes }: ParsedCall,
   received: Uint8Array,
 ): PreparedCall | PilotlightError {
-  const route = routeCall(deps, exchange, { fields, objective: null, at: '' });
+  const route = routeCall(deps, exchange, { fields, objective: null, ...wishes, at: '' });
   if (route instanceof PilotlightError) return route;
   const { servedModel } = route.resolution;
   const body = servedBody({ path, text, model: fields.model, servedModel }, received);

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
+import type { JobEvents } from '../core/job-events.ts';
 import type { JobService } from '../core/jobs.ts';
 import type { Logger } from '../core/logger.ts';
 import type { CatalogSource } from '../core/objects.ts';
@@ -15,6 +16,7 @@ export interface HandlerDeps {
   readonly catalog: CatalogSource;
   readonly runner: CallRunner;
   readonly jobs: JobService;
+  readonly jobEvents: JobEvents;
   readonly advisor: WaitAdvisor;
   readonly clock: Clock;
   readonly ids: IdSource;
@@ -84,7 +86,8 @@ export function retold(error: PilotlightError, message: string, retryAfterMs: nu
   });
 }
 
-function sendText(
+/** Answers with a text whose length is told. Does nothing when the client is gone. */
+export function sendText(
   { requestId, writer }: Answered,
   status: number,
   body: string,

@@ -27,11 +27,11 @@ export async function submitJob(
     sendError(exchange, deps.metrics, route);
     return;
   }
-  const { path, bodyText, fields } = submission;
+  const { path, bodyText, fields, webhook } = submission;
   const { servedModel } = route.resolution;
   const body = servedBody({ path, text: bodyText, model: fields.model, servedModel }, Buffer.from(bodyText));
-  const spec = jobSpec(deps, exchange, submission, route, body);
-  const answer = await deps.jobs.submit(spec, body);
+  const spec = jobSpec(deps, exchange, { id: deps.ids.jobId(), ...submission }, route, body);
+  const answer = await deps.jobs.submit(webhook ? { ...spec, announce: { kind: 'webhook' } } : spec, body);
   if (answer.kind === 'rejected') {
     sendError(
       exchange,
@@ -43,26 +43,31 @@ export async function submitJob(
   await answerAccepted(deps, exchange, answer.view, preference);
 }
 
-function jobSpec(
-  deps: HandlerDeps,
-  exchange: Exchange,
-  submission: JobSubmission,
+interface AskedJob extends Pick<JobSubmission, 'path' | 'fields' | 'deadlineMs'> {
+  readonly id: string;
+}
+
+/** The job that `body`, as it will be forwarded, becomes for this caller. */
+export function jobSpec(
+  deps: Pick<HandlerDeps, 'clock'>,
+  exchange: Pick<Exchange, 'identity'>,
+  asked: AskedJob,
   { resolution, objective }: Route,
   body: Uint8Array,
 ): JobSpec {
   const acceptedAtEpochMs = deps.clock.epochMs();
-  const deadlineMs = submission.deadlineMs ?? objective.defaultDeadlineMs;
+  const deadlineMs = asked.deadlineMs ?? objective.defaultDeadlineMs;
   return {
-    id: deps.ids.jobId(),
+    id: asked.id,
     tenant: exchange.identity.tenant,
     pool: resolution.pool.key,
     objective: objective.name,
-    path: submission.path,
-    model: submission.fields.model,
+    path: asked.path,
+    model: asked.fields.model,
     servedModel: resolution.servedModel,
     adapter: resolution.route.adapter ?? null,
     inputTokens: estimatedTokens(body),
-    maxOutputTokens: submission.fields.maxOutputTokens,
+    maxOutputTokens: asked.fields.maxOutputTokens,
     acceptedAtEpochMs,
     deadlineEpochMs: deadlineMs === null ? null : acceptedAtEpochMs + deadlineMs,
   };
@@ -140,7 +145,7 @@ async function sendResult(
   }
 }
 
-function waitOf({ advisor }: HandlerDeps, { spec, position }: JobView) {
+export function waitOf({ advisor }: HandlerDeps, { spec, position }: JobView) {
   return position === undefined ? null : advisor.status(spec.pool, spec.objective, position);
 }
 

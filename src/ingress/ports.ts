@@ -70,6 +70,8 @@ export interface IdSource {
   requestId(): string;
   /** "job_…" */
   jobId(): string;
+  /** "resp_…": of a background response, which is a job. */
+  responseId(): string;
   /** At random, in [0, 1): which of several targets of a rewrite a call gets. */
   chance(): number;
 }
@@ -99,4 +101,28 @@ export interface AnswerWriter {
   destroy(): unknown;
   once(event: 'drain' | 'close', listener: () => void): unknown;
   off(event: 'drain' | 'close', listener: () => void): unknown;
+}
+
+/** What a form's file becomes while it is received. */
+export interface FormTaker<T> {
+  /** Reads the source to its end. */
+  take(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<T>;
+  /** The rest of the form was bad. */
+  drop(taken: T): Promise<void>;
+}
+
+export interface ReadForm<T> {
+  readonly fields: ReadonlyMap<string, string>;
+  /** As the part named it, without folders; null = it had none. */
+  readonly filename: string | null;
+  readonly file: T;
+}
+
+/** A request's body as a form with one file, read as it arrives and never held whole. */
+export interface FormReader {
+  /**
+   * Throws for a body that is no such form, that breaks off or stalls, or that is larger than `maxBytes` by its own account.
+   * What was taken of the file is dropped then.
+   */
+  read<T>(fileField: string, maxBytes: number, taker: FormTaker<T>, signal: AbortSignal): Promise<ReadForm<T>>;
 }

@@ -16,6 +16,8 @@ interface RoutedFields {
   readonly fields: CallFields;
   /** Named in the body of a job. */
   readonly objective: string | null;
+  /** Where it was named, for errors; absent = "objective". */
+  readonly objectiveParam?: string;
   /** Goes before field names in errors. */
   readonly at: string;
 }
@@ -27,7 +29,7 @@ interface RoutedFields {
 export function routeCall(
   { catalog, metrics, ids }: Pick<HandlerDeps, 'catalog' | 'metrics' | 'ids'>,
   { identity, headers }: Exchange,
-  { fields, objective, at }: RoutedFields,
+  { fields, objective, objectiveParam = 'objective', at }: RoutedFields,
 ): Route | PilotlightError {
   const wishes = callerWishes(headers, identity.trusted);
   if (wishes instanceof PilotlightError) return wishes;
@@ -35,7 +37,12 @@ export function routeCall(
   const caller = { catalog: catalog.current(), identity };
   const resolution = routeModel(caller, fields.model, `${at}model`);
   if (resolution instanceof PilotlightError) return resolution;
-  const wish = objectiveWish(identity, { field: objective, header: wishes.objective, serviceTier: fields.serviceTier });
+  const wish = objectiveWish(identity, {
+    field: objective,
+    fieldParam: objectiveParam,
+    header: wishes.objective,
+    serviceTier: fields.serviceTier,
+  });
   const routed = routeObjective(caller, resolution.pool, wish);
   if (routed instanceof PilotlightError) return routed;
   const rewritten = caller.catalog.rewrite(resolution, fields.model, ids.chance());

@@ -11,6 +11,7 @@ import { type Identities, openIdentities } from './identity.ts';
 import { ingressSettings } from './ingress-settings.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { StatusBoard } from './status-board.ts';
+import { jobEvents } from './stored-work.ts';
 
 interface AdminNeeds {
   readonly registry: Registry;
@@ -41,6 +42,7 @@ export async function openListeners(
     catalog: catalogSource,
     runner,
     jobs,
+    jobEvents: jobEvents(options),
     advisor,
     clock: systemClock,
     ids: uniqueIds(systemClock),

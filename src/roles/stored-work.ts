@@ -3,6 +3,7 @@ import { callFromJob } from '../ingress/policy/build-request.ts';
 import { systemClock } from '../platform/clock.ts';
 import { RedisJobHints } from '../queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../queue/adapters/job-index/redis-job-index.ts';
+import { RedisJobEvents } from '../queue/adapters/job-stream/redis-job-events.ts';
 import { storedJobMetrics } from '../queue/jobs/metrics.ts';
 import { StoredExecution } from '../queue/jobs/stored-execution.ts';
 import { StoredWork } from '../queue/jobs/stored-work.ts';
@@ -13,11 +14,8 @@ import { ingressSettings } from './ingress-settings.ts';
 import type { ProcessOptions } from './process-options.ts';
 
 /** Jobs of this process: service, intake, sweeps. Starts nothing. */
-export function openStoredWork(
-  { config, catalogSource, redis, log, closers }: ProcessOptions,
-  engine: Engine,
-  registry: Registry,
-): StoredWork {
+export function openStoredWork(options: ProcessOptions, engine: Engine, registry: Registry): StoredWork {
+  const { config, catalogSource, redis, log, closers } = options;
   const { pools, tally, advisor } = engine;
   const clock = systemClock;
   const store = new FileJobStore(
@@ -34,6 +32,7 @@ export function openStoredWork(
     clock,
     log,
     maxResultBytes: config.limits.responseBytes,
+    events: jobEvents(options),
   });
   const prefix = `${redis.keyPrefix}:${config.installation}`;
   return new StoredWork({
@@ -48,4 +47,9 @@ export function openStoredWork(
     retentionMs: config.limits.jobResultRetentionMs,
     meter: storedJobMetrics(registry, store),
   });
+}
+
+/** What streamed jobs show while they run, in any process. */
+export function jobEvents({ config, redis }: Pick<ProcessOptions, 'config' | 'redis'>): RedisJobEvents {
+  return new RedisJobEvents(redis.command, redis.channels, `${redis.keyPrefix}:${config.installation}`);
 }

@@ -14,6 +14,7 @@ import { parsePrefer } from '../policy/prefer.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import { type ExchangeDeps, withBody, withCaller } from './http-exchange.ts';
 import { plainExpress } from './plain-express.ts';
+import { addResponseRoutes, RESPONSE_METHODS } from './response-routes.ts';
 
 export interface PublicAppDeps extends Omit<ExchangeDeps, 'metrics' | 'budget'> {
   readonly registry: Registry;
@@ -31,6 +32,7 @@ export function createPublicApp(publicDeps: PublicAppDeps): Express {
     );
   }
   addJobRoutes(app, deps);
+  addResponseRoutes(app, deps);
   app.get('/v1/models', (req, res) =>
     withCaller(deps, { route: '/v1/models', req, res }, (exchange) => listModels(deps, exchange)),
   );
@@ -67,6 +69,7 @@ function addJobRoutes(app: Express, deps: ExchangeDeps): void {
 
 const METHODS: Readonly<Record<string, string>> = {
   ...Object.fromEntries(API_PATHS.map((path) => [path, 'POST'])),
+  ...RESPONSE_METHODS,
   '/v1/jobs': 'POST',
   '/v1/jobs/:id': 'GET, HEAD, DELETE',
   '/v1/jobs/:id/result': 'GET, HEAD',

@@ -6,6 +6,7 @@ import type { IdSource } from '../ports.ts';
 export function uniqueIds(clock: Clock): IdSource {
   return {
     requestId: () => `req_${uuid7(clock.epochMs())}`,
+    responseId: () => `resp_${uuid7(clock.epochMs())}`,
     jobId: () => `job_${uuid7(clock.epochMs())}`,
     chance: Math.random,
   };

@@ -1,10 +1,10 @@
 import { API_PATHS, type ApiPath } from '../../core/call.ts';
 import { PilotlightError } from '../../core/errors.ts';
-import { parseDuration } from '../../core/units.ts';
 import { type CallFields, callFields, detectPath } from './call-fields.ts';
-import { missing, optionalString, shown, wrongType, wrongValue } from './fields.ts';
+import { missing, optionalBoolean, optionalString, shown, wrongType, wrongValue } from './fields.ts';
 import { isJsonObject, type JsonBody, type JsonObject, parseJsonBody } from './json-body.ts';
 import { memberText } from './json-members.ts';
+import { wishedDeadline } from './wished-deadline.ts';
 
 /** A job as asked for. */
 export interface JobSubmission {
@@ -15,14 +15,16 @@ export interface JobSubmission {
   readonly objective: string | null;
   /** From acceptance; null = the objective's default. */
   readonly deadlineMs: number | null;
+  /** Its end is told to the tenant's webhooks. */
+  readonly webhook: boolean;
   /** "body." when the OpenAI body is wrapped; goes before its fields' names in errors. */
   readonly at: string;
 }
 
-const WRAPPER_FIELDS = ['path', 'body', 'objective', 'deadline'];
+const WRAPPER_FIELDS = ['path', 'body', 'objective', 'deadline', 'webhook'];
 
 /**
- * A job from the body of POST /v1/jobs: `{path?, body, objective?, deadline?}`, or a bare OpenAI body whose path is told
+ * A job from the body of POST /v1/jobs: `{path?, body, objective?, deadline?, webhook?}`, or a bare OpenAI body whose path is told
  * by its `messages`, `input` or `prompt`.
  */
 export function parseJobSubmission(bytes: Uint8Array): JobSubmission | PilotlightError {
@@ -34,7 +36,7 @@ export function parseJobSubmission(bytes: Uint8Array): JobSubmission | Pilotligh
 /** A job from a call on an OpenAI path, sent with `Prefer: respond-async`. */
 export function jobFromCall(path: ApiPath, fields: CallFields, text: string): JobSubmission | PilotlightError {
   const refused = refuseStream(fields, '');
-  return refused ?? { path, fields, bodyText: text, objective: null, deadlineMs: null, at: '' };
+  return refused ?? { path, fields, bodyText: text, objective: null, deadlineMs: null, webhook: false, at: '' };
 }
 
 function bareJob({ text, value }: JsonBody): JobSubmission | PilotlightError {
@@ -54,26 +56,20 @@ function wrappedJob({ text, value }: JsonBody, body: JsonObject): JobSubmission 
   if (path instanceof PilotlightError) return path;
   const objective = optionalString(value, 'objective', 'objective');
   if (objective instanceof PilotlightError) return objective;
-  const deadlineMs = deadline(value);
+  const deadlineMs = wishedDeadline(value, 'deadline');
   if (deadlineMs instanceof PilotlightError) return deadlineMs;
+  const webhook = optionalBoolean(value, 'webhook', 'webhook');
+  if (webhook instanceof PilotlightError) return webhook;
   const fields = callFields(path, body, 'body.');
   if (fields instanceof PilotlightError) return fields;
   const refused = refuseStream(fields, 'body.');
   if (refused) return refused;
-  return { path, fields, bodyText: memberText(text, 'body') ?? '{}', objective, deadlineMs, at: 'body.' };
+  return { path, fields, bodyText: memberText(text, 'body') ?? '{}', objective, deadlineMs, webhook, at: 'body.' };
 }
 
 function jobPath(value: unknown, body: JsonObject): ApiPath | PilotlightError {
   if (value === undefined) return detectPath(body) ?? missing('path');
   return API_PATHS.find((path) => path === value) ?? wrongValue('path', `must be one of ${API_PATHS.join(', ')}`);
-}
-
-function deadline(value: JsonObject): number | null | PilotlightError {
-  const text = optionalString(value, 'deadline', 'deadline');
-  if (text === null || text instanceof PilotlightError) return text;
-  const parsed = parseDuration(text);
-  if (!parsed.ok) return wrongValue('deadline', parsed.problem);
-  return parsed.value > 0 ? parsed.value : wrongValue('deadline', 'must be longer than nothing');
 }
 
 function refuseStream(fields: CallFields, at: string): PilotlightError | undefined {

@@ -5,6 +5,7 @@ import { parseJsonBody } from './json-body.ts';
 import { replaceMember } from './json-members.ts';
 import { promptText } from './prompt-text.ts';
 import { engineResponsesText } from './responses/engine-body.ts';
+import { type ResponseWishes, responseWishes } from './responses/wishes.ts';
 
 /** A body that its path accepts. */
 export interface ParsedCall {
@@ -13,6 +14,8 @@ export interface ParsedCall {
   /** The JSON as received. */
   readonly text: string;
   readonly promptText: () => string;
+  /** Null on every path but /v1/responses. */
+  readonly wishes: ResponseWishes | null;
 }
 
 /** Reads and checks the body of an OpenAI call in full. */
@@ -21,7 +24,9 @@ export function parseCall(path: ApiPath, bytes: Uint8Array): ParsedCall | Pilotl
   if (body instanceof PilotlightError) return body;
   const fields = callFields(path, body.value);
   if (fields instanceof PilotlightError) return fields;
-  return { path, fields, text: body.text, promptText: () => promptText(path, body.value) };
+  const wishes = path === '/v1/responses' ? responseWishes(body.value, '') : null;
+  if (wishes instanceof PilotlightError) return wishes;
+  return { path, fields, text: body.text, promptText: () => promptText(path, body.value), wishes };
 }
 
 const utf8 = new TextEncoder();

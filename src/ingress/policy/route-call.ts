@@ -79,9 +79,15 @@ export function routeObjective(
 /** The wish that counts, of those a call may carry; null = it names none. */
 export function objectiveWish(
   identity: Identity,
-  sources: { readonly field: string | null; readonly header: string | null; readonly serviceTier: string | null },
+  sources: {
+    readonly field: string | null;
+    /** The field's name for errors; absent = "objective". */
+    readonly fieldParam?: string;
+    readonly header: string | null;
+    readonly serviceTier: string | null;
+  },
 ): ObjectiveWish | null {
-  if (sources.field !== null) return { name: sources.field, param: 'objective' };
+  if (sources.field !== null) return { name: sources.field, param: sources.fieldParam ?? 'objective' };
   if (sources.header !== null) return { name: sources.header, param: 'x-llm-d-inference-objective' };
   if (sources.serviceTier === null || !Object.hasOwn(identity.serviceTiers, sources.serviceTier)) return null;
   const mapped = identity.serviceTiers[sources.serviceTier];

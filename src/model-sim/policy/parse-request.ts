@@ -2,7 +2,7 @@ import { badRequest, type Checked, notFound } from './api-error.ts';
 import { booleanField, integerField, isJsonObject, type JsonObject } from './parse-fields.ts';
 import { chatPrompts, listedPrompts, responsePrompts } from './parse-prompts.ts';
 import { type Prompt, promptTokens } from './prompt.ts';
-import { echoedFields } from './responses.ts';
+import { echoedFields } from './response-echo.ts';
 
 export type InferenceKind = GenerationKind | 'embedding';
 type GenerationKind = 'chat' | 'completion' | 'response';

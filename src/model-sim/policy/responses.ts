@@ -8,20 +8,6 @@ import type { FinishReason } from './sequence.ts';
  * A generation that was aborted has status "cancelled", as vLLM says it.
  */
 
-/** Fields of the request that its answer repeats. */
-const ECHOED = {
-  instructions: null,
-  max_output_tokens: null,
-  metadata: {},
-  parallel_tool_calls: true,
-  temperature: 1,
-  text: { format: { type: 'text' } },
-  tool_choice: 'auto',
-  tools: [],
-  top_p: 1,
-  truncation: 'disabled',
-} as const;
-
 type Status = 'in_progress' | 'completed' | 'incomplete' | 'cancelled';
 
 const END_STATUS = { stop: 'completed', length: 'incomplete', abort: 'cancelled' } as const satisfies Record<
@@ -33,10 +19,6 @@ const END_EVENT = {
   length: 'response.incomplete',
   abort: 'response.completed',
 } as const satisfies Record<FinishReason, string>;
-
-export function echoedFields(body: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(ECHOED).map(([name, fallback]) => [name, body[name] ?? fallback]));
-}
 
 /** The body of a response that was not streamed. */
 export function wholeResponse(

@@ -13,6 +13,7 @@ import { systemClock } from '../../../src/platform/clock.ts';
 import { type HttpServer, startServer } from '../../../src/platform/http/server.ts';
 import { createLogger, type LogLevel } from '../../../src/platform/logger.ts';
 import { fakeCatalog, identity } from '../../unit/ingress/support/fake-catalog.ts';
+import { FakeJobEvents } from '../../unit/ingress/support/fake-job-events.ts';
 import { FakeJobs } from '../../unit/ingress/support/fake-jobs.ts';
 import { FakeRunner } from '../../unit/ingress/support/fake-runner.ts';
 
@@ -23,6 +24,7 @@ export interface Rig {
   readonly url: string;
   readonly runner: FakeRunner;
   readonly jobs: FakeJobs;
+  readonly jobEvents: FakeJobEvents;
   readonly registry: Registry;
   readonly logLines: string[];
   readiness: Readiness;
@@ -55,6 +57,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const registry = new Registry();
   const runner = new FakeRunner();
   const jobs = new FakeJobs();
+  const jobEvents = new FakeJobEvents();
   const logLines: string[] = [];
   const state: { readiness: Readiness } = { readiness: { kind: 'ready' } };
   const catalog = options.catalog ?? fakeCatalog();
@@ -71,6 +74,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     catalog: { current: () => catalog, onChange: () => () => undefined },
     runner,
     jobs,
+    jobEvents,
     advisor: {
       status: (_pool, _objective, position) => ({ position, phase: 'queued', etaMs: 2_500 }),
       retryAfterMs: () => 7_000,
@@ -99,6 +103,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     url: server.url,
     runner,
     jobs,
+    jobEvents,
     registry,
     logLines,
     get readiness() {

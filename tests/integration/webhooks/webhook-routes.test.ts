@@ -13,6 +13,7 @@ import { DEFAULT_INGRESS_SETTINGS } from '../../../src/ingress/settings.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { type HttpServer, startServer } from '../../../src/platform/http/server.ts';
 import { fakeCatalog, identity } from '../../unit/ingress/support/fake-catalog.ts';
+import { FakeJobEvents } from '../../unit/ingress/support/fake-job-events.ts';
 import { FakeJobs } from '../../unit/ingress/support/fake-jobs.ts';
 import { FakeRunner } from '../../unit/ingress/support/fake-runner.ts';
 import { useRedis } from '../../support/redis.ts';
@@ -79,6 +80,7 @@ function webhookApp({ service }: WebhookGateway) {
     catalog: { current: () => catalog, onChange: () => () => undefined },
     runner: new FakeRunner(),
     jobs: new FakeJobs(),
+    jobEvents: new FakeJobEvents(),
     advisor: {
       status: (_pool, _objective, position) => ({ position, phase: 'queued', etaMs: 1 }),
       retryAfterMs: () => 1,
