@@ -208,14 +208,14 @@ export class CallRun implements Watched {
 
   #planRetry(lease: Lease, health: EndpointHealth, { failure, begun }: Failed): RetryPlan {
     const { call } = this.#request;
-    const { options, endpoints, random } = this.#shared;
+    const { endpoints, random } = this.#shared;
     this.#triedIds.push(lease.endpointId);
     const plan = planRetry({
       reason: failure.reason,
       // What stored work has shown so far was shown to nobody whose connection would hear it twice.
       begun: begun && !this.#stored,
       attempt: this.#attempts,
-      maxAttempts: this.#stored ? options.maxAttemptsStored : options.maxAttemptsHeld,
+      maxAttempts: this.#maxAttempts(),
       othersAvailable: endpoints.serving(call.pool).some((id) => !this.#triedIds.includes(id) && health.isOpen(id)),
       jitter: random.next(),
     });
@@ -224,6 +224,13 @@ export class CallRun implements Watched {
     if (plan.kind === 'retry') this.#shared.metrics.retriesTotal.inc({ pool: call.pool, reason });
     this.#shared.log.debug(fields, plan.kind === 'retry' ? 'attempt.retried' : 'attempt.failed');
     return plan;
+  }
+
+  #maxAttempts(): number {
+    const { options } = this.#shared;
+    // A row's retries, with their pauses, are its batch's: it has to see each failure to know which row breaks engines.
+    if (this.#request.ticket.kind === 'row') return 1;
+    return this.#stored ? options.maxAttemptsStored : options.maxAttemptsHeld;
   }
 
   async #answered(lease: Lease, end: Answered): Promise<DispatchResult> {

@@ -125,7 +125,20 @@ function carriesSomething(choice: JsonRecord): boolean {
 function usageOf(answer: JsonRecord): Usage | null {
   const usage = answer['usage'];
   if (!isRecord(usage)) return null;
-  return { promptTokens: countOf(usage['prompt_tokens']), completionTokens: countOf(usage['completion_tokens']) };
+  const cached = detailOf(usage['prompt_tokens_details'], 'cached_tokens');
+  const reasoning = detailOf(usage['completion_tokens_details'], 'reasoning_tokens');
+  return {
+    promptTokens: countOf(usage['prompt_tokens']),
+    completionTokens: countOf(usage['completion_tokens']),
+    ...(cached !== undefined && { cachedTokens: cached }),
+    ...(reasoning !== undefined && { reasoningTokens: reasoning }),
+  };
+}
+
+/** Undefined when the engine does not tell: vLLM sends null for details that it does not count. */
+function detailOf(details: unknown, name: string): number | undefined {
+  const value = isRecord(details) ? details[name] : undefined;
+  return typeof value === 'number' && value >= 0 ? value : undefined;
 }
 
 /** An embeddings answer has no finish_reason; an error would be short. So only its ends are looked at. */

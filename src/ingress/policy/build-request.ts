@@ -3,9 +3,10 @@ import type { ApiPath, InferenceCall } from '../../core/call.ts';
 import type { CallTimeouts, DispatchRequest } from '../../core/dispatch.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
-import type { Catalog, ModelResolution, ObjectiveSpec } from '../../core/objects.ts';
+import type { Catalog, ModelResolution, ObjectiveSpec, PoolKey } from '../../core/objects.ts';
 import type { CallFields } from './call-fields.ts';
 import { isJsonObject } from './json-body.ts';
+import { servedBody } from './parse-call.ts';
 import { promptText } from './prompt-text.ts';
 
 /** A common rule of thumb for English text and BPE tokens. */
@@ -67,6 +68,75 @@ export function heldRequest(held: HeldCall, settings: TimeoutSettings): Dispatch
       limits: admissionLimits(resolution.pool, objective),
     },
     timeouts: callTimeouts(fields.stream, settings),
+  };
+}
+
+/** A row of a batch, as far as its request depends on it. `inputTokens` and `maxOutputTokens` are estimates. */
+export interface BatchRow {
+  readonly id: string;
+  readonly tenant: string;
+  readonly group: {
+    readonly pool: PoolKey;
+    readonly objective: string;
+    readonly path: ApiPath;
+    readonly model: string;
+    readonly servedModel: string;
+    readonly adapter: string | null;
+  };
+  readonly deadlineEpochMs: number;
+  readonly inputTokens: number;
+  readonly maxOutputTokens: number | null;
+}
+
+/**
+ * The request for a row whose `body` was validated. As for a job; but a row arrives when it enters the live order, because
+ * the rows of a night would else stand before everything that came later.
+ */
+export function callFromRow(
+  row: BatchRow,
+  body: Uint8Array,
+  catalog: Catalog,
+  settings: TimeoutSettings,
+): DispatchRequest | PilotlightError {
+  const { id, group, inputTokens, maxOutputTokens } = row;
+  const pool = catalog.pools.get(group.pool);
+  if (!pool) return new PilotlightError('no_capacity', `The pool '${group.pool}' of this row no longer exists.`);
+  const objective = catalog.objective(group.pool, group.objective) ?? catalog.defaultObjective(group.pool);
+  const { path, model, servedModel } = group;
+  // Rows of this path lose members that are ours, the others are passed on as they are where the name is the same.
+  const isPassedOn = path !== '/v1/responses' && model === servedModel;
+  const served = isPassedOn
+    ? body
+    : servedBody({ path, text: utf8.decode(body), model, servedModel, stream: false }, body);
+  return {
+    call: {
+      id,
+      path,
+      pool: group.pool,
+      model,
+      servedModel,
+      adapter: group.adapter,
+      stream: false,
+      body: served,
+      promptText: () => promptTextOf(path, served),
+      inputTokens,
+      maxOutputTokens,
+      forwardHeaders: { 'x-request-id': id },
+    },
+    ticket: {
+      id,
+      kind: 'row',
+      objective: group.objective,
+      priority: objective.priority,
+      fairnessId: row.tenant,
+      costTokens: estimatedCostTokens({ inputTokens, maxOutputTokens }),
+      bytes: served.length,
+      classKey: group.adapter ?? '',
+      expiresAtEpochMs: row.deadlineEpochMs,
+      arrivedAtEpochMs: null,
+      limits: admissionLimits(pool, objective),
+    },
+    timeouts: { ...callTimeouts(false, settings), maxWaitMs: null },
   };
 }
 

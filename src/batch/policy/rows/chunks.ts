@@ -22,22 +22,24 @@ export function chunkId(batchId: string, firstPlace: number): string {
   return `${batchId}.${firstPlace}`;
 }
 
-/** "<batch>/<first place>/<rows>": what a chunk carries through the backlog. */
-export function chunkPointer(batchId: string, { firstPlace, rows }: Pick<Chunk, 'firstPlace' | 'rows'>): string {
-  return `${batchId}/${firstPlace}/${rows}`;
-}
-
 export interface ChunkPointer {
   readonly batchId: string;
   readonly firstPlace: number;
   readonly rows: number;
+  /** Its tag in the backlog, for whoever opens it. */
+  readonly tag: number;
+}
+
+/** "<batch>/<first place>/<rows>/<tag>": what a chunk carries through the backlog. */
+export function chunkPointer({ batchId, firstPlace, rows, tag }: ChunkPointer): string {
+  return `${batchId}/${firstPlace}/${rows}/${tag}`;
 }
 
 /** Undefined when the text is no pointer. */
 export function parseChunkPointer(text: string): ChunkPointer | undefined {
-  const [, batchId, firstPlace, rows] = /^([^/]+)\/(\d{1,9})\/(\d{1,6})$/.exec(text) ?? [];
+  const [, batchId, firstPlace, rows, tag] = /^([^/]+)\/(\d{1,9})\/(\d{1,6})\/(\d{1,7})$/.exec(text) ?? [];
   if (batchId === undefined || Number(rows) === 0) return undefined;
-  return { batchId, firstPlace: Number(firstPlace), rows: Number(rows) };
+  return { batchId, firstPlace: Number(firstPlace), rows: Number(rows), tag: Number(tag) };
 }
 
 /** Tokens that so many rows of a group are counted at. */

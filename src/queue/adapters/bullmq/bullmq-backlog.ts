@@ -19,6 +19,8 @@ export interface BullmqBacklogOptions {
   readonly connection: RedisConnection;
   readonly channels: RedisChannels;
   readonly log: Logger;
+  /** Names its keys: "<root>:<kind>". Default "backlog"; the chunks of batches have one of their own. */
+  readonly kind?: string;
   /** How long a claim of a silent process stands. Default 5 s; renewed at half of it. */
   readonly lockMs?: number;
   /** At most one stall pass in this time, over all processes. Default 2 s. */
@@ -62,9 +64,9 @@ export class BullmqBacklog implements Backlog {
   constructor(options: BullmqBacklogOptions) {
     this.pool = options.pool;
     this.#options = options;
-    this.#prefix = `${options.root}:backlog`;
-    this.#objectivesKey = `${options.root}:backlog-objectives`;
-    this.#channel = `${options.root}:backlog-wake`;
+    this.#prefix = `${options.root}:${options.kind ?? 'backlog'}`;
+    this.#objectivesKey = `${this.#prefix}-objectives`;
+    this.#channel = `${this.#prefix}-wake`;
     this.#stopListening = options.channels.listen(this.#channel, (objective) => this.#intakes.get(objective)?.wake());
   }
 

@@ -1,0 +1,251 @@
+import type { BlobStore } from '../../core/blobs.ts';
+import { asError, PilotlightError } from '../../core/errors.ts';
+import { PLAN_ENTRY_BYTES, type PlanEntry, readPlanEntries } from '../policy/plan-entry.ts';
+import { type ChunkPointer, groupAt } from '../policy/rows/chunks.ts';
+import { type BatchDoc, type FileCabinet, type RowGroup, type RowStates, RowStatesLost } from '../ports.ts';
+import type { BatchRun } from './batch-run.ts';
+import type { ChunkClaim, ChunkVerdict } from './ports.ts';
+import { RowExecution, type RowExecutionDeps, type RowResult, type RowTask } from './row-execution.ts';
+import { type ReadAhead, RowSource } from './row-source.ts';
+import type { RowWindow } from './row-window.ts';
+
+export interface ChunkRunDeps extends RowExecutionDeps {
+  readonly store: Pick<BlobStore, 'readAll'>;
+  readonly states: RowStates;
+  readonly cabinet: Pick<FileCabinet, 'read'>;
+  readonly ahead: ReadAhead;
+}
+
+export interface ChunkLaneHere {
+  readonly pool: string;
+  readonly objective: string;
+  readonly window: RowWindow;
+  isOpen(): boolean;
+}
+
+const FINISHED: ChunkVerdict = { kind: 'finished' };
+/** States this old may miss what another process ended meanwhile. */
+const FRESH_WORDS_MS = 2_000;
+const TROUBLE_DELAY_MS = 2_000;
+const REOPENED_DELAY_MS = 250;
+/** From this many on, rows of the chunk are suspected of ending the processes that hold them. */
+const SUSPECT_CRASHES = 2;
+
+interface Rows {
+  readonly doc: BatchDoc;
+  readonly group: RowGroup;
+  readonly source: RowSource<PlanEntry>;
+}
+
+/**
+ * Runs the rows of one claimed chunk that have no end yet, as far as the window of its objective lets it.
+ *
+ * | state    | rows                                                      | leaves by                                          |
+ * | -------- | --------------------------------------------------------- | -------------------------------------------------- |
+ * | feeding  | start in plan order; retries wait without place or slot   | no row left → over · stopped → draining            |
+ * | draining | none start; those that only wait are taken back, others   | none runs any more → over                          |
+ * |          | go on to their end                                        |                                                    |
+ *
+ * Keeps no cursor: what is pending is what the states call pending.
+ */
+export class ChunkRun {
+  readonly #deps: ChunkRunDeps;
+  readonly #batch: BatchRun;
+  readonly #lane: ChunkLaneHere;
+  readonly #claim: ChunkClaim;
+  readonly #pointer: ChunkPointer;
+  readonly #stop = new AbortController();
+  readonly #running = new Map<RowTask, Promise<void>>();
+  #ready: RowTask[] = [];
+  #delayed = 0;
+  #wordsMs = 0;
+  #verdict: ChunkVerdict | null = null;
+  #wake: () => void = () => undefined;
+
+  constructor(deps: ChunkRunDeps, batch: BatchRun, lane: ChunkLaneHere, claim: ChunkClaim, pointer: ChunkPointer) {
+    this.#deps = deps;
+    this.#batch = batch;
+    this.#lane = lane;
+    this.#claim = claim;
+    this.#pointer = pointer;
+  }
+
+  /** Never throws: what it cannot do goes back to the backlog. */
+  async execute(): Promise<ChunkVerdict> {
+    let rows: Rows | null = null;
+    try {
+      rows = await this.#load();
+      if (rows) await this.#feed(rows);
+    } catch (error) {
+      this.#trouble(error);
+    }
+    this.#takeBackWaiting();
+    while (this.#running.size > 0) await Promise.all(this.#running.values());
+    rows?.source.close();
+    if (this.#verdict?.kind === 'returned' && this.#lane.isOpen())
+      return { kind: 'delayed', delayMs: REOPENED_DELAY_MS };
+    return this.#verdict ?? FINISHED;
+  }
+
+  /** The intake has closed: rows that only wait come back, those with a slot go on. */
+  close(): void {
+    this.#end({ kind: 'returned' });
+    this.#takeBackWaiting();
+  }
+
+  /** Stops every row that runs here. */
+  abortRunning(reason: Error): void {
+    for (const { stop } of this.#running.keys()) stop?.abort(reason);
+  }
+
+  #takeBackWaiting(): void {
+    if (!this.#stop.signal.aborted) this.#stop.abort(new PilotlightError('draining', 'The chunk is handed back.'));
+    for (const { stop, hasSlot } of this.#running.keys()) if (!hasSlot) stop?.abort(this.#stop.signal.reason);
+  }
+
+  #end(verdict: ChunkVerdict): void {
+    this.#verdict ??= verdict;
+    this.#wake();
+    if (!this.#stop.signal.aborted) this.#stop.abort(new PilotlightError('draining', 'The chunk is handed back.'));
+  }
+
+  /** Null when nothing of this chunk is to be run now: the supply adds it again when that changes. */
+  async #load(): Promise<Rows | null> {
+    await this.#batch.refresh();
+    const { doc, mayStart } = this.#batch;
+    const { firstPlace, rows } = this.#pointer;
+    const group = doc?.plan && groupAt(doc.plan.groups, firstPlace);
+    if (!doc?.plan || !mayStart || !group) return null;
+    if (group.objective !== this.#lane.objective || group.pool !== this.#lane.pool) return null;
+    const firstByte = firstPlace * PLAN_ENTRY_BYTES;
+    const range = { firstByte, lastByte: firstByte + rows * PLAN_ENTRY_BYTES - 1 };
+    const [slice, words] = await Promise.all([
+      this.#deps.store.readAll(doc.plan.planKey, range),
+      this.#deps.states.words(doc.id, firstPlace, rows),
+    ]);
+    if (!slice) throw new PilotlightError('internal_error', `The plan of batch ${doc.id} is gone.`);
+    this.#wordsMs = this.#deps.clock.monotonicMs();
+    const entries = readPlanEntries(slice).filter((_, index) => words[index]?.state === 'pending');
+    const places = words.flatMap(({ state }, index) => (state === 'pending' ? [firstPlace + index] : []));
+    const isSuspect = this.#claim.crashes >= SUSPECT_CRASHES;
+    this.#ready = entries.map((entry, index) => ({
+      place: places[index] ?? firstPlace,
+      entry,
+      attempts: 0,
+      alone: isSuspect,
+      isSuspect,
+      lastError: null,
+      hasSlot: false,
+      stop: null,
+    }));
+    return { doc, group, source: new RowSource(this.#deps, doc.inputFile, entries, this.#stop.signal) };
+  }
+
+  async #feed(rows: Rows): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await this.#batch.refresh();
+      if (!this.#batch.mayStart) {
+        this.#end(FINISHED);
+        return;
+      }
+      if (this.#deps.clock.monotonicMs() - this.#wordsMs > FRESH_WORDS_MS) await this.#dropEnded();
+      const task = this.#ready.shift();
+      if (task) await this.#start(rows, task);
+      else if (this.#running.size === 0 && this.#delayed === 0) return;
+      else await this.#news();
+    }
+  }
+
+  async #start(rows: Rows, task: RowTask): Promise<void> {
+    let line: Uint8Array;
+    let leave: () => void;
+    try {
+      line = await rows.source.take(task.entry);
+      leave = await this.#lane.window.enter(this.#stop.signal, task.alone);
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      throw error;
+    }
+    task.hasSlot = false;
+    task.stop = new AbortController();
+    const doc = this.#batch.doc ?? rows.doc;
+    const execution = new RowExecution(this.#deps, { batch: this.#batch, doc, group: rows.group }, task, leave);
+    this.#batch.running += 1;
+    const ended = this.#untilEnd(execution.run(line, task.stop), task, leave);
+    this.#running.set(task, ended);
+  }
+
+  async #untilEnd(run: Promise<RowResult>, task: RowTask, leave: () => void): Promise<void> {
+    try {
+      this.#follow(await run, task);
+    } catch (error) {
+      this.#trouble(error);
+    } finally {
+      leave();
+      this.#batch.running -= 1;
+      this.#running.delete(task);
+      task.stop = null;
+      this.#wake();
+    }
+  }
+
+  #follow(result: RowResult, task: RowTask): void {
+    switch (result.kind) {
+      case 'ended':
+      case 'left':
+        return;
+      case 'hand_back':
+        this.#end({ kind: 'delayed', delayMs: result.delayMs });
+        return;
+      case 'retry':
+        task.alone = result.alone || task.isSuspect;
+        void this.#later(task, result.delayMs);
+        return;
+      case 'again':
+        void this.#later(task, result.delayMs);
+    }
+  }
+
+  /** Without place or slot. What another process may have ended meanwhile is looked up before it starts again. */
+  async #later(task: RowTask, delayMs: number): Promise<void> {
+    if (this.#isStopped()) return;
+    this.#delayed += 1;
+    await this.#deps.clock.sleep(delayMs, this.#stop.signal).catch(() => undefined);
+    this.#delayed -= 1;
+    if (!this.#isStopped()) this.#ready.push(task);
+    this.#wake();
+  }
+
+  async #dropEnded(): Promise<void> {
+    const { firstPlace, rows } = this.#pointer;
+    const words = await this.#deps.states.words(this.#batch.id, firstPlace, rows);
+    this.#wordsMs = this.#deps.clock.monotonicMs();
+    this.#ready = this.#ready.filter(({ place }) => words[place - firstPlace]?.state === 'pending');
+  }
+
+  /** At least once in `FRESH_WORDS_MS`, so that a pause or an end that only others know of is noticed. */
+  async #news(): Promise<void> {
+    const timer = new AbortController();
+    const news = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const tick = this.#deps.clock.sleep(FRESH_WORDS_MS, timer.signal).catch(() => undefined);
+    await Promise.race([news, tick]);
+    this.#wake = () => undefined;
+    timer.abort();
+  }
+
+  #isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  #trouble(error: unknown): void {
+    const { name, message } = asError(error);
+    const { batchId, firstPlace } = this.#pointer;
+    const known = error instanceof PilotlightError || error instanceof RowStatesLost;
+    const fields = { batchId, firstPlace, error: name, ...(known && { problem: message }) };
+    if (known) this.#deps.log.warn(fields, 'chunk.interrupted');
+    else this.#deps.log.error(fields, 'chunk.failed');
+    this.#end({ kind: 'delayed', delayMs: TROUBLE_DELAY_MS });
+  }
+}
