@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import { PilotlightError } from '../../core/errors.ts';
 import type { Identity } from '../../core/identity.ts';
+import { liftBodyDeadline } from '../../platform/http/body-deadlines.ts';
 import { type Exchange, type HandlerDeps, reportable, sendError } from '../exchange.ts';
 import type { HeldBudget } from '../held-budget.ts';
 import { endedByUs, type OpenCalls } from '../open-calls.ts';
@@ -70,6 +71,35 @@ export function withBody(deps: ExchangeDeps, incoming: Incoming, handle: BodyHan
   const decided = deps.authenticator.authenticate(incoming.req.headers);
   if (!(decided instanceof Promise)) return readAndHandle(deps, opened, decided, handle);
   return decided.then((identity) => readAndHandle(deps, opened, identity, handle));
+}
+
+/**
+ * Runs a handler that reads the request's body itself, as it arrives and for as long as it does. What the handler throws is
+ * told to the client also while that is still sending.
+ */
+export async function withSender(
+  deps: ExchangeDeps,
+  incoming: Incoming,
+  handle: (exchange: Exchange) => Promise<void>,
+): Promise<void> {
+  const opened = openRequest(deps, incoming);
+  const { req, res } = incoming;
+  try {
+    const readiness = deps.readiness.readiness();
+    if (readiness.kind === 'draining') {
+      throw new PilotlightError('draining', `This replica is shutting down: ${readiness.reason}. Try again.`);
+    }
+    const identity = await deps.authenticator.authenticate(req.headers);
+    if (identity instanceof PilotlightError) throw identity;
+    opened.signal.throwIfAborted();
+    liftBodyDeadline(req);
+    if (req.headers.expect !== undefined) res.writeContinue();
+    await handle(exchangeOf(opened, identity));
+  } catch (thrown) {
+    const ended = endedByUs(opened.signal);
+    if (opened.signal.aborted && !ended) return;
+    await refuseUnread(deps, opened, ended ?? reportable(thrown, deps.log, opened.requestId));
+  }
 }
 
 function readAndHandle(

@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client';
 import { API_PATHS } from '../../core/call.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import { answerCall } from '../call-handler.ts';
+import type { BatchApi } from '../batch-api.ts';
 import { type Exchange, reportable, sendError } from '../exchange.ts';
 import { HeldBudget } from '../held-budget.ts';
 import { cancelJob, showJob, showJobResult, submitJob } from '../job-handler.ts';
@@ -11,6 +12,8 @@ import { listModels, showModel } from '../model-handler.ts';
 import { saneRequestId } from '../policy/answer-headers.ts';
 import { parseJobSubmission } from '../policy/job-submission.ts';
 import { parsePrefer } from '../policy/prefer.ts';
+import { addBatchRoutes, addNoBatchRoutes, BATCH_METHODS } from './batch/batch-routes.ts';
+import { addFileRoutes, FILE_METHODS } from './batch/file-routes.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import { type ExchangeDeps, withBody, withCaller } from './http-exchange.ts';
 import { plainExpress } from './plain-express.ts';
@@ -18,6 +21,8 @@ import { addResponseRoutes, RESPONSE_METHODS } from './response-routes.ts';
 
 export interface PublicAppDeps extends Omit<ExchangeDeps, 'metrics' | 'budget'> {
   readonly registry: Registry;
+  /** Files, uploads and batches; absent or null where they are switched off. */
+  readonly batchApi?: BatchApi | null;
 }
 
 /** The public listener: OpenAI paths, jobs, models and health. One instance per registry, which gets its metrics. */
@@ -42,6 +47,13 @@ export function createPublicApp(publicDeps: PublicAppDeps): Express {
       showModel(deps, exchange, req.params.id.join('/')),
     ),
   );
+  const api = publicDeps.batchApi;
+  if (api) {
+    addFileRoutes(app, { ...deps, api });
+    addBatchRoutes(app, { ...deps, api });
+  } else {
+    addNoBatchRoutes(app, deps);
+  }
   addHealthRoutes(app, deps.readiness);
   addRefusals(app, deps);
   return app;
@@ -74,6 +86,8 @@ const METHODS: Readonly<Record<string, string>> = {
   '/v1/jobs/:id': 'GET, HEAD, DELETE',
   '/v1/jobs/:id/result': 'GET, HEAD',
   '/v1/jobs/:id/cancel': 'POST',
+  ...FILE_METHODS,
+  ...BATCH_METHODS,
   '/v1/models': 'GET, HEAD',
   '/v1/models/*id': 'GET, HEAD',
   '/healthz': 'GET, HEAD',
