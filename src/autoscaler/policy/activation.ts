@@ -1,7 +1,7 @@
 import type { ScaleSettings } from '../../core/objects.ts';
 import { formatDuration } from '../../core/units.ts';
-import { type DeadlineWork, latestStartInMs } from './deadline.ts';
-import { type ObjectiveView, queuedSlotMs } from './snapshot.ts';
+import { accumulated, type DeadlineWork, deadlineWords, latestStartInMs } from './deadline.ts';
+import { type ObjectiveView, queuedSlotMs, undatedRequests } from './snapshot.ts';
 
 /** Why a pool at zero wakes. */
 export type WakeRule = 'immediate' | 'age' | 'latest-safe-start' | 'economics';
@@ -30,13 +30,11 @@ export interface ActivationInput {
 export function activation(input: ActivationInput): Activation {
   const queued = input.objectives.filter((objective) => objective.queued > 0);
   const batched = breakEven(input, queued);
-  const wake = immediateWake(queued) ?? ageWake(queued) ?? latestStartWake(input) ?? economicsWake(batched, input);
-  const ages = queued.map(({ maxWaitMs, oldestAgeMs }) => maxWaitMs - (oldestAgeMs ?? 0));
-  const againInMs = Math.min(
-    ...ages,
-    ...input.deadlines.map((work) => startsIn(work, input)),
-    Number.POSITIVE_INFINITY,
-  );
+  const ageing = queued.filter(waitsForItsAge);
+  const starts = latestStarts(input);
+  const wake = immediateWake(queued) ?? ageWake(ageing) ?? latestStartWake(starts) ?? economicsWake(batched, input);
+  const ages = ageing.map(({ maxWaitMs, oldestAgeMs }) => maxWaitMs - (oldestAgeMs ?? 0));
+  const againInMs = Math.min(...ages, ...starts.map(({ startsInMs }) => startsInMs), Number.POSITIVE_INFINITY);
   return { wake, wouldWake: wouldWake(batched, againInMs), againInMs, batched };
 }
 
@@ -55,14 +53,25 @@ function ageWake(queued: readonly ObjectiveView[]): Wake {
   return { rule: 'age', sentence: `the oldest request of objective ${found.name} has waited its limit of ${limit}` };
 }
 
-function latestStartWake(input: ActivationInput): Wake {
-  const found = input.deadlines.find((work) => work.slotMs > 0 && startsIn(work, input) <= 0);
+/** `Scheduled` work that has a deadline waits for that, however old it is. */
+function waitsForItsAge(objective: ObjectiveView): boolean {
+  return objective.activation !== 'Scheduled' || undatedRequests(objective) > 0;
+}
+
+interface LatestStart {
+  readonly work: DeadlineWork;
+  readonly startsInMs: number;
+}
+
+function latestStarts({ deadlines, coldStart, podRate }: ActivationInput): readonly LatestStart[] {
+  const withAllBefore = accumulated(deadlines.filter(({ slotMs }) => slotMs > 0));
+  return withAllBefore.map((work) => ({ work, startsInMs: latestStartInMs(work, coldStart.p90Ms, podRate) }));
+}
+
+function latestStartWake(starts: readonly LatestStart[]): Wake {
+  const found = starts.find(({ startsInMs }) => startsInMs <= 0);
   if (found === undefined) return null;
-  const due = formatDuration(Math.max(0, found.dueInMs));
-  return {
-    rule: 'latest-safe-start',
-    sentence: `objective ${found.objective} is due in ${due}: later would be too late`,
-  };
+  return { rule: 'latest-safe-start', sentence: `${deadlineWords(found.work)}: a later start would be too late` };
 }
 
 function economicsWake(batched: Activation['batched'], input: ActivationInput): Wake {
@@ -99,10 +108,6 @@ function breakEven(input: ActivationInput, queued: readonly ObjectiveView[]): Ac
   const { minEfficiencyPercent } = input.scale;
   const least = breakEvenRequests(input.podRate, meanSlotMs, overheadMs, minEfficiencyPercent);
   return { queued: requestCount, breakEven: least };
-}
-
-function startsIn(work: DeadlineWork, input: ActivationInput): number {
-  return latestStartInMs(work, input.coldStart.p90Ms, input.podRate);
 }
 
 function wouldWake(batched: Activation['batched'], againInMs: number): readonly string[] {

@@ -1,4 +1,4 @@
-import { type ObjectiveView, queuedSlotMs, runningSlotMs } from './snapshot.ts';
+import { type ObjectiveView, queuedSlotMs, runningSlotMs, undatedRequests } from './snapshot.ts';
 import { type DueWork, finishedInMs, leastPods, type PodSupply } from './supply.ts';
 
 /** A pod must be busy at least this long, or a quarter of the median cold start, to be worth its boot. */
@@ -16,7 +16,8 @@ export interface BacklogInput {
 
 /**
  * What is queued, with the time by which it should be done: `drainTargetMs` after a pod ordered now would be up; work
- * that may wait, as long after that as it may wait. Sustained arrivals of `Immediate` work go before work that may wait.
+ * that may wait, as long after that as it may wait, unless it has a deadline: then that alone counts, by the deadline
+ * rule. Sustained arrivals of `Immediate` work go before work that may wait.
  */
 export function dueWork(
   objectives: readonly ObjectiveView[],
@@ -24,14 +25,23 @@ export function dueWork(
   drainTargetMs: number,
   immediateSlots: number,
 ): readonly DueWork[] {
-  return objectives
-    .filter(({ queued, running }) => queued + running > 0)
-    .map((objective) => {
-      const waits = objective.activation !== 'Immediate';
-      const dueInMs = newPodInMs + (waits ? Math.max(drainTargetMs, objective.maxWaitMs) : drainTargetMs);
-      const first = waits ? immediateSlots * dueInMs : 0;
-      return { dueInMs, slotMs: queuedSlotMs(objective) + runningSlotMs(objective) + first };
-    });
+  return objectives.flatMap((objective) => {
+    if (objective.activation === 'Immediate') {
+      const slotMs = queuedSlotMs(objective) + runningSlotMs(objective);
+      return slotMs === 0 ? [] : [{ dueInMs: newPodInMs + drainTargetMs, slotMs }];
+    }
+    const slotMs = undatedSlotMs(objective);
+    const dueInMs = newPodInMs + Math.max(drainTargetMs, objective.maxWaitMs);
+    return slotMs === 0 ? [] : [{ dueInMs, slotMs: slotMs + immediateSlots * dueInMs }];
+  });
+}
+
+/** What runs is taken to be dated work first. */
+function undatedSlotMs(objective: ObjectiveView): number {
+  const undated = undatedRequests(objective);
+  const queued = Math.min(undated, objective.queued);
+  const running = undated - queued;
+  return queuedSlotMs({ ...objective, queued }) + runningSlotMs({ ...objective, running });
 }
 
 /**

@@ -9,7 +9,7 @@ import { endpointsOf, fullSlots, queued, usedRatio } from './pool-memory.ts';
 import type { DecisionHistory, ObjectiveView, ReplicaView, Snapshot, TargetView } from './snapshot.ts';
 import type { TargetReplica } from './target-replica.ts';
 import { breakerOf, type Templates } from './templates.ts';
-import { slotMsPerRequest } from './work-estimate.ts';
+import { newWorkEstimate, slotMsPerRequest } from './work-estimate.ts';
 
 export interface SnapshotSources {
   readonly pool: PoolSpec;
@@ -77,17 +77,27 @@ function objectiveView(demand: ObjectiveDemand, { seen, memory, pool }: Snapshot
   const known = memory.objectives.get(demand.objective);
   const rates = known === undefined ? { perS60: 0, perS300: 0 } : arrivalRates(known.arrivals, seen.nowMs);
   const { oldestAtEpochMs } = demand;
+  const { nowEpochMs } = seen.ledger;
+  const slotMsOf = (costTokens: number | null): number =>
+    slotMsPerRequest(known?.work ?? newWorkEstimate, pool.scale.requestPriorMs, costTokens);
+  const counted = demand.waitingHeld + demand.stored;
   return {
     name: demand.objective,
     priority: demand.priority,
     activation: spec.activation,
     maxWaitMs: spec.maxWaitMs,
-    defaultDeadlineMs: spec.defaultDeadlineMs,
     queued: queued(demand),
     running: demand.running,
-    oldestAgeMs: oldestAtEpochMs === null ? null : Math.max(0, seen.ledger.nowEpochMs - oldestAtEpochMs),
-    slotMsPerRequest:
-      known === undefined ? pool.scale.requestPriorMs : slotMsPerRequest(known.work, pool.scale.requestPriorMs),
+    oldestAgeMs: oldestAtEpochMs === null ? null : Math.max(0, nowEpochMs - oldestAtEpochMs),
+    due: demand.deadlines.map(({ requests, costTokens, deadlineEpochMs, acceptedAtEpochMs }) => ({
+      requests,
+      slotMs: requests * slotMsOf(costTokens / Math.max(1, requests)),
+      deadlineEpochMs,
+      deadlineInMs: deadlineEpochMs - nowEpochMs,
+      windowMs: Math.max(0, deadlineEpochMs - acceptedAtEpochMs),
+    })),
+    slotMsPerRequest: slotMsOf(null),
+    slotMsPerQueued: slotMsOf(counted === 0 ? null : demand.costTokens / counted),
     ...rates,
   };
 }

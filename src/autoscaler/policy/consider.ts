@@ -1,6 +1,6 @@
 import { type Activation, activation } from './activation.ts';
 import { backlogPods, dueWork } from './backlog.ts';
-import { type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
+import { type DeadlineNeed, type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
 import type { Components } from './decision.ts';
 import { nextTarget } from './holds.ts';
 import { type PodOrder, podOrder } from './pod-order.ts';
@@ -15,6 +15,8 @@ export interface Considered {
   readonly settings: ResolvedSettings;
   readonly activation: Activation;
   readonly components: Components;
+  /** The first deadline that needs another pod; null = none does. */
+  readonly lateWork: DeadlineWork | null;
 }
 
 /** Asks every rule. The most wanted target that works stands for a new pod, so that the yardstick stays the same. */
@@ -28,19 +30,21 @@ export function consider(snapshot: Snapshot): Considered {
   const podRate = (next?.slots ?? 1) * snapshot.slotUseRatio;
   const { keepWarmMs } = settings;
   const wake = activation({ objectives, deadlines, scale, coldStart, keepWarmMs, podRate });
+  const existing = order.live.length + order.undrainable.length;
+  const need = deadlinePods(order.supply, existing, deadlines);
   const components = {
-    ...podCounts(snapshot, order, settings, deadlines, next),
+    ...podCounts(snapshot, order, settings, need, next),
     ...settings,
     breakEvenRequests: Number.isFinite(wake.batched.breakEven) ? wake.batched.breakEven : null,
   };
-  return { snapshot, order, settings, activation: wake, components };
+  return { snapshot, order, settings, activation: wake, components, lateWork: need.late };
 }
 
 function podCounts(
   snapshot: Snapshot,
   order: PodOrder,
   { drainTargetMs }: ResolvedSettings,
-  deadlines: readonly DeadlineWork[],
+  deadline: DeadlineNeed<DeadlineWork>,
   next: TargetView | undefined,
 ): Omit<Components, keyof ResolvedSettings | 'breakEvenRequests'> {
   const { objectives, targets } = snapshot;
@@ -50,7 +54,6 @@ function podCounts(
   const need = rateNeed(objectives);
   const due = dueWork(objectives, next?.coldStart.p90Ms ?? 0, drainTargetMs, need.risingSlots);
   const backlog = backlogPods({ pods, certain, due, coldStartP50Ms: next?.coldStart.p50Ms ?? 0 });
-  const deadline = deadlinePods(pods, existing, deadlines);
   // A pool that has free slots and no queue carries its arrivals: a high estimate alone must not add pods.
   const isCarried = totalQueued(snapshot) === 0 && snapshot.usedRatio < 1;
   const rising = ratePods(pods, need.risingSlots);

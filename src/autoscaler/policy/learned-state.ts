@@ -71,7 +71,7 @@ export function bootHistory(state: LearnedState): BootHistory {
 export function learnedPool(memory: PoolMemory): LearnedPool {
   const objectives = [...memory.objectives].map(([name, { work }]) => [
     name,
-    { slotMs: work.slotMs, requests: work.requests },
+    { slotMs: work.slotMs, requests: work.requests, costTokens: work.costTokens },
   ]);
   return {
     slotUseRatio: memory.slotUseRatio,
@@ -103,7 +103,8 @@ function parsePool(value: unknown): LearnedPool | null {
     slotsByTarget: mapRecord(value['slotsByTarget'], (slots) => (isPositive(slots) ? slots : null)),
     objectives: mapRecord(value['objectives'], (work) => {
       if (!isRecord(work) || !isPositive(work['slotMs']) || !isPositive(work['requests'])) return null;
-      return { slotMs: work['slotMs'], requests: work['requests'] };
+      const costTokens = isPositive(work['costTokens']) ? work['costTokens'] : 0;
+      return { slotMs: work['slotMs'], requests: work['requests'], costTokens };
     }),
   };
 }

@@ -75,15 +75,30 @@ export interface ObjectiveView {
   readonly priority: number;
   readonly activation: ActivationType;
   readonly maxWaitMs: number;
-  readonly defaultDeadlineMs: number | null;
   /** Accepted and neither running nor done: waiting in the live order or stored. */
   readonly queued: number;
   readonly running: number;
   readonly oldestAgeMs: number | null;
+  /** Of what is accepted and has a deadline, earliest first; what runs is included. */
+  readonly due: readonly DueView[];
+  /** As measured. */
   readonly slotMsPerRequest: number;
+  /** The same for what is queued, by its estimated tokens. */
+  readonly slotMsPerQueued: number;
   /** Sustained arrivals per second. */
   readonly perS60: number;
   readonly perS300: number;
+}
+
+/** Work of one objective that is due at the same time. */
+export interface DueView {
+  readonly requests: number;
+  readonly slotMs: number;
+  readonly deadlineEpochMs: number;
+  /** From now; negative once it has passed. */
+  readonly deadlineInMs: number;
+  /** From acceptance to deadline. */
+  readonly windowMs: number;
 }
 
 /** What earlier decisions leave for the next one. */
@@ -96,12 +111,17 @@ export interface DecisionHistory {
 }
 
 export function queuedSlotMs(objective: ObjectiveView): number {
-  return objective.queued * objective.slotMsPerRequest;
+  return objective.queued * objective.slotMsPerQueued;
 }
 
 /** Rest of what runs: half of a request on average. */
 export function runningSlotMs(objective: ObjectiveView): number {
   return (objective.running * objective.slotMsPerRequest) / 2;
+}
+
+/** What is queued or runs and has no deadline. */
+export function undatedRequests({ queued, running, due }: ObjectiveView): number {
+  return Math.max(0, queued + running - due.reduce((sum, { requests }) => sum + requests, 0));
 }
 
 /** Replicas stay as they are, by the policy or by an order. */

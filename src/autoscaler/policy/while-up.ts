@@ -1,5 +1,6 @@
 import { formatDuration } from '../../core/units.ts';
 import type { Considered } from './consider.ts';
+import { deadlineWords } from './deadline.ts';
 import type { Rule } from './decision.ts';
 import { heldFromFalling } from './holds.ts';
 import { abandonableBoots, isIdle } from './keep-warm.ts';
@@ -29,10 +30,14 @@ function isHeld({ snapshot }: Considered): boolean {
 }
 
 function goUp(considered: Considered): Verdict {
-  const { snapshot, components } = considered;
+  const { snapshot, components, lateWork } = considered;
   const { wanted, deadline, backlog, rate, manual } = components;
   const rules: readonly (readonly [Rule, number, string])[] = [
-    ['deadline', deadline, 'a deadline would be missed'],
+    [
+      'deadline',
+      deadline,
+      lateWork === null ? 'a deadline would be missed' : `${deadlineWords(lateWork)}, and would be late with fewer`,
+    ],
     ['backlog', backlog, `${totalQueued(snapshot)} queued requests would take too long`],
     ['rate', rate, 'arrivals keep more slots busy'],
     ['manual', manual, wokenWords(snapshot.orders, snapshot.orders.wakeLeftMs ?? 0)],

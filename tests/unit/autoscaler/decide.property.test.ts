@@ -6,9 +6,13 @@ import { isBlocked, noOrderWhy } from '../../../src/autoscaler/policy/holds.ts';
 import { noPeopleOrders } from '../../../src/autoscaler/policy/people-orders.ts';
 import { plan } from '../../../src/autoscaler/policy/plan.ts';
 import { isLive } from '../../../src/autoscaler/policy/pod-order.ts';
-import type { ObjectiveView, ReplicaView, Snapshot } from '../../../src/autoscaler/policy/snapshot.ts';
+import type { DueView, ObjectiveView, ReplicaView, Snapshot } from '../../../src/autoscaler/policy/snapshot.ts';
 import { BOOT_TROUBLES, type BootTrouble } from '../../../src/core/replicas.ts';
-import { objectiveView, replicaView, scale, snapshot, targetView } from './support/builders.ts';
+import { dueView, objectiveView, replicaView, scale, snapshot, targetView } from './support/builders.ts';
+
+const due: fc.Arbitrary<DueView> = fc
+  .tuple(fc.integer({ min: 1, max: 50_000 }), fc.integer({ min: -60_000, max: 86_400_000 }), fc.nat(86_400_000))
+  .map(([requests, inMs, agoMs]) => dueView(requests, inMs, { windowMs: Math.max(0, inMs + agoMs) }));
 
 const objective: fc.Arbitrary<ObjectiveView> = fc
   .record({
@@ -19,7 +23,7 @@ const objective: fc.Arbitrary<ObjectiveView> = fc
     perS60: fc.double({ min: 0, max: 50, noNaN: true }),
     perS300: fc.double({ min: 0, max: 50, noNaN: true }),
     maxWaitMs: fc.integer({ min: 1, max: 86_400_000 }),
-    defaultDeadlineMs: fc.option(fc.integer({ min: 1_000, max: 86_400_000 })),
+    due: fc.array(due, { maxLength: 4 }),
     ageMs: fc.integer({ min: 0, max: 86_400_000 }),
   })
   .map(({ ageMs, ...rest }) => objectiveView({ ...rest, oldestAgeMs: rest.queued > 0 ? ageMs : null }));
@@ -176,7 +180,7 @@ test('more queued work never asks for fewer replicas', () => {
     fc.property(world, fc.integer({ min: 1, max: 50_000 }), (given, more) => {
       const [first, ...others] = given.objectives;
       if (first === undefined) return;
-      const timeless = [first, ...others].map((one) => ({ ...one, defaultDeadlineMs: null }));
+      const timeless = [first, ...others].map((one) => ({ ...one, due: [] }));
       const busier = timeless.map((one, index) => (index === 0 ? { ...one, queued: one.queued + more } : one));
       const before = decide({ ...given, objectives: timeless }).components;
       const after = decide({ ...given, objectives: busier }).components;

@@ -2,7 +2,16 @@ import { expect, test } from 'vitest';
 import { decide } from '../../../src/autoscaler/policy/decide.ts';
 import { desiredTotal } from '../../../src/autoscaler/policy/decision.ts';
 import type { Snapshot } from '../../../src/autoscaler/policy/snapshot.ts';
-import { booting, objectiveView, ready, replicaView, scale, snapshot, targetView } from './support/builders.ts';
+import {
+  booting,
+  dueView,
+  objectiveView,
+  ready,
+  replicaView,
+  scale,
+  snapshot,
+  targetView,
+} from './support/builders.ts';
 
 const queued = (count: number) => [objectiveView({ queued: count, oldestAgeMs: 1_000 })];
 const batched = (count: number) => [
@@ -111,7 +120,7 @@ const rows: readonly Row[] = [
           activation: 'Scheduled',
           queued: 1,
           maxWaitMs: 1e9,
-          defaultDeadlineMs: 3_600_000,
+          due: [dueView(1, 700_000, { windowMs: 3_600_000 })],
           oldestAgeMs: 2_900_000,
         }),
       ],

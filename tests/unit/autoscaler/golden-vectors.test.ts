@@ -38,16 +38,11 @@ test('4 requests per second need 4 pods', () => {
 
 test('20,000 requests due in two hours need 3 pods from zero', () => {
   const work = [{ dueInMs: 7_200_000, slotMs: 20_000 * WORK_MS }];
-  expect(deadlinePods(orderable(20, 390_000), 0, work)).toEqual({ pods: 3, infeasible: 0 });
+  expect(deadlinePods(orderable(20, 390_000), 0, work)).toMatchObject({ pods: 3, infeasible: 0 });
 });
 
 test('20,000 requests due in eight hours may start after 10,416 s on one pod', () => {
   // Safety 15 % instead of our 10 %, the last request's 25 s as reserve, no guard: the vector's own assumptions.
-  const work = {
-    objective: 'nightly',
-    windowMs: 0,
-    dueInMs: 28_800_000 - 25_000,
-    slotMs: (20_000 * WORK_MS * 1.15) / 1.1,
-  };
+  const work = { windowMs: 0, dueInMs: 28_800_000 - 25_000, slotMs: (20_000 * WORK_MS * 1.15) / 1.1 };
   expect(Math.floor(latestStartInMs(work, 390_000, RATE) / 1_000)).toBe(10_416);
 });

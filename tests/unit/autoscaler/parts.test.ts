@@ -22,7 +22,7 @@ import { plan } from '../../../src/autoscaler/policy/plan.ts';
 import { newPoolMemory } from '../../../src/autoscaler/policy/pool-memory.ts';
 import { finishedInMs } from '../../../src/autoscaler/policy/supply.ts';
 import { learnBoot } from '../../../src/autoscaler/policy/templates.ts';
-import { objectiveView, ready, replicaView, scale, snapshot, targetView } from './support/builders.ts';
+import { dueView, objectiveView, ready, replicaView, scale, snapshot, targetView } from './support/builders.ts';
 
 test('the breaker opens after three failures and backs off 1, 2, 4 … 30 minutes', () => {
   let breaker: Breaker = closedBreaker;
@@ -60,12 +60,12 @@ test('work is finished when the pods, each from its own start, have done it', ()
 
 test('a deadline that no new pod can meet any more adds none and is counted', () => {
   const pods = [{ target: 'gpu', rate: 32, availableInMs: 390_000 }];
-  expect(deadlinePods(pods, 0, [{ dueInMs: 300_000, slotMs: 25_000 }])).toEqual({ pods: 0, infeasible: 1 });
+  expect(deadlinePods(pods, 0, [{ dueInMs: 300_000, slotMs: 25_000 }])).toMatchObject({ pods: 0, infeasible: 1 });
 });
 
 test('the reserve before a deadline is 3 %, at least 5 minutes, at most a tenth of the window', () => {
   const dueInMs = (windowMs: number) =>
-    deadlineWork([objectiveView({ queued: 1, oldestAgeMs: 0, defaultDeadlineMs: windowMs })])[0]?.dueInMs;
+    deadlineWork([objectiveView({ queued: 1, due: [dueView(1, windowMs)] })])[0]?.dueInMs;
   expect(dueInMs(86_400_000)).toBe(86_400_000 * 0.97);
   expect(dueInMs(3_600_000)).toBe(3_300_000);
   expect(dueInMs(60_000)).toBe(54_000);

@@ -1,6 +1,12 @@
 import { closedBreaker } from '../../../../src/autoscaler/policy/breaker.ts';
 import { noPeopleOrders } from '../../../../src/autoscaler/policy/people-orders.ts';
-import type { ObjectiveView, ReplicaView, Snapshot, TargetView } from '../../../../src/autoscaler/policy/snapshot.ts';
+import type {
+  DueView,
+  ObjectiveView,
+  ReplicaView,
+  Snapshot,
+  TargetView,
+} from '../../../../src/autoscaler/policy/snapshot.ts';
 import type { ObjectiveDemand } from '../../../../src/core/live-order.ts';
 import type {
   Catalog,
@@ -166,13 +172,26 @@ export function objectiveView(over: Partial<ObjectiveView> = {}): ObjectiveView 
     priority: 100,
     activation: 'Immediate',
     maxWaitMs: 3_600_000,
-    defaultDeadlineMs: null,
     queued: 0,
     running: 0,
     oldestAgeMs: null,
+    due: [],
     slotMsPerRequest: 25_000,
+    slotMsPerQueued: over.slotMsPerRequest ?? 25_000,
     perS60: 0,
     perS300: 0,
+    ...over,
+  };
+}
+
+/** Work that is due in `deadlineInMs`, of requests of 25 s; it was given that and what is said to be over of it. */
+export function dueView(requests: number, deadlineInMs: number, over: Partial<DueView> = {}): DueView {
+  return {
+    requests,
+    slotMs: requests * 25_000,
+    deadlineEpochMs: Date.UTC(2026, 10, 23, 6) + deadlineInMs,
+    deadlineInMs,
+    windowMs: deadlineInMs,
     ...over,
   };
 }
