@@ -26,7 +26,7 @@ async function published(id: string, status: OutcomeKind, httpStatus: number, bo
 }
 
 describe('the end of a job', () => {
-  for (const [id, status, body, type] of [
+  for (const [id, status, httpStatus, body, type] of [
     ['resp_1', 'completed', 200, '{"status":"completed"}', 'response.completed'],
     ['resp_1', 'completed', 200, '{"status":"incomplete"}', 'response.incomplete'],
     ['resp_1', 'completed', 200, 'data: no object', 'response.completed'],
