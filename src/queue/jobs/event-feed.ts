@@ -29,6 +29,8 @@ export class EventFeed {
   #writer: JobEventWriter | null = null;
   #writing: Promise<void> | null = null;
   #isBroken = false;
+  /** Cuts the gathering short. */
+  #hurry = new AbortController();
 
   /** `before` is the feed of the attempt before, which is given up. */
   constructor(deps: EventFeedDeps, id: string, before: EventFeed | null) {
@@ -54,7 +56,10 @@ export class EventFeed {
 
   /** Resolves when everything so far is written, or can no longer be. */
   async flushed(): Promise<void> {
-    while (this.#writing) await this.#writing;
+    while (this.#writing) {
+      this.#hurry.abort();
+      await this.#writing;
+    }
   }
 
   /** The execution is over. */
@@ -74,7 +79,8 @@ export class EventFeed {
         this.#waiting = [];
         this.#waitingBytes = 0;
         await this.#writer.append(mergeDeltas(events));
-        await this.#deps.clock.sleep(GATHER_MS);
+        this.#hurry = new AbortController();
+        await this.#deps.clock.sleep(GATHER_MS, this.#hurry.signal).catch(() => undefined);
       }
     });
     this.#writing = null;

@@ -236,9 +236,9 @@ describe('the stream of a background response', () => {
   test('begins before it runs, and ends with the response once that is stored', async () => {
     const seen = nothing();
     const { id, whole } = await created(seen);
-    rig.jobEvents.add(id, delta('Turn'));
+    await rig.jobEvents.add(id, delta('Turn'));
     await until(() => seen.text === 'Turn', 'the first text');
-    rig.jobEvents.add(id, delta(' it on.'));
+    await rig.jobEvents.add(id, delta(' it on.'));
     complete(id);
     expect(await whole).toEqual({
       types: [
@@ -257,12 +257,12 @@ describe('the stream of a background response', () => {
   test('goes on for another reader from the number that it names', async () => {
     const seen = nothing();
     const { id, whole } = await created(seen);
-    rig.jobEvents.add(id, delta('Turn'), delta(' it'));
+    await rig.jobEvents.add(id, delta('Turn'), delta(' it'));
     await until(() => seen.text === 'Turn it', 'both texts');
     const resumed = nothing();
     const rest = read(await client.responses.retrieve(id, { stream: true, starting_after: 2 }), resumed);
     await until(() => resumed.text === ' it', 'what the reader missed');
-    rig.jobEvents.add(id, delta(' on.'));
+    await rig.jobEvents.add(id, delta(' on.'));
     complete(id);
     expect((await rest).numbers).toEqual([3, 4, 5]);
     expect((await rest).text).toBe(' it on.');
@@ -285,12 +285,12 @@ describe('the stream of a background response', () => {
   test('breaks off with an error when the run breaks off; from the start it is whole again', async () => {
     const seen = nothing();
     const { id, whole } = await created(seen);
-    rig.jobEvents.add(id, delta('Tur'));
+    await rig.jobEvents.add(id, delta('Tur'));
     await until(() => seen.text === 'Tur', 'the first text');
     const broken = expect(whole).rejects.toMatchObject({ code: 'stream_position_gone' });
-    rig.jobEvents.restart(id);
+    await rig.jobEvents.begin(id);
     await broken;
-    rig.jobEvents.add(id, delta('Turn it on.'));
+    await rig.jobEvents.add(id, delta('Turn it on.'));
     const resumed = client.responses.retrieve(id, { stream: true, starting_after: 2 });
     await expect(resumed).rejects.toMatchObject({ status: 410, code: 'stream_position_gone' });
     complete(id);
@@ -301,7 +301,7 @@ describe('the stream of a background response', () => {
 
   test('is gone with its events, while the response is still there', async () => {
     const { id, whole } = await created(nothing());
-    rig.jobEvents.add(id, delta('Turn it on.'));
+    await rig.jobEvents.add(id, delta('Turn it on.'));
     complete(id);
     await whole;
     rig.jobEvents.forget(id);
@@ -315,7 +315,7 @@ describe('the stream of a background response', () => {
   test('is read to its end by the stream helper of the client', async () => {
     const { id, whole } = await created(nothing());
     complete(id);
-    rig.jobEvents.add(id);
+    await rig.jobEvents.add(id);
     await whole;
     const final = await client.responses.stream({ response_id: id }).finalResponse();
     expect(final.output_text).toBe('Turn it on.');

@@ -1,12 +1,14 @@
 import type { JobEvent, JobEvents, JobEventsAnswer } from '../../../../src/core/job-events.ts';
+import type { JobEventLog, JobEventWriter } from '../../../../src/queue/jobs/event-log.ts';
 
 interface Log {
   base: number;
   events: JobEvent[];
+  writer: JobEventWriter | null;
 }
 
-/** Logs of streamed jobs in memory, written by a test. */
-export class FakeJobEvents implements JobEvents {
+/** Logs of streamed jobs in memory. */
+export class FakeJobEvents implements JobEvents, JobEventLog {
   readonly #logs = new Map<string, Log>();
   readonly #listeners = new Set<() => void>();
 
@@ -15,16 +17,29 @@ export class FakeJobEvents implements JobEvents {
     return this.#listeners.size;
   }
 
-  add(id: string, ...events: readonly JobEvent[]): void {
-    this.#logOf(id).events.push(...events);
+  begin(id: string): Promise<JobEventWriter> {
+    const known = this.#logs.get(id);
+    const written = known?.events.length ?? 0;
+    const base = (known?.base ?? 0) + (written > 0 ? written + 1 : 0);
+    const log: Log = { base, events: [], writer: null };
+    const writer: JobEventWriter = {
+      append: (events) => {
+        if (this.#logs.get(id)?.writer === writer) log.events.push(...events);
+        this.#tell();
+        return Promise.resolve();
+      },
+      end: () => Promise.resolve(),
+    };
+    log.writer = writer;
+    this.#logs.set(id, log);
     this.#tell();
+    return Promise.resolve(writer);
   }
 
-  /** Another execution begins. */
-  restart(id: string): void {
-    const log = this.#logOf(id);
-    if (log.events.length > 0) this.#logs.set(id, { base: log.base + log.events.length + 1, events: [] });
-    this.#tell();
+  /** Events of the present execution. */
+  async add(id: string, ...events: readonly JobEvent[]): Promise<void> {
+    const writer = this.#logs.get(id)?.writer ?? (await this.begin(id));
+    await writer.append(events);
   }
 
   forget(id: string): void {
@@ -45,12 +60,6 @@ export class FakeJobEvents implements JobEvents {
   onNews(_id: string, listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  #logOf(id: string): Log {
-    const log = this.#logs.get(id) ?? { base: 0, events: [] };
-    this.#logs.set(id, log);
-    return log;
   }
 
   #tell(): void {
