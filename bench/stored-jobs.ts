@@ -27,13 +27,14 @@ import type { JobSpec } from '../src/core/jobs.ts';
 import type { AdmissionLimits, TicketSpec } from '../src/core/live-order.ts';
 import type { Catalog, ObjectiveSpec, PoolSpec } from '../src/core/objects.ts';
 import type { Outcome } from '../src/core/outcome.ts';
+import { FolderBlobStore } from '../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { resolveRedis } from '../src/platform/local-redis/resolve.ts';
 import { systemRandom } from '../src/platform/random.ts';
 import { createRedis, whenReady } from '../src/platform/redis/connection.ts';
 import { BullmqBacklog } from '../src/queue/adapters/bullmq/bullmq-backlog.ts';
 import { shareConnection } from '../src/queue/adapters/bullmq/shared-backend.ts';
-import { FileJobStore } from '../src/queue/adapters/file-store/file-job-store.ts';
+import { BlobJobStore } from '../src/queue/adapters/job-store/blob-job-store.ts';
 import { RedisChannels } from '../src/queue/adapters/job-index/channels.ts';
 import { RedisJobHints } from '../src/queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../src/queue/adapters/job-index/redis-job-index.ts';
@@ -158,8 +159,9 @@ async function openBacklogAlone(world: World, pool: string): Promise<Rig> {
   };
 }
 
-function openStore({ dataDir }: World, installation: string): FileJobStore {
-  return new FileJobStore({ dataDir, installation }, { clock: systemClock, random: systemRandom, log });
+function openStore({ dataDir }: World, installation: string): BlobJobStore {
+  const blobs = new FolderBlobStore(join(dataDir, installation), { clock: systemClock, random: systemRandom });
+  return new BlobJobStore({}, { blobs, log });
 }
 
 function openStoreAlone(world: World, round: string): Promise<Rig> {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import { callFromJob } from '../ingress/policy/build-request.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -7,7 +8,8 @@ import { RedisJobEvents } from '../queue/adapters/job-stream/redis-job-events.ts
 import { storedJobMetrics } from '../queue/jobs/metrics.ts';
 import { StoredExecution } from '../queue/jobs/stored-execution.ts';
 import { StoredWork } from '../queue/jobs/stored-work.ts';
-import { FileJobStore } from '../queue/adapters/file-store/file-job-store.ts';
+import { FolderBlobStore } from '../platform/blobs/folder/folder-blob-store.ts';
+import { BlobJobStore } from '../queue/adapters/job-store/blob-job-store.ts';
 import { systemRandom } from '../platform/random.ts';
 import type { Engine } from './engine.ts';
 import { ingressSettings } from './ingress-settings.ts';
@@ -18,10 +20,8 @@ export function openStoredWork(options: ProcessOptions, engine: Engine, registry
   const { config, catalogSource, redis, log, closers } = options;
   const { pools, tally, advisor } = engine;
   const clock = systemClock;
-  const store = new FileJobStore(
-    { dataDir: config.data.dir, installation: config.installation },
-    { clock, random: systemRandom, log },
-  );
+  const blobs = new FolderBlobStore(join(config.data.dir, config.installation), { clock, random: systemRandom });
+  const store = new BlobJobStore({}, { blobs, log });
   closers.add('job store', () => store.close());
   const settings = ingressSettings(config);
   const execution = new StoredExecution({

@@ -5,11 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CallRunner, DispatchRequest, DispatchResult } from '../../src/core/dispatch.ts';
 import type { AdmissionLimits, TicketSpec } from '../../src/core/live-order.ts';
+import { FolderBlobStore } from '../../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createRedis, whenReady } from '../../src/platform/redis/connection.ts';
 import { BullmqBacklog } from '../../src/queue/adapters/bullmq/bullmq-backlog.ts';
 import { shareConnection } from '../../src/queue/adapters/bullmq/shared-backend.ts';
-import { FileJobStore } from '../../src/queue/adapters/file-store/file-job-store.ts';
+import { BlobJobStore } from '../../src/queue/adapters/job-store/blob-job-store.ts';
 import { RedisChannels } from '../../src/queue/adapters/job-index/channels.ts';
 import { RedisJobHints } from '../../src/queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../../src/queue/adapters/job-index/redis-job-index.ts';
@@ -64,10 +65,9 @@ async function openGateway(url = redis.url) {
   const root = `${prefix}:${poolHashTag('test', POOL)}`;
   const connection = await shareConnection(command);
   const backlog = new BullmqBacklog({ pool: POOL, root, client: command, connection, channels, log: silentLogger });
-  const store = new FileJobStore(
-    { dataDir, installation: 'test' },
-    { clock: systemClock, random: { next: () => Math.random() }, log: silentLogger },
-  );
+  const random = { next: () => Math.random() };
+  const blobs = new FolderBlobStore(join(dataDir, 'test'), { clock: systemClock, random });
+  const store = new BlobJobStore({}, { blobs, log: silentLogger });
   const runs = new Map<string, number>();
   const execution = new StoredExecution({
     runner: engine(order, runs),

@@ -1,10 +1,12 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { FolderBlobStore } from '../../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createRedis, whenReady } from '../../src/platform/redis/connection.ts';
 import { BullmqBacklog } from '../../src/queue/adapters/bullmq/bullmq-backlog.ts';
 import { shareConnection } from '../../src/queue/adapters/bullmq/shared-backend.ts';
-import { FileJobStore } from '../../src/queue/adapters/file-store/file-job-store.ts';
+import { BlobJobStore } from '../../src/queue/adapters/job-store/blob-job-store.ts';
 import { RedisChannels } from '../../src/queue/adapters/job-index/channels.ts';
 import { RedisJobHints } from '../../src/queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../../src/queue/adapters/job-index/redis-job-index.ts';
@@ -25,7 +27,7 @@ export interface StoredProcessOptions {
 export interface StoredProcess {
   readonly work: StoredWork;
   readonly ledger: ToyRedisLedger;
-  readonly store: FileJobStore;
+  readonly store: BlobJobStore;
   readonly backlog: BullmqBacklog;
   readonly client: Redis;
   stop(): Promise<void>;
@@ -50,10 +52,9 @@ export async function startStoredProcess(options: StoredProcessOptions): Promise
     lockMs: 1_000,
     stallPassMs: 300,
   });
-  const store = new FileJobStore(
-    { dataDir: options.dataDir, installation: 'test' },
-    { clock: systemClock, random: { next: () => Math.random() }, log: silentLogger },
-  );
+  const random = { next: () => Math.random() };
+  const blobs = new FolderBlobStore(join(options.dataDir, 'test'), { clock: systemClock, random });
+  const store = new BlobJobStore({}, { blobs, log: silentLogger });
   const work = new StoredWork({
     store,
     index: new RedisJobIndex(client, prefix),
@@ -77,6 +78,7 @@ export async function startStoredProcess(options: StoredProcessOptions): Promise
       await work.stop(5_000);
       await backlog.close();
       await store.close();
+      await blobs.close();
       client.disconnect();
       subscriber.disconnect();
     },
@@ -86,7 +88,7 @@ export async function startStoredProcess(options: StoredProcessOptions): Promise
 /** As the live order would: nothing is run that has its outcome. */
 async function execute(
   run: StoredRun,
-  { store, ledger, executionMs }: { store: FileJobStore; ledger: ToyRedisLedger; executionMs: number },
+  { store, ledger, executionMs }: { store: BlobJobStore; ledger: ToyRedisLedger; executionMs: number },
 ): ReturnType<ConstructorParameters<typeof StoredWork>[0]['execute']> {
   const [known] = await ledger.outcomes([run.spec.id]);
   if (known) return { kind: 'superseded', outcome: known.outcome };

@@ -51,6 +51,8 @@ type Blobs = Pick<BlobStore, 'info' | 'readAll'>;
 export async function readRecord<H>(blobs: Blobs, place: SegmentPlace, parse: ParseHeader<H>): Promise<ReadRecord<H>> {
   const bytes = await readAt(blobs, place.key, place.offsetBytes, place.lengthBytes);
   if (!bytes) return { kind: 'gone' };
+  if (bytes.byteLength < place.lengthBytes)
+    return { kind: 'corrupt', why: `the segment is shorter (${textOf(place)})` };
   const record = decodeRecord(bytes);
   if (record.kind === 'corrupt') return { kind: 'corrupt', why: `${record.why} (${textOf(place)})` };
   const header = parse(record.header);
