@@ -64,7 +64,8 @@ interface LatestStart {
 }
 
 function latestStarts({ deadlines, coldStart, podRate }: ActivationInput): readonly LatestStart[] {
-  const withAllBefore = accumulated(deadlines.filter(({ slotMs }) => slotMs > 0));
+  // What is overdue wakes nobody: it is being expired.
+  const withAllBefore = accumulated(deadlines.filter((work) => work.slotMs > 0 && work.deadlineInMs > 0));
   return withAllBefore.map((work) => ({ work, startsInMs: latestStartInMs(work, coldStart.p90Ms, podRate) }));
 }
 

@@ -1,6 +1,6 @@
 import { type Activation, activation } from './activation.ts';
 import { backlogPods, dueWork } from './backlog.ts';
-import { type DeadlineNeed, type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
+import { busyPods, type DeadlineNeed, type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
 import type { Components } from './decision.ts';
 import { nextTarget } from './holds.ts';
 import { type PodOrder, podOrder } from './pod-order.ts';
@@ -33,7 +33,13 @@ export function consider(snapshot: Snapshot): Considered {
   const existing = order.live.length + order.undrainable.length;
   const need = deadlinePods(order.supply, existing, deadlines);
   const components = {
-    ...podCounts(snapshot, order, settings, need, next),
+    ...podCounts(
+      snapshot,
+      order,
+      settings,
+      { ...need, busy: busyPods(order.supply.slice(0, order.live.length), deadlines) },
+      next,
+    ),
     ...settings,
     breakEvenRequests: Number.isFinite(wake.batched.breakEven) ? wake.batched.breakEven : null,
   };
@@ -44,7 +50,7 @@ function podCounts(
   snapshot: Snapshot,
   order: PodOrder,
   { drainTargetMs }: ResolvedSettings,
-  deadline: DeadlineNeed<DeadlineWork>,
+  deadline: DeadlineNeed<DeadlineWork> & { readonly busy: number },
   next: TargetView | undefined,
 ): Omit<Components, keyof ResolvedSettings | 'breakEvenRequests'> {
   const { objectives, targets } = snapshot;
@@ -78,6 +84,6 @@ function podCounts(
     manual,
     max,
     wanted: bound(Math.max(rate, backlog, deadline.pods)),
-    wantedToFall: bound(Math.max(rateToFall, backlog, deadline.pods)),
+    wantedToFall: bound(Math.max(rateToFall, backlog, deadline.pods, deadline.busy)),
   };
 }

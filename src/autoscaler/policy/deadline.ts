@@ -1,6 +1,6 @@
 import { formatDuration } from '../../core/units.ts';
 import { type ObjectiveView, runningSlotMs } from './snapshot.ts';
-import { type DueWork, leastPods, type PodSupply, supplyUntil } from './supply.ts';
+import { type DueWork, finishedInMs, leastPods, type PodSupply, supplyUntil } from './supply.ts';
 
 /** Work may be this much more than estimated. */
 export const WORK_SAFETY_RATIO = 0.1;
@@ -10,6 +10,8 @@ const RESERVE_LEAST_MS = 300_000;
 const RESERVE_MOST_RATIO = 0.1;
 const GUARD_MS = 60_000;
 const GUARD_MOST_RATIO = 0.05;
+/** A pod that dated work keeps busy for so long is kept. */
+const BUSY_MS = 60_000;
 
 /** Work with a deadline; `dueInMs` is less a reserve for results and retries. */
 export interface DeadlineWork extends DueWork {
@@ -88,6 +90,15 @@ export function deadlinePods<W extends DueWork>(
   }
   if (feasible.length === 0) return { pods: 0, infeasible, late };
   return { pods: leastPods(pods, feasible) ?? pods.length, infeasible, late };
+}
+
+/**
+ * Pods to keep when deadlines could be met with fewer: all of `live`, while they have work with a deadline for a minute. It is
+ * the same GPU time either way, done earlier, and a pod that was given up cannot be missed later.
+ */
+export function busyPods(live: readonly PodSupply[], work: readonly DueWork[]): number {
+  const slotMs = work.reduce((sum, due) => sum + due.slotMs, 0);
+  return slotMs > 0 && finishedInMs(live, slotMs) >= BUSY_MS ? live.length : 0;
 }
 
 /**

@@ -206,6 +206,20 @@ test('work is learned only while the pool is busy, and the prior holds until fif
   expect(slotMsPerRequest(enough, 10_000)).toBe(2_000);
 });
 
+test('queued work is estimated by its tokens, as many times the mean as it has, within a factor of four', () => {
+  const released = (count: number, costTokens: number) =>
+    demand({ releasedTotal: count, slotMsTotal: count * 2_000, releasedCostTokensTotal: count * costTokens });
+  const few = observeWork(observeWork(newWorkEstimate, released(0, 0), 1), released(49, 500), 1);
+  expect(slotMsPerRequest(few, 10_000, 5_000)).toBe(10_000);
+  const enough = observeWork(few, released(100, 500), 1);
+  const estimated = (costTokens: number | null) => slotMsPerRequest(enough, 10_000, costTokens);
+  expect([estimated(null), estimated(0), estimated(500)]).toEqual([2_000, 2_000, 2_000]);
+  expect([estimated(1_000), estimated(250)]).toEqual([4_000, 1_000]);
+  expect([estimated(50_000), estimated(1)]).toEqual([8_000, 500]);
+  const tokenless = observeWork(observeWork(newWorkEstimate, demand(), 1), released(100, 0), 1);
+  expect(slotMsPerRequest(tokenless, 10_000, 1_000)).toBe(2_000);
+});
+
 test('newer work outweighs old work', () => {
   let estimate = observeWork(newWorkEstimate, demand(), 1);
   estimate = observeWork(estimate, demand({ releasedTotal: 5_000, slotMsTotal: 5_000_000 }), 1);
