@@ -52,6 +52,18 @@ test('a burst of 2,000 during a boot of 300 s orders each needed pod once', asyn
   expect(world.cut).toBe(0);
 });
 
+test('a batch that is due in an hour is done by then, with no more replicas than that takes', async () => {
+  const { world, autoscaler } = await startExperienced();
+  world.batchDueAtEpochMs = world.clock.epochMs() + 60 * MINUTE_MS;
+  world.enqueue(4_000, 25_000, 'nightly');
+  await world.pass(2_000);
+  // 4,400 × 25 s on 25.6 slots a replica in 3,600 − 300 (reserve) − 300 s (boot): two.
+  expect(autoscaler.status(KEY)).toMatchObject({ desiredReplicas: 2 });
+  await world.passUntil('all are done', () => world.queued + world.running === 0, 60 * MINUTE_MS);
+  expect(world.boots).toBe(2);
+  await world.passUntil('the pool sleeps', () => world.livePods === 0, 20 * MINUTE_MS);
+});
+
 test('a command that never booted is tried with one replica before the others are ordered', async () => {
   const { world } = await start();
   world.enqueue(2_000, 25_000);

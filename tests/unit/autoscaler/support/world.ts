@@ -53,6 +53,8 @@ export class World implements SlotLedger, ScaleTargetPort, EngineActivity {
   releaseFails = 0;
   /** The ledger does not answer. */
   unreachable = false;
+  /** All work is rows of a batch that is due then and was given an hour; null = held calls. */
+  batchDueAtEpochMs: number | null = null;
   /** Runs just before a close is decided: an enqueue that races with it. */
   beforeClose: () => void = () => undefined;
   boots = 0;
@@ -299,13 +301,22 @@ export class World implements SlotLedger, ScaleTargetPort, EngineActivity {
     const running = this.#pods.flatMap((pod) => pod.running).filter(({ request }) => request.objective === objective);
     return demand({
       objective,
-      waitingHeld: waiting.length,
+      ...this.#waitingAs(waiting.length, running.length),
       running: running.length,
       oldestAtEpochMs: waiting[0]?.arrivedMs ?? null,
       arrivedTotal: totals.arrived,
       releasedTotal: totals.released,
       slotMsTotal: totals.slotMs,
     });
+  }
+
+  #waitingAs(waiting: number, running: number): Parameters<typeof demand>[0] {
+    const deadlineEpochMs = this.batchDueAtEpochMs;
+    if (deadlineEpochMs === null) return { waitingHeld: waiting };
+    const requests = waiting + running;
+    const acceptedAtEpochMs = deadlineEpochMs - 3_600_000;
+    const due = { deadlineEpochMs, acceptedAtEpochMs, requests, costTokens: requests };
+    return { stored: requests, costTokens: requests, deadlines: requests === 0 ? [] : [due] };
   }
 
   #step(): void {
