@@ -159,13 +159,14 @@ async function openBacklogAlone(world: World, pool: string): Promise<Rig> {
   };
 }
 
-function openStore({ dataDir }: World, installation: string): BlobJobStore {
+function openStore({ dataDir }: World, installation: string): { store: BlobJobStore; closeStore: () => Promise<void> } {
   const blobs = new FolderBlobStore(join(dataDir, installation), { clock: systemClock, random: systemRandom });
-  return new BlobJobStore({}, { blobs, log });
+  // Closes the segments of the job store too.
+  return { store: new BlobJobStore({}, { blobs, log }), closeStore: () => blobs.close() };
 }
 
 function openStoreAlone(world: World, round: string): Promise<Rig> {
-  const store = openStore(world, round);
+  const { store, closeStore } = openStore(world, round);
   let done = 0;
   return Promise.resolve({
     async submit(id) {
@@ -186,7 +187,7 @@ function openStoreAlone(world: World, round: string): Promise<Rig> {
       done += 1;
     },
     done: () => done,
-    close: () => store.close(),
+    close: closeStore,
   });
 }
 
@@ -222,7 +223,7 @@ async function openOrderAlone(world: World, pool: string): Promise<Rig> {
 async function openWhole(world: World, pool: string): Promise<Rig> {
   const order = await openOrder(world, pool);
   const backlog = await openBacklog(world, pool);
-  const store = openStore(world, pool);
+  const { store, closeStore } = openStore(world, pool);
   const channels = new RedisChannels(world.subscriber);
   let done = 0;
   const runner = engineAtOnce(order, () => (done += 1));
@@ -260,7 +261,7 @@ async function openWhole(world: World, pool: string): Promise<Rig> {
       await work.stop(10_000);
       await backlog.close();
       await order.close();
-      await store.close();
+      await closeStore();
     },
   };
 }

@@ -21,6 +21,7 @@ export function openStoredWork(options: ProcessOptions, engine: Engine, registry
   const { pools, tally, advisor } = engine;
   const clock = systemClock;
   const blobs = new FolderBlobStore(join(config.data.dir, config.installation), { clock, random: systemRandom });
+  closers.add('job blobs', () => blobs.close());
   const store = new BlobJobStore({}, { blobs, log });
   closers.add('job store', () => store.close());
   const settings = ingressSettings(config);

@@ -96,6 +96,7 @@ async function openGateway(url = redis.url) {
     await backlog.close();
     await order.close();
     await store.close();
+    await blobs.close();
     command.disconnect();
     subscriber.disconnect();
   });
