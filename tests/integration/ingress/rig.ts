@@ -6,6 +6,7 @@ import { createAuthenticator } from '../../../src/ingress/adapters/authenticator
 import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
 import { createPublicApp } from '../../../src/ingress/adapters/public-app.ts';
 import { uniqueIds } from '../../../src/ingress/adapters/unique-ids.ts';
+import type { BatchApi } from '../../../src/ingress/batch-api.ts';
 import { OpenCalls } from '../../../src/ingress/open-calls.ts';
 import type { Authenticator, Readiness } from '../../../src/ingress/ports.ts';
 import { DEFAULT_INGRESS_SETTINGS, type IngressSettings } from '../../../src/ingress/settings.ts';
@@ -44,6 +45,7 @@ interface RigOptions {
   readonly requestTimeoutMs?: number;
   readonly logLevel?: LogLevel;
   readonly catalog?: Catalog;
+  readonly batchApi?: BatchApi;
 }
 
 const TENANTS: readonly TenantKeys[] = [
@@ -88,6 +90,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     }),
     settings: { ...DEFAULT_INGRESS_SETTINGS, ...options.settings },
     registry,
+    batchApi: options.batchApi ?? null,
   });
   const server: HttpServer = await startServer(app, {
     host: '127.0.0.1',
