@@ -202,7 +202,10 @@ export class BatchSupply {
   }
 
   #lanesOf(doc: BatchDoc): Lane[] {
-    return chunkLanes(doc, this.#deps.chunkRows).map((of) => ({ of, book: new LaneBook(of.chunks) }));
+    return chunkLanes(doc.id, doc.plan?.groups ?? [], this.#deps.chunkRows).map((of) => ({
+      of,
+      book: new LaneBook(of.chunks),
+    }));
   }
 
   #isStopped(): boolean {

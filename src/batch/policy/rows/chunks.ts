@@ -1,6 +1,15 @@
 import { estimatedCostTokens } from '../../../core/admission.ts';
 import type { PoolKey } from '../../../core/objects.ts';
-import type { BatchDoc, RowGroup } from '../../ports.ts';
+
+/** Rows that go the same way, as far as their chunks depend on it. */
+export interface ChunkGroup {
+  readonly pool: PoolKey;
+  readonly objective: string;
+  readonly firstPlace: number;
+  readonly rows: number;
+  readonly inputTokens: number;
+  readonly maxOutputTokens: number;
+}
 
 /** Rows that are claimed together: places `firstPlace` to `firstPlace + rows − 1`, all of one group. */
 export interface Chunk {
@@ -14,7 +23,6 @@ export interface Chunk {
 export interface ChunkLane {
   readonly pool: PoolKey;
   readonly objective: string;
-  readonly groups: readonly RowGroup[];
   readonly chunks: readonly Chunk[];
 }
 
@@ -43,35 +51,39 @@ export function parseChunkPointer(text: string): ChunkPointer | undefined {
 }
 
 /** Tokens that so many rows of a group are counted at. */
-export function costOf(group: RowGroup, rows: number): number {
+export function costOf(group: ChunkGroup, rows: number): number {
   if (group.rows === 0) return 0;
   return Math.ceil((estimatedCostTokens(group) * rows) / group.rows);
 }
 
 /** The group that has this place. */
-export function groupAt(groups: readonly RowGroup[], place: number): RowGroup | undefined {
+export function groupAt<Group extends ChunkGroup>(groups: readonly Group[], place: number): Group | undefined {
   return groups.find(({ firstPlace, rows }) => place >= firstPlace && place < firstPlace + rows);
 }
 
 /** The rows of a batch in chunks, in plan order, by the queue they belong to. Every runnable place is in one chunk. */
-export function chunkLanes(doc: Pick<BatchDoc, 'id' | 'plan'>, chunkRows: number): ChunkLane[] {
-  const lanes = new Map<string, { pool: PoolKey; objective: string; groups: RowGroup[]; chunks: Chunk[] }>();
-  for (const group of doc.plan?.groups ?? []) {
+export function chunkLanes(batchId: string, groups: readonly ChunkGroup[], chunkRows: number): ChunkLane[] {
+  const lanes = new Map<string, { pool: PoolKey; objective: string; chunks: Chunk[] }>();
+  for (const group of groups) {
     const { pool, objective } = group;
     const key = JSON.stringify([pool, objective]);
-    const lane = lanes.get(key) ?? { pool, objective, groups: [], chunks: [] };
+    const lane = lanes.get(key) ?? { pool, objective, chunks: [] };
     lanes.set(key, lane);
-    lane.groups.push(group);
     for (let first = 0; first < group.rows; first += chunkRows) {
       const rows = Math.min(chunkRows, group.rows - first);
       const firstPlace = group.firstPlace + first;
-      lane.chunks.push({ id: chunkId(doc.id, firstPlace), firstPlace, rows, costTokens: costOf(group, rows) });
+      lane.chunks.push({ id: chunkId(batchId, firstPlace), firstPlace, rows, costTokens: costOf(group, rows) });
     }
   }
   return [...lanes.values()];
 }
 
+interface Due {
+  readonly wishes: { readonly deadlineEpochMs: number | null };
+  readonly expiresAtEpochMs: number;
+}
+
 /** When its rows have to be done: the caller's own wish, or the end of its window. */
-export function deadlineOf(doc: Pick<BatchDoc, 'wishes' | 'expiresAtEpochMs'>): number {
-  return Math.min(doc.wishes.deadlineEpochMs ?? Number.POSITIVE_INFINITY, doc.expiresAtEpochMs);
+export function deadlineOf({ wishes, expiresAtEpochMs }: Due): number {
+  return Math.min(wishes.deadlineEpochMs ?? Number.POSITIVE_INFINITY, expiresAtEpochMs);
 }
