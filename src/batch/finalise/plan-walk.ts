@@ -1,5 +1,6 @@
 import type { BlobStore } from '../../core/blobs.ts';
 import { PilotlightError } from '../../core/errors.ts';
+import { LineHeap } from '../policy/finalise/line-heap.ts';
 import { PLAN_ENTRY_BYTES, type PlanEntry, readPlanEntries } from '../policy/plan-entry.ts';
 import type { BatchPlan } from '../ports.ts';
 
@@ -14,6 +15,7 @@ type Blobs = Pick<BlobStore, 'readAll'>;
 /** Entries of all sequences together that are read ahead: 1 MiB. */
 const ENTRIES_AHEAD = 32_768;
 const LEAST_ENTRIES_AHEAD = 32;
+const SEEKS_AT_ONCE = 16;
 
 /**
  * The rows of a plan in the order of the input file, from the line after `afterLine` on, in blocks of `blockRows`. A plan
@@ -25,15 +27,16 @@ export async function* walkPlan(
   afterLine: number,
   blockRows: number,
 ): AsyncGenerator<readonly PlacedRow[], void, void> {
-  const sequences = await openSequences(blobs, plan, afterLine);
+  const heap = new LineHeap<PlanSequence>();
+  for (const sequence of await openSequences(blobs, plan, afterLine)) {
+    const line = lineOf(sequence);
+    if (line !== null) heap.add(line, sequence);
+  }
   let block: PlacedRow[] = [];
-  for (;;) {
-    const next = firstByLine(sequences);
-    const row = next?.head;
-    if (!next || !row) break;
-    block.push(row);
+  for (let next = heap.first; next?.head; next = heap.first) {
+    block.push(next.head);
     if (!next.step()) await next.load();
-    if (next.head === null) sequences.splice(sequences.indexOf(next), 1);
+    heap.moveFirst(lineOf(next));
     if (block.length < blockRows) continue;
     yield block;
     block = [];
@@ -46,20 +49,14 @@ async function openSequences(blobs: Blobs, plan: BatchPlan, afterLine: number): 
   spans.push({ firstPlace: plan.runnable, rows: plan.total - plan.runnable });
   const ahead = Math.max(LEAST_ENTRIES_AHEAD, Math.floor(ENTRIES_AHEAD / spans.length));
   const sequences = spans.map(({ firstPlace, rows }) => new PlanSequence(blobs, plan, firstPlace, rows, ahead));
-  for (const sequence of sequences) await sequence.seek(afterLine);
-  return sequences.filter(({ head }) => head !== null);
+  for (let first = 0; first < sequences.length; first += SEEKS_AT_ONCE) {
+    await Promise.all(sequences.slice(first, first + SEEKS_AT_ONCE).map((sequence) => sequence.seek(afterLine)));
+  }
+  return sequences;
 }
 
-function firstByLine(sequences: readonly PlanSequence[]): PlanSequence | undefined {
-  let first: PlanSequence | undefined;
-  let firstLine = Number.POSITIVE_INFINITY;
-  for (const sequence of sequences) {
-    const line = sequence.head?.entry.line ?? Number.POSITIVE_INFINITY;
-    if (line >= firstLine) continue;
-    first = sequence;
-    firstLine = line;
-  }
-  return first;
+function lineOf(sequence: PlanSequence): number | null {
+  return sequence.head?.entry.line ?? null;
 }
 
 /** Places of the plan whose lines rise. */
