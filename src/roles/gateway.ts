@@ -2,15 +2,14 @@ import type { Registry } from 'prom-client';
 import { OpenCalls } from '../ingress/open-calls.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { HttpServer } from '../platform/http/server.ts';
-import type { StoredWork } from '../queue/jobs/stored-work.ts';
 import { openEngine } from './engine.ts';
+import { type GatewayWork, openGatewayWork } from './gateway-work.ts';
 import { openListeners } from './listeners.ts';
 import { noJobs } from './no-jobs.ts';
 import type { PoolSet } from './pool-set.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { Scaling } from './scaling.ts';
 import { StatusBoard } from './status-board.ts';
-import { openStoredWork } from './stored-work.ts';
 
 /** Where a process can be reached once it is open. */
 export interface OpenedProcess {
@@ -36,8 +35,8 @@ export async function openGateway(
   const scaling = await scalingOf(() => engine.pools);
   const engine = await openEngine(options, registry, scaling);
   const { pools, tally, advisor } = engine;
-  const stored = config.jobs.enabled ? openStoredWork(options, engine, registry) : null;
-  pools.follow(stored);
+  const work = config.jobs.enabled ? await openGatewayWork(options, { engine, views: scaling.views, registry }) : null;
+  pools.follow(work?.takers ?? []);
   await scaling.start();
 
   const board = new StatusBoard({
@@ -52,10 +51,12 @@ export async function openGateway(
     clock: systemClock,
   });
   const openCalls = new OpenCalls();
-  const jobs = tally.countingRefusals(stored?.jobs ?? noJobs);
-  const { api, admin } = await openListeners(options, { registry, board, runner: tally, jobs, advisor, openCalls });
-  stored?.start();
-  closers.add('work in progress', () => finishWork({ api, stored, openCalls, drainMs: config.timeouts.drainMs }));
+  const jobs = tally.countingRefusals(work?.jobs ?? noJobs);
+  const { batchApi = null, webhooks = null } = work ?? {};
+  const listened = { registry, board, runner: tally, jobs, batchApi, webhooks, advisor, openCalls };
+  const { api, admin } = await openListeners(options, listened);
+  work?.start();
+  closers.add('work in progress', () => finishWork({ api, work, openCalls, drainMs: config.timeouts.drainMs }));
   board.setReadiness({ kind: 'ready' });
   closers.add('readiness', () => board.setReadiness({ kind: 'draining', reason: 'the process is stopping' }));
   const models = catalogSource.current().models();
@@ -64,16 +65,16 @@ export async function openGateway(
 
 interface WorkInProgress {
   readonly api: HttpServer;
-  readonly stored: StoredWork | null;
+  readonly work: GatewayWork | null;
   readonly openCalls: OpenCalls;
   readonly drainMs: number;
 }
 
 /** Calls and jobs are given the same time to finish; a call that needs longer still gets an error, not a cut connection. */
-async function finishWork({ api, stored, openCalls, drainMs }: WorkInProgress): Promise<void> {
+async function finishWork({ api, work, openCalls, drainMs }: WorkInProgress): Promise<void> {
   const patience = setTimeout(() => openCalls.endAll(), drainMs);
   try {
-    await Promise.all([api.close(drainMs + LAST_WORDS_MS), stored?.stop(drainMs)]);
+    await Promise.all([api.close(drainMs + LAST_WORDS_MS), work?.stop(drainMs)]);
   } finally {
     clearTimeout(patience);
   }

@@ -1,9 +1,11 @@
 import type { Registry } from 'prom-client';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import type { JobService } from '../core/jobs.ts';
+import type { WebhookService } from '../core/notices.ts';
 import { createAdminApp } from '../ingress/adapters/admin-app.ts';
 import { createPublicApp } from '../ingress/adapters/public-app.ts';
 import { uniqueIds } from '../ingress/adapters/unique-ids.ts';
+import type { BatchApi } from '../ingress/batch-api.ts';
 import type { OpenCalls } from '../ingress/open-calls.ts';
 import { systemClock } from '../platform/clock.ts';
 import { type HttpServer, startServer } from '../platform/http/server.ts';
@@ -21,6 +23,8 @@ interface AdminNeeds {
 interface ApiNeeds extends AdminNeeds {
   readonly runner: CallRunner;
   readonly jobs: JobService;
+  readonly batchApi: BatchApi | null;
+  readonly webhooks: WebhookService | null;
   readonly advisor: WaitAdvisor;
   readonly openCalls: OpenCalls;
 }
@@ -37,11 +41,13 @@ export async function openListeners(
   const { config, catalogSource, log } = options;
   const identities = openIdentities(options, needs.registry, options.kube);
   const admin = await openAdmin(options, needs, identities);
-  const { registry, runner, jobs, advisor, openCalls, board } = needs;
+  const { registry, runner, jobs, batchApi, webhooks, advisor, openCalls, board } = needs;
   const app = createPublicApp({
     catalog: catalogSource,
     runner,
     jobs,
+    batchApi,
+    webhooks,
     jobEvents: jobEvents(options),
     advisor,
     clock: systemClock,

@@ -49,6 +49,8 @@ export interface PoolParts {
   readonly order: PoolLiveOrder;
   readonly runtime: PoolRuntime;
   readonly lane: JobLane;
+  /** Chunks of batches; a backlog of its own beside that of jobs. */
+  readonly chunks: BullmqBacklog;
   close(): Promise<void>;
 }
 
@@ -82,14 +84,9 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   const { redis, clock, random, log, directory } = world;
   const root = `${redis.keyPrefix}:${poolHashTag(world.installation, pool)}`;
   const order = openLedger({ ...world, executes: true }, pool);
-  const backlog = new BullmqBacklog({
-    pool,
-    root,
-    client: redis.command,
-    connection: redis.bullmq,
-    channels: redis.channels,
-    log,
-  });
+  const queues = { pool, root, client: redis.command, connection: redis.bullmq, channels: redis.channels, log };
+  const backlog = new BullmqBacklog(queues);
+  const chunks = new BullmqBacklog({ ...queues, kind: 'chunks' });
   const ranker = new PoolRanker({ pool, directory, profile: world.profile, hash: world.hash, clock, random });
   const right = world.hasPeers
     ? new RedisPublishRight({
@@ -132,13 +129,14 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
     order,
     runtime: { order, ranker, health: slots },
     lane: { ledger: order, backlog },
+    chunks,
     async close() {
       unlisten();
       poller.close();
       slots.close();
       ranker.close();
       await right?.close();
-      await backlog.close();
+      await Promise.all([backlog.close(), chunks.close()]);
       await order.close();
     },
   };

@@ -1,8 +1,14 @@
 import { asError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Catalog, CatalogSource, PoolKey } from '../core/objects.ts';
-import type { StoredWork } from '../queue/jobs/stored-work.ts';
 import { openPool, type PoolParts, type PoolWorld } from './pool-parts.ts';
+
+/** Takes in stored work of pools. */
+export interface PoolTaker {
+  add(parts: PoolParts): void;
+  /** Takes in no more of it; what runs may end. */
+  remove(pool: PoolKey): Promise<void>;
+}
 
 /**
  * The parts of every pool that this process has served, in step with the catalog. A pool that leaves the catalog takes
@@ -14,7 +20,7 @@ export class PoolSet {
   readonly #log: Logger;
   readonly #parts = new Map<PoolKey, PoolParts>();
   readonly #taking = new Set<PoolKey>();
-  #stored: StoredWork | null = null;
+  #takers: readonly PoolTaker[] = [];
   /** Additions and removals of stored work, one after the other. */
   #changes: Promise<void> = Promise.resolve();
   #stopFollowing: () => void = () => undefined;
@@ -25,9 +31,9 @@ export class PoolSet {
     this.#log = world.log;
   }
 
-  /** Opens the pools of the catalog, now and as it changes. Null = no stored work here. */
-  follow(stored: StoredWork | null): void {
-    this.#stored = stored;
+  /** Opens the pools of the catalog, now and as it changes, and tells those who take in their work. */
+  follow(takers: readonly PoolTaker[]): void {
+    this.#takers = takers;
     this.#stopFollowing = this.#catalog.onChange((catalog) => this.#apply(catalog));
     this.#apply(this.#catalog.current());
   }
@@ -59,24 +65,24 @@ export class PoolSet {
 
   #take(pool: PoolKey): void {
     this.#taking.add(pool);
-    this.#enqueue(pool, (stored) => {
-      stored.addPool(this.require(pool).lane);
+    this.#enqueue(pool, (taker) => {
+      taker.add(this.require(pool));
       return Promise.resolve();
     });
   }
 
   #leave(pool: PoolKey): void {
     this.#taking.delete(pool);
-    this.#enqueue(pool, (stored) => stored.removePool(pool));
+    this.#enqueue(pool, (taker) => taker.remove(pool));
   }
 
-  #enqueue(pool: PoolKey, change: (stored: StoredWork) => Promise<void>): void {
-    const stored = this.#stored;
-    if (!stored) return;
-    this.#changes = this.#changes.then(() =>
-      change(stored).catch((error: unknown) => {
-        this.#log.error({ pool, problem: asError(error).message }, 'pool.change_failed');
-      }),
-    );
+  #enqueue(pool: PoolKey, change: (taker: PoolTaker) => Promise<void>): void {
+    for (const taker of this.#takers) {
+      this.#changes = this.#changes.then(() =>
+        change(taker).catch((error: unknown) => {
+          this.#log.error({ pool, problem: asError(error).message }, 'pool.change_failed');
+        }),
+      );
+    }
   }
 }

@@ -1,26 +1,29 @@
-import { join } from 'node:path';
 import type { Registry } from 'prom-client';
+import type { BlobStore } from '../core/blobs.ts';
 import { callFromJob } from '../ingress/policy/build-request.ts';
 import { systemClock } from '../platform/clock.ts';
 import { RedisJobHints } from '../queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../queue/adapters/job-index/redis-job-index.ts';
+import { RedisOutboxClaims } from '../queue/adapters/job-index/redis-outbox-claims.ts';
 import { RedisJobEvents } from '../queue/adapters/job-stream/redis-job-events.ts';
 import { storedJobMetrics } from '../queue/jobs/metrics.ts';
 import { StoredExecution } from '../queue/jobs/stored-execution.ts';
 import { StoredWork } from '../queue/jobs/stored-work.ts';
-import { FolderBlobStore } from '../platform/blobs/folder/folder-blob-store.ts';
 import { BlobJobStore } from '../queue/adapters/job-store/blob-job-store.ts';
-import { systemRandom } from '../platform/random.ts';
 import type { Engine } from './engine.ts';
 import { ingressSettings } from './ingress-settings.ts';
 import type { ProcessOptions } from './process-options.ts';
 
 /** Jobs of this process: service, intake, sweeps. Starts nothing. */
-export function openStoredWork(options: ProcessOptions, engine: Engine, registry: Registry): StoredWork {
+export function openStoredWork(
+  options: ProcessOptions,
+  engine: Engine,
+  registry: Registry,
+  blobs: BlobStore,
+): StoredWork {
   const { config, catalogSource, redis, log, closers } = options;
   const { pools, tally, advisor } = engine;
   const clock = systemClock;
-  const blobs = new FolderBlobStore(join(config.data.dir, config.installation), { clock, random: systemRandom });
   closers.add('job blobs', () => blobs.close());
   const store = new BlobJobStore({}, { blobs, log });
   closers.add('job store', () => store.close());
@@ -40,6 +43,7 @@ export function openStoredWork(options: ProcessOptions, engine: Engine, registry
     store,
     index: new RedisJobIndex(redis.command, prefix),
     hints: new RedisJobHints(redis.command, redis.channels, prefix),
+    outboxClaims: new RedisOutboxClaims(redis.command, prefix),
     catalog: catalogSource,
     advisor,
     execute: execution.execute,

@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import type { Registry } from 'prom-client';
 import { API_PATHS } from '../../core/call.ts';
 import { PilotlightError } from '../../core/errors.ts';
+import type { WebhookService } from '../../core/notices.ts';
 import { answerCall } from '../call-handler.ts';
 import type { BatchApi } from '../batch-api.ts';
 import { type Exchange, reportable, sendError } from '../exchange.ts';
@@ -18,11 +19,14 @@ import { addHealthRoutes } from './health-routes.ts';
 import { type ExchangeDeps, withBody, withCaller } from './http-exchange.ts';
 import { plainExpress } from './plain-express.ts';
 import { addResponseRoutes, RESPONSE_METHODS } from './response-routes.ts';
+import { addWebhookRoutes, WEBHOOK_METHODS } from './webhooks/webhook-routes.ts';
 
 export interface PublicAppDeps extends Omit<ExchangeDeps, 'metrics' | 'budget'> {
   readonly registry: Registry;
   /** Files, uploads and batches; absent or null where they are switched off. */
   readonly batchApi?: BatchApi | null;
+  /** Absent or null where they are switched off. */
+  readonly webhooks?: WebhookService | null;
 }
 
 /** The public listener: OpenAI paths, jobs, models and health. One instance per registry, which gets its metrics. */
@@ -54,6 +58,8 @@ export function createPublicApp(publicDeps: PublicAppDeps): Express {
   } else {
     addNoBatchRoutes(app, deps);
   }
+  const { webhooks } = publicDeps;
+  if (webhooks) addWebhookRoutes(app, { ...deps, webhooks });
   addHealthRoutes(app, deps.readiness);
   addRefusals(app, deps);
   return app;
@@ -88,6 +94,7 @@ const METHODS: Readonly<Record<string, string>> = {
   '/v1/jobs/:id/cancel': 'POST',
   ...FILE_METHODS,
   ...BATCH_METHODS,
+  ...WEBHOOK_METHODS,
   '/v1/models': 'GET, HEAD',
   '/v1/models/*id': 'GET, HEAD',
   '/healthz': 'GET, HEAD',
