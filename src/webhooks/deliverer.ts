@@ -39,6 +39,9 @@ export interface DelivererDeps {
 
 /** Attempts under way in one process, over all endpoints. */
 const CONCURRENCY = 64;
+/** A delivery that nobody has tried so long after its time may have lost its place in the queue. */
+const OVERDUE_AFTER_MS = 60_000;
+const LOOK_EVERY_MS = 60_000;
 const DONE: DeliveryVerdict = { kind: 'done' };
 
 /** Makes the attempts of deliveries, those of this process and, through the shared queue, those of gateways that died. */
@@ -46,6 +49,7 @@ export class Deliverer {
   readonly #deps: DelivererDeps;
   readonly #lanes = new EndpointLanes();
   readonly #stop = new AbortController();
+  #looking: Promise<void> = Promise.resolve();
 
   constructor(deps: DelivererDeps) {
     this.#deps = deps;
@@ -53,11 +57,13 @@ export class Deliverer {
 
   start(): void {
     this.#deps.queue.work(CONCURRENCY, (pointer) => this.handle(pointer));
+    this.#looking = this.#lookForOverdue();
   }
 
   /** Attempts under way are cut; another gateway, or the next start, makes them again. */
   async close(): Promise<void> {
     this.#stop.abort(new Error('the gateway is stopping'));
+    await this.#looking;
     await this.#deps.queue.close();
   }
 
@@ -97,6 +103,24 @@ export class Deliverer {
       after.status === 'pending' ? { ...after, status: 'failed', nextAttemptAtEpochMs: null } : after;
     await this.#deps.deliveries.save(final);
     return final;
+  }
+
+  /** What a fail-over of Redis took out of the queue is put in again; what is there stays as it is. */
+  async #lookForOverdue(): Promise<void> {
+    const { deliveries, queue, clock, log } = this.#deps;
+    for (;;) {
+      try {
+        await clock.sleep(LOOK_EVERY_MS, this.#stop.signal);
+      } catch {
+        return;
+      }
+      try {
+        const overdue = await deliveries.overdue(clock.epochMs() - OVERDUE_AFTER_MS);
+        for (const pointer of overdue) await queue.push(pointer);
+      } catch (error) {
+        log.warn({ problem: asError(error).message }, 'webhook.sweep_failed');
+      }
+    }
   }
 
   async #send(record: DeliveryRecord, endpoint: EndpointRecord): Promise<AttemptResult> {

@@ -15,7 +15,7 @@ export function webhookMetrics(registry: Registry): WebhookMeter {
   });
   const ended = new Counter({
     name: 'pilotlight_webhooks_deliveries_total',
-    help: 'Deliveries of webhooks that ended, by result: delivered, or failed (given up).',
+    help: 'Deliveries of webhooks that ended, by result: delivered, failed (given up), or dropped (too many waited for their endpoint).',
     labelNames: ['result'],
     registers: [registry],
   });

@@ -21,10 +21,12 @@ export interface EndpointStore {
 
 /** What is known of deliveries; the log of an endpoint keeps the newest 100 of them for a week. Failures of Redis throw as they come. */
 export interface DeliveryStore {
-  /** False when there is one of that id already; that one stays. */
-  create(record: DeliveryRecord): Promise<boolean>;
+  /** `known`: there is one of that id already; that one stays. `full`: too many wait for this endpoint; nothing is kept. */
+  create(record: DeliveryRecord): Promise<'created' | 'known' | 'full'>;
   get(id: string): Promise<DeliveryRecord | null>;
   save(record: DeliveryRecord): Promise<void>;
+  /** Deliveries that should have been tried by then, some at a time: each call begins where the last one ended. */
+  overdue(beforeEpochMs: number): Promise<readonly DeliveryPointer[]>;
   /** Newest first, at most 100. */
   log(endpointId: string): Promise<readonly DeliveryRecord[]>;
   /** The endpoint is gone, and its log with it. */
@@ -89,8 +91,8 @@ export interface WebhookIds {
 /** Counts what happens. */
 export interface WebhookMeter {
   attempted(result: AttemptClass, durationMs: number): void;
-  /** `ageMs`: from the notice to the end. */
-  ended(result: 'delivered' | 'failed', ageMs: number): void;
+  /** `dropped`: too many waited for its endpoint. `ageMs`: from the notice to the end. */
+  ended(result: 'delivered' | 'failed' | 'dropped', ageMs: number): void;
 }
 
 export const silentWebhookMeter: WebhookMeter = {

@@ -31,7 +31,9 @@ export class WebhookWorld {
   /** How receivers answer. */
   answer: (parcel: Parcel, place: number) => AttemptResult | Promise<AttemptResult> = () => OK;
   isDown = false;
-  readonly #pending = new Map<string, Promise<void>>();
+  /** Too many wait for every endpoint. */
+  isFull = false;
+  readonly #pending = new Map<string, symbol>();
 
   readonly endpointStore: EndpointStore = {
     all: async (tenant) => {
@@ -50,9 +52,10 @@ export class WebhookWorld {
   readonly deliveryStore: DeliveryStore = {
     create: async (record) => {
       await this.#reach();
-      if (this.deliveries.has(record.id)) return false;
+      if (this.deliveries.has(record.id)) return 'known';
+      if (this.isFull) return 'full';
       this.deliveries.set(record.id, record);
-      return true;
+      return 'created';
     },
     get: async (id) => {
       await this.#reach();
@@ -62,6 +65,12 @@ export class WebhookWorld {
       await this.#reach();
       this.deliveries.set(record.id, record);
     },
+    overdue: async (beforeEpochMs) => {
+      await this.#reach();
+      return [...this.deliveries.values()].filter(
+        (record) => record.status === 'pending' && (record.nextAttemptAtEpochMs ?? 0) <= beforeEpochMs,
+      );
+    },
     log: () => Promise.resolve([...this.deliveries.values()]),
     forget: () => Promise.resolve(),
   };
@@ -70,7 +79,7 @@ export class WebhookWorld {
     push: async (pointer) => {
       await this.#reach();
       const key = `${pointer.id}-${pointer.round}`;
-      if (!this.#pending.has(key)) this.#pending.set(key, this.#work(key, pointer));
+      if (!this.#pending.has(key)) void this.#work(key, pointer);
     },
     work: () => undefined,
     close: () => Promise.resolve(),
@@ -106,6 +115,11 @@ export class WebhookWorld {
     this.publisher = new NoticePublisher(shared);
   }
 
+  /** The queue forgets what is in it now. */
+  loseQueue(): void {
+    this.#pending.clear();
+  }
+
   /** Pointers in the queue. */
   get queued(): number {
     return this.#pending.size;
@@ -123,13 +137,14 @@ export class WebhookWorld {
   }
 
   async #work(key: string, pointer: DeliveryPointer): Promise<void> {
+    const place = Symbol(key);
+    this.#pending.set(key, place);
     await this.clock.sleep(0);
-    for (;;) {
+    while (this.#pending.get(key) === place) {
       const verdict = await this.deliverer.handle(pointer).catch(() => ({ kind: 'again' as const, delayMs: 5_000 }));
-      if (verdict.kind === 'done') break;
-      await this.clock.sleep(verdict.delayMs);
+      if (verdict.kind === 'done') this.#pending.delete(key);
+      else await this.clock.sleep(verdict.delayMs);
     }
-    this.#pending.delete(key);
   }
 
   #reach(): Promise<void> {

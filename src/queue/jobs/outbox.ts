@@ -43,7 +43,15 @@ const CLAIM_MS = 60_000;
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 300_000;
 
+/** What another process has claimed is looked at again after this. */
+const ELSEWHERE_MS = 5_000;
+
 type Moved = 'done' | 'later';
+
+interface PutOff {
+  readonly untilMs: number;
+  readonly failures: number;
+}
 
 /**
  * Announces the ends of one pool's jobs: reads the ledger's outbox, tells the listener of each announcement, and
@@ -54,7 +62,8 @@ type Moved = 'done' | 'later';
 export class OutboxMover {
   readonly #deps: OutboxDeps;
   readonly #lane: JobLane;
-  readonly #failures = new Map<string, number>();
+  /** Entries that are not ours to announce now. Bounded by what is read. */
+  readonly #putOff = new Map<string, PutOff>();
   #wake = new AbortController();
 
   constructor(deps: OutboxDeps, lane: JobLane) {
@@ -87,28 +96,37 @@ export class OutboxMover {
 
   /** Whether there may be more right now. */
   async #turn(signal: AbortSignal): Promise<boolean> {
-    const limit = Math.min(BATCH + this.#failures.size, MAX_READ);
+    const limit = Math.min(BATCH + this.#putOff.size, MAX_READ);
     const entries = await this.#lane.ledger.outbox(limit);
-    this.#forgetFailuresBut(entries);
-    if (entries.length === 0) return false;
-    const claimed = await this.#deps.claims.claim(
-      entries.map(({ id }) => id),
-      CLAIM_MS,
-    );
-    const mine = entries.filter(({ id }) => claimed.has(id));
+    this.#forgetAllBut(entries);
+    const mine = await this.#claim(entries.map(({ id }) => id));
     for (let at = 0; at < mine.length && !signal.aborted; at += AT_ONE_TIME) {
       const part = mine.slice(at, at + AT_ONE_TIME);
-      const ends = await Promise.all(part.map(({ id }) => this.#move(id)));
-      const done = part.filter((_, place) => ends[place] === 'done').map(({ id }) => id);
+      const ends = await Promise.all(part.map((id) => this.#move(id)));
+      const done = part.filter((_, place) => ends[place] === 'done');
       if (done.length > 0) await this.#lane.ledger.ackOutbox(done);
     }
     return mine.length > 0 && entries.length === limit;
   }
 
+  async #claim(ids: readonly string[]): Promise<readonly string[]> {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const wanted = ids.filter((id) => (this.#putOff.get(id)?.untilMs ?? 0) <= nowMs);
+    if (wanted.length === 0) return [];
+    const claimed = await this.#deps.claims.claim(wanted, CLAIM_MS);
+    for (const id of wanted) if (!claimed.has(id)) this.#wait(id, ELSEWHERE_MS, 0);
+    return wanted.filter((id) => claimed.has(id));
+  }
+
+  #wait(id: string, forMs: number, moreFailures: number): void {
+    const failures = (this.#putOff.get(id)?.failures ?? 0) + moreFailures;
+    this.#putOff.set(id, { untilMs: this.#deps.clock.monotonicMs() + forMs, failures });
+  }
+
   async #move(id: string): Promise<Moved> {
     try {
       if ((await this.#announce(id)) === 'done') {
-        this.#failures.delete(id);
+        this.#putOff.delete(id);
         return 'done';
       }
     } catch (error) {
@@ -116,9 +134,9 @@ export class OutboxMover {
       this.#deps.log.warn({ jobId: id, error: name, problem: message }, 'job.announce_failed');
       this.#deps.meter.announced(this.#lane.ledger.pool, 'failed');
     }
-    const failures = this.#failures.get(id) ?? 0;
-    this.#failures.set(id, failures + 1);
+    const failures = this.#putOff.get(id)?.failures ?? 0;
     const delayMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures, 10), MAX_RETRY_MS);
+    this.#wait(id, delayMs, 1);
     // Else the claim itself keeps it away for a while.
     await this.#deps.claims.defer(id, delayMs).catch(() => undefined);
     return 'later';
@@ -158,9 +176,9 @@ export class OutboxMover {
   }
 
   /** What is no longer in the outbox was announced elsewhere. */
-  #forgetFailuresBut(entries: readonly { id: string }[]): void {
-    if (this.#failures.size === 0) return;
+  #forgetAllBut(entries: readonly { id: string }[]): void {
+    if (this.#putOff.size === 0) return;
     const present = new Set(entries.map(({ id }) => id));
-    for (const id of this.#failures.keys()) if (!present.has(id)) this.#failures.delete(id);
+    for (const id of this.#putOff.keys()) if (!present.has(id)) this.#putOff.delete(id);
   }
 }

@@ -31,20 +31,21 @@ const UNLOCK = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call(
  */
 export class BlobEndpointStore implements EndpointStore {
   readonly #options: BlobEndpointStoreOptions;
+  readonly #copying = new Map<string, Promise<readonly EndpointRecord[]>>();
 
   constructor(options: BlobEndpointStoreOptions) {
     this.#options = options;
   }
 
   async all(tenant: string): Promise<readonly EndpointRecord[]> {
-    const { client } = this.#options;
-    const copy = await asked(() => client.get(this.#copyKey(tenant)));
-    if (copy !== null) return JSON.parse(copy) as readonly EndpointRecord[];
-    return this.#locked(tenant, async () => {
-      const records = await this.#load(tenant);
-      await asked(() => client.set(this.#copyKey(tenant), JSON.stringify(records), 'PX', COPY_MS));
-      return records;
-    });
+    const copy = await this.#copy(tenant);
+    if (copy) return copy;
+    // Those who ask meanwhile get the same answer.
+    const known = this.#copying.get(tenant);
+    if (known) return known;
+    const copying = this.#makeCopy(tenant).finally(() => this.#copying.delete(tenant));
+    this.#copying.set(tenant, copying);
+    return copying;
   }
 
   async change<T>(
@@ -58,6 +59,21 @@ export class BlobEndpointStore implements EndpointStore {
       if (remove !== undefined) await blobs.delete(blobKey(tenant, remove));
       if (put || remove !== undefined) await asked(() => client.del(this.#copyKey(tenant)));
       return answer;
+    });
+  }
+
+  async #copy(tenant: string): Promise<readonly EndpointRecord[] | null> {
+    const copy = await asked(() => this.#options.client.get(this.#copyKey(tenant)));
+    return copy === null ? null : (JSON.parse(copy) as readonly EndpointRecord[]);
+  }
+
+  #makeCopy(tenant: string): Promise<readonly EndpointRecord[]> {
+    return this.#locked(tenant, async () => {
+      const made = await this.#copy(tenant);
+      if (made) return made;
+      const records = await this.#load(tenant);
+      await asked(() => this.#options.client.set(this.#copyKey(tenant), JSON.stringify(records), 'PX', COPY_MS));
+      return records;
     });
   }
 

@@ -168,6 +168,31 @@ describe('a gateway', () => {
     expect(only(world)).toMatchObject({ status: 'delivered', attempts: 1 });
   });
 
+  test('puts back what the queue has lost', async () => {
+    const world = new WebhookWorld();
+    world.addEndpoint('a');
+    world.answer = (_parcel, place) => (place === 0 ? status(500) : OK);
+    world.deliverer.start();
+    await world.publisher.publish(world.notice('batch_1'));
+    await world.clock.advance(SECOND);
+    world.loseQueue();
+    await world.clock.advance(3 * MINUTE);
+    expect(only(world)).toMatchObject({ status: 'delivered', attempts: 2 });
+    await world.deliverer.close();
+  });
+
+  test('drops a notice for an endpoint that has too many waiting, and no other', async () => {
+    const world = new WebhookWorld();
+    world.addEndpoint('a');
+    world.isFull = true;
+    await world.publisher.publish(world.notice('batch_1'));
+    expect(world.deliveries.size).toBe(0);
+    world.isFull = false;
+    await world.publisher.publish(world.notice('batch_2'));
+    await world.clock.advance(SECOND);
+    expect(only(world)).toMatchObject({ status: 'delivered' });
+  });
+
   test('that hears of an old round does nothing', async () => {
     const world = new WebhookWorld();
     world.addEndpoint('a');
