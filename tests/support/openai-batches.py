@@ -8,7 +8,7 @@ import pathlib
 import sys
 import time
 
-import httpx
+import httpx2
 import openai
 
 base_url, input_path = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -16,7 +16,7 @@ requests: list[str] = []
 client = openai.OpenAI(
     base_url=f"{base_url}/v1",
     api_key="none",
-    http_client=httpx.Client(event_hooks={"request": [lambda request: requests.append(f"{request.method} {request.url.path}")]}),
+    http_client=httpx2.Client(event_hooks={"request": [lambda request: requests.append(f"{request.method} {request.url.path}")]}),
 )
 seen: dict[str, object] = {}
 
