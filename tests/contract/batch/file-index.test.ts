@@ -27,13 +27,19 @@ interface Case {
 function openRedis(): Case {
   round += 1;
   const prefix = `${redis.prefix}-${round}`;
-  const lose = async () => void (await client.del(await client.keys(`${prefix}*`)));
+  const lose = async () => {
+    await client.del(await client.keys(`${prefix}*`));
+  };
   return { index: new RedisFileIndex(client, prefix), lose };
 }
 
 function openMemory(): Case {
   const index = new MemoryFileIndex();
-  return { index, lose: () => Promise.resolve(index.lose()) };
+  const lose = () => {
+    index.lose();
+    return Promise.resolve();
+  };
+  return { index, lose };
 }
 
 function file(id: string, createdAtEpochMs: number, fields: Partial<StoredFile> = {}): StoredFile {
