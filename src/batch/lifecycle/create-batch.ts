@@ -60,19 +60,11 @@ export async function writeBatch(
   { cabinet, journal, meter }: Pick<CreateDeps, 'cabinet' | 'journal' | 'meter'>,
   doc: BatchDoc,
 ): Promise<BatchDoc> {
-  const { id, inputFile, identity } = doc;
-  await cabinet.hold(inputFile.id, id);
-  try {
-    // It may have been deleted just before it was held.
-    await cabinet.get(inputFile.id, identity.tenant).catch(namingTheFile);
-    const answer = await journal.create(doc);
-    if (answer.kind === 'conflict') return answer.current;
-  } catch (error) {
-    // Unless it exists after all: a write whose answer was lost.
-    const written = await journal.read(id).catch(() => doc);
-    if (!written) await cabinet.release(inputFile.id, id).catch(() => undefined);
-    throw error;
-  }
+  const { id, inputFile } = doc;
+  await cabinet.hold(inputFile.id, id).catch(namingTheFile);
+  // When this fails nobody knows whether it exists: the hold lapses by itself if it does not.
+  const answer = await journal.create(doc);
+  if (answer.kind === 'conflict') return answer.current;
   meter.created();
   return doc;
 }

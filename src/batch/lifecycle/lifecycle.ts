@@ -17,6 +17,7 @@ export interface LifecycleDeps extends Omit<KeeperDeps, 'heavy'> {
 /** Files that are validated or assembled at once in one process: each reads or writes as fast as disk and CPU allow. */
 const HEAVY_AT_ONCE = 2;
 const UPKEEP_MS = 3_600_000;
+const LOSS_GATHER_MS = 1_000;
 const UPKEEP_RETRY_MS = 10_000;
 
 /** The batches of one process: the service that callers use, and the keeper that carries batches to their end. */
@@ -26,6 +27,7 @@ export class BatchLifecycle {
   readonly #keeper: BatchKeeper;
   readonly #reconciler: Reconciler;
   readonly #stop = new AbortController();
+  #isLossNoted = false;
 
   constructor(deps: LifecycleDeps) {
     const heavy = new HeavyWork(HEAVY_AT_ONCE);
@@ -58,10 +60,24 @@ export class BatchLifecycle {
     return report;
   }
 
-  /** Redis was lost, or failed over with lost writes: everything of it is checked, in the background. */
+  /**
+   * Redis was lost, or failed over with lost writes: everything of it is checked, in the background. Each pool hears of it
+   * for itself; what they say within a second is one loss.
+   */
   redisLost(): void {
-    this.reconcile(this.#stop.signal).catch((error: unknown) => {
-      this.#deps.log.warn({ problem: asError(error).message }, 'batches.reconcile_failed');
+    if (this.#isLossNoted) return;
+    this.#isLossNoted = true;
+    void this.#afterLoss();
+  }
+
+  async #afterLoss(): Promise<void> {
+    const { clock, log } = this.#deps;
+    await clock.sleep(LOSS_GATHER_MS, this.#stop.signal).catch(() => undefined);
+    this.#isLossNoted = false;
+    // The rows first: they need no index to be compared with their records.
+    this.#keeper.doubt();
+    await this.#reconciler.reconcile(this.#stop.signal).catch((error: unknown) => {
+      log.warn({ problem: asError(error).message }, 'batches.reconcile_failed');
     });
   }
 

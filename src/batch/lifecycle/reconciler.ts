@@ -1,7 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { asError, PilotlightError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { FileCabinet } from '../ports.ts';
 import type { BatchMeter } from './batch-meter.ts';
 import type { BatchIndex, CreationClaims, IndexedJournal } from './ports.ts';
 
@@ -20,7 +19,6 @@ export interface ReconcilerDeps {
   readonly journal: IndexedJournal;
   readonly index: BatchIndex;
   readonly claims: CreationClaims;
-  readonly cabinet: FileCabinet;
   readonly meter: BatchMeter;
   readonly clock: Clock;
   readonly log: Logger;
@@ -85,16 +83,18 @@ export class Reconciler {
   async #reconcile(signal: AbortSignal): Promise<ReconcileReport> {
     const { journal, index, meter, clock, log } = this.#deps;
     const startedMs = clock.monotonicMs();
+    // An index that is being made anew may know a batch already, from whoever works on it: that one is looked at too.
+    const isComplete = await index.isComplete();
     const report = { batches: 0, repaired: 0, unfinished: 0, failed: 0 };
     let chunk: { id: string; generation: number }[] = [];
     for await (const entry of journal.generations(signal)) {
       signal.throwIfAborted();
       chunk.push(entry);
       if (chunk.length < TOGETHER) continue;
-      await this.#repair(chunk, report);
+      await this.#repair(chunk, isComplete, report);
       chunk = [];
     }
-    await this.#repair(chunk, report);
+    await this.#repair(chunk, isComplete, report);
     if (report.failed === 0) await index.markComplete();
     meter.reconciled(report.repaired, clock.monotonicMs() - startedMs);
     if (report.repaired + report.failed > 0) log.info({ ...report }, 'batches.reconciled');
@@ -103,14 +103,17 @@ export class Reconciler {
 
   async #repair(
     chunk: readonly { readonly id: string; readonly generation: number }[],
+    isComplete: boolean,
     report: { -readonly [Field in keyof ReconcileReport]: number },
   ): Promise<void> {
     const known = await this.#deps.index.known(chunk.map(({ id }) => id));
     report.batches += chunk.length;
     for (const [place, { id, generation }] of chunk.entries()) {
-      if ((known[place] ?? 0) >= generation) continue;
+      const isKnown = (known[place] ?? 0) >= generation;
+      if (isKnown && isComplete) continue;
       try {
         const isUnfinished = await this.#repairOne(id);
+        if (isKnown) continue;
         report.repaired += 1;
         if (isUnfinished) report.unfinished += 1;
       } catch (error) {
@@ -121,11 +124,9 @@ export class Reconciler {
   }
 
   async #repairOne(id: string): Promise<boolean> {
-    const { journal, index, claims, cabinet, clock } = this.#deps;
+    const { journal, index, claims, clock } = this.#deps;
     const doc = await journal.readStored(id);
     if (!doc) return false;
-    // Its input file must not go while it runs; whether it is there is for its keeper to find out.
-    if (doc.final === null) await cabinet.hold(doc.inputFile.id, id);
     await claims.restore(doc, clock.epochMs());
     await index.put(doc);
     return doc.final === null;
