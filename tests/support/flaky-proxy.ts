@@ -6,8 +6,19 @@ import { seededRandom } from '../../src/core/random.ts';
  * What becomes of one request. `unavailable` and `slow_down`: 503 without reaching the server. `reset`: the connection is
  * cut before the server sees it. `lost_answer`: the server has done it, and the client never hears. `cut_body`: the
  * connection ends in the middle of the answer. `stall`: the answer stops in the middle, and the connection stays.
+ * `silent`: nothing comes back, ever. `denied`: 403, for lack of rights. `over_quota`: 403, for lack of room.
  */
-export type Mishap = 'pass' | 'unavailable' | 'slow_down' | 'reset' | 'lost_answer' | 'cut_body' | 'stall';
+export type Mishap =
+  | 'pass'
+  | 'unavailable'
+  | 'slow_down'
+  | 'reset'
+  | 'lost_answer'
+  | 'cut_body'
+  | 'stall'
+  | 'silent'
+  | 'denied'
+  | 'over_quota';
 
 export interface ProxiedRequest {
   readonly method: string;
@@ -38,7 +49,23 @@ export function brownOut(
   return () => (random.next() < share ? (ways[Math.floor(random.next() * ways.length)] ?? 'pass') : 'pass');
 }
 
-export async function startFlakyProxy(targetEndpoint: string): Promise<FlakyProxy> {
+const REFUSALS: Partial<Record<Mishap, Refusal>> = {
+  unavailable: { status: 503, code: 'ServiceUnavailable' },
+  slow_down: { status: 503, code: 'SlowDown' },
+  denied: { status: 403, code: 'AccessDenied' },
+  over_quota: { status: 403, code: 'QuotaExceeded' },
+};
+
+interface Refusal {
+  readonly status: number;
+  readonly code: string;
+}
+
+/** `dropHeaders` (lower case) never reach the server, as if it did not know them. */
+export async function startFlakyProxy(
+  targetEndpoint: string,
+  { dropHeaders = [] }: { readonly dropHeaders?: readonly string[] } = {},
+): Promise<FlakyProxy> {
   const target = new URL(targetEndpoint);
   const state = { requests: 0, mishaps: 0, decide: (() => 'pass') as (request: ProxiedRequest) => Mishap };
   const server = createServer((incoming, outgoing) => {
@@ -48,10 +75,11 @@ export async function startFlakyProxy(targetEndpoint: string): Promise<FlakyProx
     if (mishap !== 'pass') state.mishaps += 1;
     incoming.on('error', () => undefined);
     outgoing.on('error', () => undefined);
-    if (mishap === 'unavailable') refuse(incoming, outgoing, 'ServiceUnavailable');
-    else if (mishap === 'slow_down') refuse(incoming, outgoing, 'SlowDown');
+    const refusal = REFUSALS[mishap];
+    if (refusal) refuse(incoming, outgoing, refusal);
     else if (mishap === 'reset') incoming.socket.destroy();
-    else forward(target, incoming, outgoing, mishap);
+    else if (mishap === 'silent') incoming.resume();
+    else forward(target, { incoming, outgoing, mishap, dropHeaders });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -72,16 +100,24 @@ export async function startFlakyProxy(targetEndpoint: string): Promise<FlakyProx
   };
 }
 
-function refuse(incoming: IncomingMessage, outgoing: ServerResponse, code: string): void {
+function refuse(incoming: IncomingMessage, outgoing: ServerResponse, { status, code }: Refusal): void {
   incoming.resume();
-  outgoing.writeHead(503, { 'content-type': 'application/xml' });
+  outgoing.writeHead(status, { 'content-type': 'application/xml' });
   outgoing.end(
     `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>made to fail</Message></Error>`,
   );
 }
 
-function forward(target: URL, incoming: IncomingMessage, outgoing: ServerResponse, mishap: Mishap): void {
-  const { method, url, headers } = incoming;
+interface Forwarded {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly mishap: Mishap;
+  readonly dropHeaders: readonly string[];
+}
+
+function forward(target: URL, { incoming, outgoing, mishap, dropHeaders }: Forwarded): void {
+  const { method, url } = incoming;
+  const headers = Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => !dropHeaders.includes(name)));
   const upstream = request({ host: target.hostname, port: target.port, method, path: url, headers }, (answer) => {
     if (mishap === 'lost_answer') {
       answer.resume();

@@ -5,7 +5,7 @@ import { PilotlightError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Random } from '../../core/random.ts';
 import { FolderBlobStore } from './folder/folder-blob-store.ts';
-import { S3BlobStore, type S3Settings } from './s3/s3-blob-store.ts';
+import type { S3Settings } from './s3/s3-blob-store.ts';
 
 export interface BlobStoreSettings {
   readonly kind: 'folder' | 's3';
@@ -35,6 +35,8 @@ export async function openBlobStore(settings: BlobStoreSettings, deps: BlobStore
       param: 'storage.s3.bucket',
     });
   }
+  // The SDK takes 50 MB and a third of a second, which only those pay who need it.
+  const { S3BlobStore } = await import('./s3/s3-blob-store.ts');
   const store = new S3BlobStore({ ...s3, bucket: s3.bucket, prefix: `${s3.prefix}${installation}/` }, deps);
   try {
     await store.verify();
