@@ -11,7 +11,7 @@ export const FILE_LIMITS: FileLimits = {
   fileBytes: 10_000_000,
   batchFileBytes: 10_000_000,
   uploadPartBytes: 1_000_000,
-  tenantFiles: 1_000,
+  tenantFiles: 10_000,
   tenantBytes: 100_000_000,
   uploadsAtOnce: 16,
   freeBytes: 1_000,

@@ -36,9 +36,9 @@ function field(name: string, value: string): string {
   return `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
 }
 
-function filePart(text: string, { name = 'file', filename = 'a.jsonl' } = {}): string {
+function filePart(text: string, filename: string | null = 'a.jsonl'): string {
   const named = filename === null ? '' : `; filename="${filename}"`;
-  return `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"${named}\r\nContent-Type: application/octet-stream\r\n\r\n${text}\r\n`;
+  return `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"${named}\r\nContent-Type: application/octet-stream\r\n\r\n${text}\r\n`;
 }
 
 const END = `--${BOUNDARY}--\r\n`;
@@ -103,12 +103,7 @@ describe('a form', () => {
     ['no file', field('purpose', 'batch') + END, 'missing_required_parameter', 'file'],
     ['no purpose', filePart('{}') + END, 'missing_required_parameter', 'purpose'],
     ['an unknown purpose', field('purpose', 'fun') + filePart('{}') + END, 'invalid_value', 'purpose'],
-    [
-      'a file without a name',
-      field('purpose', 'batch') + filePart('{}', { filename: null }) + END,
-      'invalid_value',
-      'file',
-    ],
+    ['a file without a name', field('purpose', 'batch') + filePart('{}', null) + END, 'invalid_value', 'file'],
     ['two files', filePart('{}') + WHOLE, 'invalid_value', 'body'],
     ['a field twice', field('purpose', 'batch') + WHOLE, 'invalid_value', 'body'],
     [
@@ -150,12 +145,7 @@ describe('a form', () => {
       'missing_required_parameter',
       'expires_after[anchor]',
     ],
-    [
-      'a name of folders only',
-      field('purpose', 'batch') + filePart('{}', { filename: '../..' }) + END,
-      'invalid_value',
-      'file',
-    ],
+    ['a name of folders only', field('purpose', 'batch') + filePart('{}', '../..') + END, 'invalid_value', 'file'],
   ])('with %s is refused, and leaves nothing behind', async (_name, body, code, param) => {
     expect(await errorOf(await sent(body))).toMatchObject({ status: 400, code, param });
     await nothingIsLeft();
@@ -180,8 +170,8 @@ describe('a form', () => {
   });
 
   test('never makes a name into a path', async () => {
-    const answer = await sent(field('purpose', 'user_data') + filePart('x', { filename: '../../etc/passwd' }) + END);
-    expect(await answer.json()).toMatchObject({ filename: 'passwd' });
+    const answer = await sent(field('purpose', 'user_data') + filePart('x', '../../etc/passwd') + END);
+    expect(await answer.json()).toMatchObject('passwd');
     expect(world.store.keys.every((key) => /^files\/file-[0-9a-f]+\.(data|json)$/.test(key))).toBe(true);
   });
 });
