@@ -8,9 +8,11 @@ import { submitJob } from './job-handler.ts';
 import { endedByUs } from './open-calls.ts';
 import { forwardedCallHeaders } from './policy/answer-headers.ts';
 import { heldRequest, promptTextOf } from './policy/build-request.ts';
+import { errorEvent } from './policy/error-answer.ts';
 import { jobFromCall } from './policy/job-submission.ts';
 import { type ParsedCall, parseCall, servedBody } from './policy/parse-call.ts';
 import { parsePrefer } from './policy/prefer.ts';
+import { responseErrorEvent } from './policy/responses/event-text.ts';
 import { startResponse } from './responses/start-response.ts';
 import { routeCall } from './routing.ts';
 
@@ -78,6 +80,7 @@ async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTre
     clock,
     requestId,
     stream: request.call.stream,
+    errorEvent: request.call.path === '/v1/responses' ? responseErrorEvent : errorEvent,
     clientStallTimeoutMs: settings.clientStallTimeoutMs,
     exposeEndpoint: settings.exposeEndpoint,
     onWaiting: dropTree,

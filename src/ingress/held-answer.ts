@@ -3,7 +3,7 @@ import type { ResponseHead, ResponseSink, WaitStatus } from '../core/dispatch.ts
 import type { PilotlightError } from '../core/errors.ts';
 import { clientDrained } from './client-drain.ts';
 import { forwardedAnswerHeaders } from './policy/answer-headers.ts';
-import { errorAnswer, errorEvent, refusedInStream } from './policy/error-answer.ts';
+import { errorAnswer, refusedInStream } from './policy/error-answer.ts';
 import { ANNOUNCE_AFTER_MS, COMMENT_EVERY_MS, lastEventEnd, waitComment } from './policy/stream-events.ts';
 import type { AnswerWriter } from './ports.ts';
 
@@ -12,6 +12,8 @@ export interface HeldAnswerOptions {
   readonly clock: Clock;
   readonly requestId: string;
   readonly stream: boolean;
+  /** An error inside the stream, in the form of the API that was called. */
+  readonly errorEvent: (error: PilotlightError) => string;
   readonly clientStallTimeoutMs: number;
   readonly exposeEndpoint: boolean;
   /** Called when the call starts to wait for a slot. */
@@ -121,7 +123,7 @@ export class HeldAnswer implements ResponseSink {
     } else if (this.#state === 'relaying' && !this.#relaysEvents) {
       this.#cut();
     } else if (this.#state !== 'closed') {
-      this.#close(errorEvent(error));
+      this.#close(this.#options.errorEvent(error));
     }
   }
 

@@ -323,8 +323,9 @@ function memoryIndex(world: World, fuse: Fuse): JobIndex {
     async get(id) {
       return world.index.get(id) ?? null;
     },
-    async expire() {
-      // Time does not pass that far here.
+    async expire(ids, ttlMs) {
+      // Time does not pass farther here.
+      if (ttlMs <= 0) for (const id of ids) world.index.delete(id);
     },
   };
 }

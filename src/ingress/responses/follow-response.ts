@@ -10,7 +10,7 @@ import {
   FIRST_LOGGED,
   lastEventType,
   lifecycleText,
-  streamErrorText,
+  responseErrorEvent,
 } from '../policy/responses/event-text.ts';
 import { responseObject } from '../policy/responses/response-object.ts';
 import { COMMENT_EVERY_MS } from '../policy/stream-events.ts';
@@ -115,7 +115,7 @@ class ResponseReader {
   fail(error: PilotlightError): void {
     this.#deps.metrics.errors.inc({ code: error.code });
     const { writer } = this.#exchange;
-    if (!writer.writableEnded) writer.end(streamErrorText(this.#last + 1, error));
+    if (!writer.writableEnded) writer.end(responseErrorEvent(error, this.#last + 1));
   }
 
   close(): void {

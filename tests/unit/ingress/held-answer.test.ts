@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ResponseHead } from '../../../src/core/dispatch.ts';
 import { PilotlightError } from '../../../src/core/errors.ts';
 import { HeldAnswer } from '../../../src/ingress/held-answer.ts';
+import { errorEvent } from '../../../src/ingress/policy/error-answer.ts';
 import { lastEventEnd, waitComment } from '../../../src/ingress/policy/stream-events.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeWriter } from './support/fake-writer.ts';
@@ -22,6 +23,7 @@ function start(options: { stream: boolean; exposeEndpoint?: boolean }) {
     writer,
     clock,
     requestId: 'req_1',
+    errorEvent,
     clientStallTimeoutMs: 60_000,
     exposeEndpoint: false,
     onWaiting: () => {

@@ -21,9 +21,9 @@ export function lastEventType({ status }: ResponseObject): string {
   return status === 'completed' || status === 'incomplete' ? `response.${status}` : 'response.failed';
 }
 
-/** Ends the stream of one reader, not the response. */
-export function streamErrorText(sequence: number, error: PilotlightError): string {
+/** Ends the stream of one reader, not a stored response. A relayed stream has the model server's numbers: none is given. */
+export function responseErrorEvent(error: PilotlightError, sequence?: number): string {
   const { code, message, param } = error;
-  const data = { type: 'error', code, message, param, sequence_number: sequence };
-  return `event: error\ndata: ${JSON.stringify(data)}\n\n`;
+  const numbered = sequence === undefined ? {} : { sequence_number: sequence };
+  return `event: error\ndata: ${JSON.stringify({ type: 'error', code, message, param, ...numbered })}\n\n`;
 }

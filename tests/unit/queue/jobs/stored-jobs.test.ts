@@ -155,6 +155,29 @@ describe('get, result, cancel, wait', () => {
     expect(await jobs.cancel('job-a', TENANT)).toMatchObject({ kind: 'finished', view: { status: 'completed' } });
   });
 
+  test('the request of a job can be read by its owner', async () => {
+    const { jobs } = await open();
+    await jobs.submit(jobSpec('job-a'), BODY);
+    expect(Buffer.from((await jobs.request('job-a', TENANT)) ?? [])).toEqual(BODY);
+    expect(await jobs.request('job-a', 'another')).toBeNull();
+  });
+
+  test('a deleted job ends, is unknown, and stays so when Redis is lost', async () => {
+    const { world, jobs, work } = await open();
+    await jobs.submit(jobSpec('job-a'), BODY);
+    expect(await jobs.delete('job-a', 'another')).toBe(false);
+    expect(await jobs.delete('job-a', TENANT)).toBe(true);
+    expect(await jobs.get('job-a', TENANT)).toBeNull();
+    expect(await jobs.delete('job-a', TENANT)).toBe(false);
+    expect(world.ledger.settled.get('job-a')).toMatchObject({ outcome: { kind: 'cancelled' } });
+    world.index.clear();
+    const reconciled = work.reconcile();
+    await world.clock.advance(10);
+    await reconciled;
+    expect(await jobs.get('job-a', TENANT)).toBeNull();
+    expect(world.items.has('job-a')).toBe(false);
+  });
+
   test('waiting ends at the outcome', async () => {
     const { world, jobs, pass } = await open();
     await jobs.submit(jobSpec('job-a'), BODY);
