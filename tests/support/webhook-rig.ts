@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { BlobStore } from '../../src/core/blobs.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Notice, NoticeType, WebhookDelivery } from '../../src/core/notices.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -13,7 +14,7 @@ import { until } from './until.ts';
 export interface GatewayOptions {
   readonly url: string;
   readonly prefix: string;
-  readonly blobs?: MemoryBlobStore;
+  readonly blobs?: BlobStore;
   readonly clock?: Clock;
   readonly settings?: Partial<WebhookWorld['settings']>;
 }

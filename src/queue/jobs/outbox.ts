@@ -99,14 +99,16 @@ export class OutboxMover {
     const limit = Math.min(BATCH + this.#putOff.size, MAX_READ);
     const entries = await this.#lane.ledger.outbox(limit);
     this.#forgetAllBut(entries);
-    const mine = await this.#claim(entries.map(({ id }) => id));
-    for (let at = 0; at < mine.length && !signal.aborted; at += AT_ONE_TIME) {
-      const part = mine.slice(at, at + AT_ONE_TIME);
-      const ends = await Promise.all(part.map((id) => this.#move(id)));
-      const done = part.filter((_, place) => ends[place] === 'done');
+    let moved = 0;
+    for (let at = 0; at < entries.length && !signal.aborted; at += AT_ONE_TIME) {
+      // Only what is announced at once is claimed: the rest is for whoever comes by meanwhile.
+      const mine = await this.#claim(entries.slice(at, at + AT_ONE_TIME).map(({ id }) => id));
+      const ends = await Promise.all(mine.map((id) => this.#move(id)));
+      const done = mine.filter((_, place) => ends[place] === 'done');
       if (done.length > 0) await this.#lane.ledger.ackOutbox(done);
+      moved += done.length;
     }
-    return mine.length > 0 && entries.length === limit;
+    return moved > 0 && entries.length === limit;
   }
 
   async #claim(ids: readonly string[]): Promise<readonly string[]> {
