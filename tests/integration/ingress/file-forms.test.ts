@@ -171,7 +171,7 @@ describe('a form', () => {
 
   test('never makes a name into a path', async () => {
     const answer = await sent(field('purpose', 'user_data') + filePart('x', '../../etc/passwd') + END);
-    expect(await answer.json()).toMatchObject('passwd');
+    expect(await answer.json()).toMatchObject({ filename: 'passwd' });
     expect(world.store.keys.every((key) => /^files\/file-[0-9a-f]+\.(data|json)$/.test(key))).toBe(true);
   });
 });
