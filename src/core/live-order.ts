@@ -259,7 +259,8 @@ export interface StoredLedger {
   /**
    * Replaces what is known of one bulk of work (absolute numbers, so repeating or losing one does no harm). Counts as stored
    * demand, opens windows and wakes the pool when it grew; not held to the budgets of pool and objective, because its rows
-   * wait on the file store. A ledger that was lost is told again by whoever keeps the bulk (`onIncarnation`).
+   * wait on the file store. Its keeper repeats it at least every minute: one that was not told for ten minutes is forgotten,
+   * and a ledger that was lost learns of it so.
    */
   setBulk(demand: BulkDemand): Promise<void>;
   /** Jobs with an announcement whose end has not been acknowledged, oldest first. `settle` adds them in its own step. */

@@ -89,6 +89,7 @@ export const stepArbitrary: fc.Arbitrary<Step> = fc.record({
     { weight: 80, arbitrary: fc.nat(20) },
     { weight: 10, arbitrary: fc.nat(1_500) },
     { weight: 1, arbitrary: fc.nat(70_000) },
+    { weight: 1, arbitrary: fc.constant(599_000) },
   ),
   ranking: fc.shuffledSubarray([0, 1, 2], { minLength: 0 }),
   joined: fc.boolean(),

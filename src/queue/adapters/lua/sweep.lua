@@ -1,4 +1,4 @@
--- What time has done: dead owners, lapsed offers, expired tickets, quarantine and reservations; then assign.
+-- What time has done: dead owners, lapsed offers, expired tickets, quarantine, reservations and bulks; then assign.
 -- `owners` by last heartbeat, `missed` owner -> lapsed offers, `executors` the owners that run tickets.
 
 L.MAX_REAPED_TICKETS = 1000
@@ -71,6 +71,7 @@ function L.sweep()
   L.expire_quarantine()
   local lapsed = call('ZRANGEBYSCORE', P .. 'reservations', '-inf', now_ms, 'LIMIT', 0, L.MAX_LAPSED_RESERVATIONS)
   for _, id in ipairs(lapsed) do L.remove_demand(id) end
+  L.lapse_bulks()
   L.drop_unused_endpoints()
   L.assign()
 end

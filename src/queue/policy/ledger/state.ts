@@ -148,6 +148,8 @@ export interface LedgerState {
   readonly reservations: OrderedSet;
   readonly deadlines: OrderedSet;
   readonly bulks: Map<string, Bulk>;
+  /** Their ids by when they were last told. */
+  readonly bulksTold: OrderedSet;
   /** Announced work that was settled, by the time of that, and its objective. */
   readonly outbox: OrderedSet;
   readonly outboxObjectives: Map<string, string>;
@@ -183,6 +185,7 @@ export function emptyLedger(): LedgerState {
     reservations: new OrderedSet(),
     deadlines: new OrderedSet(),
     bulks: new Map(),
+    bulksTold: new OrderedSet(),
     outbox: new OrderedSet(),
     outboxObjectives: new Map(),
     outcomes: new Map(),

@@ -1,4 +1,5 @@
 import { assign } from './assign.ts';
+import { lapseBulks } from './bulk.ts';
 import { removeDemand } from './demand.ts';
 import { dropUnusedEndpoints } from './endpoints.ts';
 import { expireQuarantine, quarantineSlot } from './quarantine.ts';
@@ -11,7 +12,7 @@ const MAX_LAPSED_OFFERS_PER_OWNER = 1_000;
 const MAX_EXPIRED_PER_OBJECTIVE = 256;
 const MAX_LAPSED_RESERVATIONS = 256;
 
-/** What time has done: dead owners, lapsed offers, expired tickets, quarantine and reservations; then assign. */
+/** What time has done: dead owners, lapsed offers, expired tickets, quarantine, reservations and bulks; then assign. */
 export function sweep(turn: Turn): void {
   if (!isRecovering(turn.state)) {
     reapDeadOwners(turn);
@@ -20,6 +21,7 @@ export function sweep(turn: Turn): void {
   expireTickets(turn);
   expireQuarantine(turn);
   for (const id of turn.state.reservations.upTo(turn.nowMs, MAX_LAPSED_RESERVATIONS)) removeDemand(turn.state, id);
+  lapseBulks(turn);
   dropUnusedEndpoints(turn.state);
   assign(turn);
 }

@@ -121,6 +121,23 @@ describe('work in bulk', () => {
     expect(ledger.admit('t', { objective: 'chat', bytes: 1, limits: held })).toMatchObject({ kind: 'queued' });
   });
 
+  test('lapses when nobody has told it for ten minutes, and is kept by being told', () => {
+    const poll = () => ledger.do('a', { op: 'poll' });
+    setBulk();
+    setBulk({ id: 'gone', requests: 7 });
+    ledger.pass(599_999);
+    setBulk();
+    poll();
+    expect(demand()).toMatchObject({ stored: 200_007 });
+    ledger.pass(1);
+    poll();
+    expect(demand()).toMatchObject({ stored: 200_000 });
+    ledger.pass(600_000);
+    poll();
+    expect(demand()).toMatchObject({ stored: 0, deadlines: [] });
+    expect(ledger.state.bulksTold.size).toBe(0);
+  });
+
   test('is known on after a fail-over, while tickets are not', () => {
     setBulk();
     ledger.admit('r1', { kind: 'row', objective: 'nightly' });

@@ -69,6 +69,7 @@ function everyDeadlineIsCountedOnce(state: LedgerState): void {
 function everyBulkIsItsObjectives(state: LedgerState): void {
   const named = [...state.books].flatMap(([objective, book]) => [...book.bulks].map((id) => [id, objective]));
   expect(named.sort()).toEqual([...state.bulks].map(([id, bulk]) => [id, bulk.objective]).sort());
+  expect(state.bulksTold.ids().sort()).toEqual([...state.bulks.keys()].sort());
   for (const { requests } of state.bulks.values()) expect(requests).toBeGreaterThan(0);
   expect([...state.outboxObjectives.keys()].sort()).toEqual(state.outbox.ids().sort());
 }
