@@ -12,7 +12,7 @@
  *   within windows of 2,000, over 4 segments as of 4 gateways
  *
  * `delay` is the longest hold-up of the main thread's event loop (a timer of 1 ms), which also has what others take from the
- * machine. Peak memory is the resident set of the process, Node and thread with it; row states in memory count in `finalise`.
+ * machine. Peak memory is the resident set of the process, Node and thread with it.
  */
 import { execFile } from 'node:child_process';
 import { createReadStream } from 'node:fs';

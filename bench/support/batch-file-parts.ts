@@ -8,10 +8,9 @@ import { decodeRowRecord, rowRecords } from '../../src/batch/adapters/rows/row-r
 import { startValidationThread } from '../../src/batch/adapters/validation/validation-thread.ts';
 import { createFinalise } from '../../src/batch/finalise/finalise.ts';
 import { answeredLine, rowId } from '../../src/batch/policy/lines.ts';
-import type { BatchDoc, BatchPlan, RowEnd } from '../../src/batch/ports.ts';
-import { MemoryRowStates } from '../../src/batch/rows/memory-row-states.ts';
+import type { BatchDoc, BatchPlan, RowStates, RowWord } from '../../src/batch/ports.ts';
 import { createValidate } from '../../src/batch/validation/validate.ts';
-import type { BlobStore } from '../../src/core/blobs.ts';
+import type { BlobStore, SegmentPlace } from '../../src/core/blobs.ts';
 import type { StoredFile } from '../../src/core/files.ts';
 import type { Identity } from '../../src/core/identity.ts';
 import { seededRandom } from '../../src/core/random.ts';
@@ -30,6 +29,8 @@ export interface FileReport {
 const BATCH = 'batch_bench';
 const SEGMENTS = 4;
 const WINDOW = 2_000;
+/** Number of the segment, offset and length of a record. */
+const PLACE_NUMBERS = 3;
 const LF = 0x0a;
 const [part = '', folder = '', rowsText = '', answerText = ''] = process.argv.slice(2);
 const rows = Number(rowsText);
@@ -126,38 +127,54 @@ async function prepare(): Promise<number> {
     store.openLog(`batches/${BATCH}/rows/`, { segmentBytes: 2 ** 30 }),
   );
   const random = seededRandom(2);
-  const ends: RowEnd[] = [];
+  const places = new Float64Array(rows * PLACE_NUMBERS);
+  const keys: string[] = [];
   for (let first = 0; first < rows; first += WINDOW) {
-    const places = Array.from({ length: Math.min(WINDOW, rows - first) }, (_, at) => ({
+    const order = Array.from({ length: Math.min(WINDOW, rows - first) }, (_, at) => ({
       place: first + at,
       turn: random.next(),
     }));
-    places.sort((a, b) => a.turn - b.turn);
-    const written = places.map(async ({ place, turn }) => {
+    order.sort((a, b) => a.turn - b.turn);
+    const written = order.map(async ({ place, turn }) => {
       const log = logs[Math.floor(turn * 1_000) % SEGMENTS];
       if (!log) throw new Error('there is a log');
       const head = { id: rowId(BATCH, place), customId: `ticket-${place}` };
       const line = answeredLine(head, { statusCode: 200, requestId: head.id, body: answer });
       const usage = { inputTokens: 700, cachedTokens: 0, outputTokens: 200, reasoningTokens: 0 };
-      const record = await log.append(
-        rowRecords.encode({ batchId: BATCH, place, attempt: 1, state: 'completed', usage }, line),
-      );
-      ends.push({ place, state: 'completed', attempt: 1, record, usage });
+      const record = { batchId: BATCH, place, attempt: 1, state: 'completed', usage } as const;
+      const { key, offsetBytes, lengthBytes } = await log.append(rowRecords.encode(record, line));
+      if (!keys.includes(key)) keys.push(key);
+      places.set([keys.indexOf(key), offsetBytes, lengthBytes], place * PLACE_NUMBERS);
     });
     await Promise.all(written);
   }
   await Promise.all(logs.map((log) => log.close()));
-  await writeFile(join(folder, 'ends.json'), JSON.stringify({ plan, ends }));
+  await writeFile(join(folder, 'ends'), places);
+  await writeFile(join(folder, 'ends.json'), JSON.stringify({ plan, keys }));
   return 0;
 }
 
-async function readEnds(): Promise<{ readonly plan: BatchPlan; readonly states: MemoryRowStates }> {
-  const text = await readFile(join(folder, 'ends.json'), 'utf8');
-  const { plan, ends } = JSON.parse(text) as { plan: BatchPlan; ends: readonly RowEnd[] };
-  const states = new MemoryRowStates();
-  await states.open(BATCH, plan.runnable, 'open');
-  await states.commit(BATCH, ends);
-  return { plan, states };
+/** The states of rows that have all completed, in as little memory as Redis has for them. */
+async function readEnds(): Promise<{ readonly plan: BatchPlan; readonly states: Pick<RowStates, 'totals' | 'words'> }> {
+  const { plan, keys } = JSON.parse(await readFile(join(folder, 'ends.json'), 'utf8')) as {
+    plan: BatchPlan;
+    keys: readonly string[];
+  };
+  const places = new Float64Array((await readFile(join(folder, 'ends'))).buffer);
+  const placeOf = (place: number): SegmentPlace => {
+    const [key = 0, offsetBytes = 0, lengthBytes = 0] = places.subarray(place * PLACE_NUMBERS);
+    return { key: keys[key] ?? '', offsetBytes, lengthBytes };
+  };
+  const wordOf = (place: number): RowWord => ({ state: 'completed', attempt: 1, record: placeOf(place) });
+  const usage = { inputTokens: 700 * rows, cachedTokens: 0, outputTokens: 200 * rows, reasoningTokens: 0 };
+  const totals = { pending: 0, completed: rows, failed: 0, expired: 0, cancelled: 0, usage, gate: 'closed' } as const;
+  return {
+    plan,
+    states: {
+      totals: () => Promise.resolve(totals),
+      words: (_id, first, count) => Promise.resolve(Array.from({ length: count }, (_, at) => wordOf(first + at))),
+    },
+  };
 }
 
 async function copy(): Promise<number> {

@@ -48,7 +48,7 @@ export type FromThread =
 /** One thread that checks one file. */
 export interface ValidationThread {
   post(message: ToThread, transfer: readonly ArrayBuffer[]): void;
-  /** The thread's next message. Throws `store_unavailable` when it has ended, or says nothing for minutes. */
+  /** The thread's next message. Throws `internal_error` when it has ended, or says nothing for minutes. */
   next(signal: AbortSignal): Promise<FromThread>;
   /** Ends it, whatever it does. */
   stop(): Promise<void>;

@@ -54,7 +54,7 @@ class WorkerThread implements ValidationThread {
   }
 
   #fail(what: string): void {
-    this.#failure ??= new PilotlightError('store_unavailable', `The thread that validates a batch file ${what}.`);
+    this.#failure ??= new PilotlightError('internal_error', `The thread that validates a batch file ${what}.`);
     this.#wake();
   }
 

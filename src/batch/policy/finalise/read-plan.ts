@@ -13,8 +13,8 @@ export interface ReadSpan {
   readonly wanted: readonly number[];
 }
 
-/** Bytes between two pieces that are read in vain rather than asking twice: what a request costs elsewhere. */
-const MAX_GAP_BYTES = 65_536;
+/** Bytes between two pieces that are read in vain rather than asking twice; a thousand of them still fit into memory. */
+const MAX_GAP_BYTES = 16_384;
 /** A span is not made longer than this; a longer piece is a span of its own. */
 const MAX_SPAN_BYTES = 4_194_304;
 

@@ -89,6 +89,15 @@ describe('a batch file is validated in a thread', () => {
     expect(store.unfinished).toBe(0);
   });
 
+  it('a line of 9 MiB is told with its number, and the rest is checked', async () => {
+    const long = row('long', {}, { user: 'x'.repeat(9 * 2 ** 20) });
+    const { result } = await rig([row('a'), long, row('b', { method: 'PUT' })].join('\n')).run();
+    expect(result.kind === 'invalid' && result.errors.map(({ code, line }) => [code, line])).toEqual([
+      ['row_too_large', 2],
+      ['invalid_value', 3],
+    ]);
+  });
+
   it('wrong rows that are left out have their lines in a blob beside the plan', async () => {
     const wishes = { ...validationInput(0).wishes, onInvalidRow: 'skip' as const };
     const { result, store } = await rig(`{\n${row('a')}\n{`).run({ wishes });
@@ -178,7 +187,7 @@ describe('a validation ends early', () => {
   it('as a failure of ours when its thread cannot start, or dies', async () => {
     for (const entry of ['data:text/javascript,throw new Error("broken")', 'data:text/javascript,process.exit(3)']) {
       const startThread = () => startValidationThread(new URL(entry));
-      await expect(rig(row('a'), { startThread }).run()).rejects.toMatchObject({ code: 'store_unavailable' });
+      await expect(rig(row('a'), { startThread }).run()).rejects.toMatchObject({ code: 'internal_error' });
     }
   });
 });
