@@ -40,7 +40,10 @@ export interface ResponseHead {
   readonly endpointId?: string;
 }
 
-/** Takes one answer. The dispatcher calls `begin` once, then `write` until `end`; nothing after an error. */
+/**
+ * Takes one answer. The dispatcher calls `begin`, then `write` until `end`; nothing after an error. Only a stream of stored
+ * work that broke is run again: then `begin` comes once more, and what was written before does not count.
+ */
 export interface ResponseSink {
   waiting(status: WaitStatus): void;
   /** The engine's first byte is here: from now on there is no retry. */

@@ -1,8 +1,10 @@
 import OpenAI, { APIError } from 'openai';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { PilotlightError } from '../../../src/core/errors.ts';
 import type { JobEvent } from '../../../src/core/job-events.ts';
 import type { JobResult } from '../../../src/core/jobs.ts';
 import { until } from '../../support/until.ts';
+import { beginStream, failed } from '../../unit/ingress/support/fake-runner.ts';
 import { API_KEY, GATEWAY_KEY, type Rig, startRig } from './rig.ts';
 
 /** Background responses as the official client sees them; jobs and their events end and come when a test says so. */
@@ -351,4 +353,22 @@ test('a call without background is held, and the model server is told to keep no
   expect(request?.call).toMatchObject({ path: '/v1/responses', stream: false });
   const body: unknown = JSON.parse(Buffer.from(request?.call.body ?? []).toString());
   expect(body).toEqual({ store: false, model: 'tiny', input: 'hi', metadata: { a: 'b' } });
+});
+
+test('a held stream that breaks raises an error of the Responses API in the client', async () => {
+  rig.runner.script = (_request, sink) => {
+    beginStream(sink);
+    sink.write(Buffer.from('event: response.created\ndata: {"type":"response.created","sequence_number":0}\n\n'));
+    return Promise.resolve(failed(new PilotlightError('upstream_aborted', 'the model server left'), true));
+  };
+  const answer = await rig.post('/v1/responses', { model: 'tiny', input: 'hi', stream: true });
+  expect((await answer.text()).split('\n\n')[1]).toBe(
+    'event: error\ndata: {"type":"error","code":"upstream_aborted","message":"the model server left","param":null}',
+  );
+  const read = async () => {
+    for await (const event of await client.responses.create({ model: 'tiny', input: 'hi', stream: true })) {
+      expect(event.type).toBe('response.created');
+    }
+  };
+  await expect(read()).rejects.toMatchObject({ code: 'upstream_aborted' });
 });

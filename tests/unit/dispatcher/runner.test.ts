@@ -287,6 +287,24 @@ describe('a call that fails after its first byte', () => {
   });
 });
 
+describe('a stream of stored work that breaks after its first byte', () => {
+  test('is run again elsewhere, and its sink begins anew', async () => {
+    open({ a: [[sseHead, event(tokenChunk('Hi')), reset]], b: [goodStream] });
+    const heads: number[] = [];
+    const begin = bench.sink.begin.bind(bench.sink);
+    bench.sink.begin = (answerHead) => {
+      heads.push(answerHead.status);
+      bench.sink.head = null;
+      begin(answerHead);
+    };
+    const persist = () => Promise.resolve('segment-1:0');
+    const result = await finish(bench.run({ stream: true, kind: 'stored' }, { persist }));
+    expect(result).toMatchObject({ kind: 'completed', endpointId: 'b', outcome: { attempts: 2 } });
+    expect(heads).toEqual([200, 200]);
+    expect(bench.sink.ended).toBe(true);
+  });
+});
+
 describe('timeouts', () => {
   test('a wait beyond maxWait ends with max_hold_exceeded and leaves the queue', async () => {
     open({ a: [good] });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { memberText, replaceMember } from '../../../src/ingress/policy/json-members.ts';
+import { editMembers, memberText, replaceMember } from '../../../src/ingress/policy/json-members.ts';
 
 test.each([
   { name: 'the only member', text: '{"model":"a"}', want: '{"model":"b"}' },
@@ -56,6 +56,32 @@ test('whatever the object, the text of a member is its value', () => {
     fc.property(objects, fc.jsonValue(), spacing, (rest, value, indent) => {
       const text = JSON.stringify({ ...rest, body: value }, null, indent);
       expect(JSON.parse(memberText(text, 'body') ?? '')).toEqual(JSON.parse(JSON.stringify(value)));
+    }),
+  );
+});
+
+test.each([
+  {
+    name: 'sets a member that is there, and one that is not',
+    edits: { a: true, z: false },
+    want: '{"a":true,"z":false,"b":1.50}',
+  },
+  { name: 'removes a member', edits: { a: undefined }, want: '{"b":1.50}' },
+  { name: 'leaves the rest as it is', edits: {}, want: '{"a": "x","b":1.50}' },
+])('editMembers $name', ({ edits, want }) => {
+  expect(editMembers('{ "a": "x" , "b":1.50}', edits)).toBe(want);
+});
+
+test('editMembers changes what it names and nothing else, in any object', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.boolean(), (object, value) => {
+      const edited: unknown = JSON.parse(editMembers(JSON.stringify(object), { store: value, background: undefined }));
+      const {
+        store: _store,
+        background: _background,
+        ...rest
+      } = JSON.parse(JSON.stringify(object)) as Record<string, unknown>;
+      expect(edited).toEqual({ store: value, ...rest });
     }),
   );
 });
