@@ -132,7 +132,7 @@ export class BatchSupply {
     const lane = this.#deps.lanes(of.pool);
     const { id } = this.#doc;
     while (lane && book.mayAdd && !this.#isStopped()) {
-      const chunk = book.next();
+      const chunk = book.next(this.#deps.clock.monotonicMs());
       if (!chunk) {
         await this.#deps.book.leave(this.#placeOf(of), id);
         return;
@@ -140,7 +140,7 @@ export class BatchSupply {
       const words = await this.#deps.states.words(id, chunk.firstPlace, chunk.rows);
       const pending = words.filter(({ state }) => state === 'pending').length;
       if (pending === 0) {
-        book.set(chunk.firstPlace, 'done', 0);
+        book.set(chunk.firstPlace, 'done', null);
         continue;
       }
       const tag = await this.#tagOf(of, chunk, pending);
@@ -187,7 +187,7 @@ export class BatchSupply {
       const lane = this.#deps.lanes(of.pool);
       for (const { id, firstPlace } of book.in('waiting')) {
         await lane?.backlog.remove(id, of.objective);
-        book.set(firstPlace, 'unknown', 0);
+        book.set(firstPlace, 'unknown', null);
       }
     }
     await this.#leaveBooks().catch(() => undefined);

@@ -1,7 +1,7 @@
 import type { BlobStore } from '../../core/blobs.ts';
 import { asError, PilotlightError } from '../../core/errors.ts';
 import { PLAN_ENTRY_BYTES, type PlanEntry, readPlanEntries } from '../policy/plan-entry.ts';
-import { type ChunkPointer, groupAt } from '../policy/rows/chunks.ts';
+import { type ChunkPointer, deadlineOf, groupAt } from '../policy/rows/chunks.ts';
 import { type BatchDoc, type FileCabinet, type RowGroup, type RowStates, RowStatesLost } from '../ports.ts';
 import type { BatchRun } from './batch-run.ts';
 import type { ChunkClaim, ChunkVerdict } from './ports.ts';
@@ -28,6 +28,7 @@ const FINISHED: ChunkVerdict = { kind: 'finished' };
 const FRESH_WORDS_MS = 2_000;
 const TROUBLE_DELAY_MS = 2_000;
 const REOPENED_DELAY_MS = 250;
+const LEFT_DELAY_MS = 2_500;
 /** From this many on, rows of the chunk are suspected of ending the processes that hold them. */
 const SUSPECT_CRASHES = 2;
 
@@ -158,13 +159,20 @@ export class ChunkRun {
 
   async #start(rows: Rows, task: RowTask): Promise<void> {
     let line: Uint8Array;
-    let leave: () => void;
+    let leave: () => void = () => undefined;
     try {
       line = await rows.source.take(task.entry);
       leave = await this.#lane.window.enter(this.#stop.signal, task.alone);
+      // Waiting for a place takes long.
+      await this.#batch.refresh();
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
+      leave();
+      if (this.#isStopped()) return;
       throw error;
+    }
+    if (this.#isStopped() || !this.#batch.mayStart) {
+      leave();
+      return;
     }
     task.hasSlot = false;
     task.stop = new AbortController();
@@ -192,7 +200,10 @@ export class ChunkRun {
   #follow(result: RowResult, task: RowTask): void {
     switch (result.kind) {
       case 'ended':
+        return;
       case 'left':
+        // The chunk stays held until its batch ends, or is given more time: handed back it would be claimed again at once.
+        void this.#later(task, Math.max(LEFT_DELAY_MS, this.#leftMs()));
         return;
       case 'hand_back':
         this.#end({ kind: 'delayed', delayMs: result.delayMs });
@@ -233,6 +244,12 @@ export class ChunkRun {
     await Promise.race([news, tick]);
     this.#wake = () => undefined;
     timer.abort();
+  }
+
+  /** Until the batch's time is over. */
+  #leftMs(): number {
+    const { doc } = this.#batch;
+    return doc ? deadlineOf(doc) - this.#deps.clock.epochMs() : 0;
   }
 
   #isStopped(): boolean {

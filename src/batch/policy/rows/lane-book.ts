@@ -5,12 +5,14 @@ export type ChunkState = 'unknown' | 'waiting' | 'open' | 'done';
 
 interface Entry {
   state: ChunkState;
-  /** When it was last heard of, milliseconds of the caller's clock. */
-  heardMs: number;
+  /** When it was last heard of, milliseconds of the caller's clock; null = never. */
+  heardMs: number | null;
 }
 
 /** Chunks of one batch that wait in one queue at a time: one that can be opened, one that follows at once. */
 export const WAITING_CHUNKS = 2;
+/** Between the end of a chunk and the next look at its rows. */
+const REST_MS = 500;
 
 /**
  * Which chunks of one batch and queue wait, are open, are done. A view: what is wrong in it is put right by asking backlog
@@ -26,7 +28,7 @@ export class LaneBook {
 
   constructor(chunks: readonly Chunk[]) {
     this.#chunks = chunks;
-    this.#entries = chunks.map(() => ({ state: 'unknown', heardMs: 0 }));
+    this.#entries = chunks.map(() => ({ state: 'unknown', heardMs: null }));
     for (const [index, { firstPlace }] of chunks.entries()) this.#places.set(firstPlace, index);
   }
 
@@ -38,15 +40,20 @@ export class LaneBook {
     return this.#firstNotDone === this.#chunks.length;
   }
 
-  /** The first chunk whose rows have to be looked at; undefined when all wait, are open or are done. */
-  next(): Chunk | undefined {
+  /**
+   * The first chunk whose rows have to be looked at; undefined when all wait, are open or are done. One that has just ended
+   * is left alone for a moment: if it was handed back with rows that cannot run, it would be added again and again.
+   */
+  next(nowMs: number): Chunk | undefined {
     for (let index = this.#firstNotDone; index < this.#chunks.length; index += 1) {
-      if (this.#entries[index]?.state === 'unknown') return this.#chunks[index];
+      const entry = this.#entries[index];
+      if (entry?.state !== 'unknown') continue;
+      if (entry.heardMs === null || nowMs - entry.heardMs >= REST_MS) return this.#chunks[index];
     }
     return undefined;
   }
 
-  set(firstPlace: number, state: ChunkState, nowMs: number): void {
+  set(firstPlace: number, state: ChunkState, nowMs: number | null): void {
     const index = this.#places.get(firstPlace);
     const entry = index === undefined ? undefined : this.#entries[index];
     if (!entry || entry.state === 'done') return;
@@ -68,13 +75,16 @@ export class LaneBook {
   silentSince(state: 'waiting' | 'open', beforeMs: number): readonly Chunk[] {
     return this.#chunks.slice(this.#firstNotDone).filter((_, at) => {
       const entry = this.#entries[at + this.#firstNotDone];
-      return entry?.state === state && entry.heardMs <= beforeMs;
+      return entry?.state === state && (entry.heardMs ?? 0) <= beforeMs;
     });
   }
 
   /** Everything has to be looked at again: rows were lost, or run elsewhere now. */
   forget(): void {
-    for (const entry of this.#entries) entry.state = 'unknown';
+    for (const entry of this.#entries) {
+      entry.state = 'unknown';
+      entry.heardMs = null;
+    }
     this.#firstNotDone = 0;
     this.#waiting = 0;
   }
