@@ -2,7 +2,7 @@ import type { DeadlineDemand } from '../../../core/live-order.ts';
 import type { Bulk, Demand, DueBucket, ObjectiveBook } from './state.ts';
 
 /** Entries of one objective's deadlines in a snapshot; the last gathers the rest. */
-export const MAX_DUE_LINES = 32;
+const MAX_DUE_LINES = 32;
 /** A deadline is brought forward by at most this part of the time its work was given. */
 const PARTS_OF_WINDOW = 32;
 

@@ -67,7 +67,7 @@ export interface OverdueReply {
   readonly kind: 'overdue';
   readonly jobs: readonly StoredId[];
 }
-export interface StoredId {
+interface StoredId {
   readonly id: string;
   readonly objective: string;
 }
