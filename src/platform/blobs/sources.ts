@@ -8,15 +8,20 @@ export async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSi
     return;
   }
   const iterator = source[Symbol.asyncIterator]();
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => undefined);
-  const onAbort = (): void => aborted.reject(signal.reason as Error);
+  // One promise a chunk: a race with one that lives as long as the source would keep every chunk until its end.
+  let giveUp: (reason: Error) => void = () => undefined;
+  const nextOrAbort = (): Promise<IteratorResult<T>> =>
+    new Promise((resolve, reject) => {
+      giveUp = reject;
+      iterator.next().then(resolve, reject);
+    });
+  const onAbort = (): void => giveUp(signal.reason as Error);
   signal.addEventListener('abort', onAbort);
   let isDone = false;
   try {
     for (;;) {
       signal.throwIfAborted();
-      const next = await Promise.race([iterator.next(), aborted.promise]);
+      const next = await nextOrAbort();
       isDone = next.done === true;
       if (next.done) return;
       yield next.value;

@@ -26,6 +26,8 @@ export interface WriteOptions {
 
 /** Names the put that wrote an object, so that one whose answer was lost can recognise its own work. */
 const WRITER = 'pilotlight-put';
+/** The condition was not met, or another write came between. */
+const TAKEN: ReadonlySet<number> = new Set([412, 409]);
 /** For giving up parts: nobody waits for it, and what is left is swept. */
 const ABORT_CALL: CallLimits = { attemptMs: 5_000, deadlineMs: 10_000 };
 
@@ -86,13 +88,13 @@ async function putWhole(write: Write, bytes: Uint8Array): Promise<PutAnswer> {
     await bucket.calls.run(send, PART_CALL, signal);
   } catch (error) {
     if (!ifAbsent || statusOf(error) !== 412) throw error;
-    if (!(await isOwnWork(write))) return { kind: 'exists' };
+    if ((await writerOf(write)) !== writer) return { kind: 'exists' };
   }
   return { kind: 'stored', bytes: bytes.byteLength };
 }
 
-/** Whether the object that is there now was written by this very put: its answer was lost, and it was repeated. */
-async function isOwnWork({ bucket, objectKey, writer, signal }: Write): Promise<boolean> {
+/** Which put wrote the object that is there now: this one, if its answer was lost and it was repeated. Null = none is there. */
+async function writerOf({ bucket, objectKey, signal }: Write): Promise<string | null> {
   const command = { Bucket: bucket.name, Key: objectKey };
   try {
     const head = await bucket.calls.run(
@@ -100,9 +102,9 @@ async function isOwnWork({ bucket, objectKey, writer, signal }: Write): Promise<
       SMALL_CALL,
       signal,
     );
-    return head.Metadata?.[WRITER] === writer;
+    return head.Metadata?.[WRITER] ?? '';
   } catch (error) {
-    if (isMissing(error)) return false;
+    if (isMissing(error)) return null;
     throw error;
   }
 }
@@ -135,7 +137,7 @@ class PartUpload {
   }
 
   async complete(): Promise<PutAnswer> {
-    const { bucket, objectKey, signal, ifAbsent } = this.#write;
+    const { bucket, objectKey, signal, ifAbsent, writer } = this.#write;
     await this.#sending;
     const command = {
       Bucket: bucket.name,
@@ -149,11 +151,12 @@ class PartUpload {
     try {
       await bucket.calls.run(send, PART_CALL, signal);
     } catch (error) {
-      const isTaken = ifAbsent && statusOf(error) === 412;
-      // A completed upload is no more: a repeated call whose first answer was lost finds none.
-      if (!isTaken && !isMissing(error)) throw error;
-      if (!(await isOwnWork(this.#write))) {
-        if (!isTaken) throw error;
+      // A completed upload is no more, nor is one that met a conflict: a repeated call whose first answer was lost, or
+      // was a conflict, finds none.
+      if (!isMissing(error) && !TAKEN.has(statusOf(error) ?? 0)) throw error;
+      const found = await writerOf(this.#write);
+      if (found !== writer) {
+        if (!ifAbsent || found === null) throw error;
         await this.giveUp();
         return { kind: 'exists' };
       }
