@@ -82,12 +82,14 @@ export class Deliverer {
     const lane = this.#lanes.enter(endpoint.id, clock.monotonicMs(), random.next());
     if (lane.kind === 'wait') return { kind: 'again', delayMs: lane.delayMs };
     const startedAtEpochMs = clock.epochMs();
+    const startedMs = clock.monotonicMs();
     let result: AttemptResult = { kind: 'timeout' };
     try {
       result = await this.#send(record, endpoint);
     } finally {
       const retryAfterMs = result.kind === 'answered' ? result.retryAfterMs : null;
-      this.#lanes.leave(endpoint.id, clock.monotonicMs(), { isAway: isAway(result), retryAfterMs });
+      const endedMs = clock.monotonicMs();
+      this.#lanes.leave(endpoint.id, endedMs, { isAway: isAway(result), retryAfterMs, tookMs: endedMs - startedMs });
     }
     // Cut by our own end: it does not count.
     if (this.#stop.signal.aborted && result.kind !== 'answered') return { kind: 'again', delayMs: 0 };

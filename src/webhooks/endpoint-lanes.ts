@@ -6,8 +6,11 @@ const FIRST_HOLD_MS = 1_000;
 const MAX_HOLD_MS = 60_000;
 /** A receiver may ask for more time than that between two deliveries, and is then asked again. */
 const MAX_ASKED_HOLD_MS = 3_600_000;
-const SPACING_MS = 100;
-const MAX_SPACING_MS = 10_000;
+const FIRST_PACE_MS = 100;
+const MIN_PUT_OFF_MS = 50;
+const MAX_PUT_OFF_MS = 30_000;
+/** Weight of the newest attempt in what one is expected to take. */
+const NEWEST = 0.2;
 /** Endpoints that are away; beyond it the one that failed first is forgotten. */
 const MAX_KNOWN = 10_000;
 
@@ -15,11 +18,21 @@ interface Lane {
   running: number;
   failures: number;
   heldUntilMs: number;
-  /** Put off since the last one ended: they come back one after the other. */
-  putOff: number;
+  /** When the next one that is put off should come back. */
+  nextPlaceMs: number;
+  /** What an attempt takes, as far as is known. */
+  paceMs: number;
 }
 
 export type LaneAnswer = { readonly kind: 'go' } | { readonly kind: 'wait'; readonly delayMs: number };
+
+/** How an attempt went. */
+export interface LaneUse {
+  /** It did not answer, or asked for fewer. */
+  readonly isAway: boolean;
+  readonly retryAfterMs: number | null;
+  readonly tookMs: number;
+}
 
 /**
  * Keeps a slow or dead receiver from taking the time of all others: some deliveries of one endpoint at a time, and none
@@ -38,15 +51,16 @@ export class EndpointLanes {
       lane.running += 1;
       return { kind: 'go' };
     }
-    lane.putOff += 1;
-    return { kind: 'wait', delayMs: Math.min(SPACING_MS * lane.putOff, MAX_SPACING_MS) };
+    // In turn, as fast as those before it are expected to end: coming back too early costs Redis for nothing.
+    const placeMs = Math.max(lane.nextPlaceMs, nowMs) + lane.paceMs / MAX_AT_ONE_TIME;
+    lane.nextPlaceMs = Math.min(placeMs, nowMs + MAX_PUT_OFF_MS);
+    return { kind: 'wait', delayMs: Math.max(Math.ceil(lane.nextPlaceMs - nowMs), MIN_PUT_OFF_MS) };
   }
 
-  /** `isAway`: it did not answer, or asked for fewer. */
-  leave(endpointId: string, nowMs: number, { isAway, retryAfterMs }: { isAway: boolean; retryAfterMs: number | null }) {
+  leave(endpointId: string, nowMs: number, { isAway, retryAfterMs, tookMs }: LaneUse): void {
     const lane = this.#lane(endpointId);
     lane.running -= 1;
-    lane.putOff = 0;
+    lane.paceMs += NEWEST * (tookMs - lane.paceMs);
     if (isAway) {
       const holdMs = Math.min(FIRST_HOLD_MS * 2 ** Math.min(lane.failures, 10), MAX_HOLD_MS);
       lane.failures += 1;
@@ -67,7 +81,7 @@ export class EndpointLanes {
     const known = this.#lanes.get(endpointId);
     if (known) return known;
     if (this.#lanes.size >= MAX_KNOWN) this.#forgetOne();
-    const lane = { running: 0, failures: 0, heldUntilMs: 0, putOff: 0 };
+    const lane = { running: 0, failures: 0, heldUntilMs: 0, nextPlaceMs: 0, paceMs: FIRST_PACE_MS };
     this.#lanes.set(endpointId, lane);
     return lane;
   }

@@ -2,15 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EndpointLanes } from '../../../src/webhooks/endpoint-lanes.ts';
 
-const FINE = { isAway: false, retryAfterMs: null };
-const AWAY = { isAway: true, retryAfterMs: null };
+const FINE = { isAway: false, retryAfterMs: null, tookMs: 100 };
+const AWAY = { isAway: true, retryAfterMs: null, tookMs: 100 };
 
 describe('the deliveries of one endpoint', () => {
   test('are eight at a time, the others come back one after the other', () => {
     const lanes = new EndpointLanes();
     const answers = Array.from({ length: 11 }, () => lanes.enter('a', 0, 0));
     expect(answers.slice(0, 8).every(({ kind }) => kind === 'go')).toBe(true);
-    expect(answers.slice(8)).toEqual([100, 200, 300].map((delayMs) => ({ kind: 'wait', delayMs })));
+    expect(answers.slice(8)).toEqual([50, 50, 50].map((delayMs) => ({ kind: 'wait', delayMs })));
+    const later = Array.from({ length: 100 }, () => lanes.enter('a', 0, 0));
+    // As fast as eight at a time of 100 ms each end.
+    expect(later.at(-1)).toEqual({ kind: 'wait', delayMs: Math.ceil((103 * 100) / 8) });
     lanes.leave('a', 1, FINE);
     expect(lanes.enter('a', 1, 0)).toEqual({ kind: 'go' });
   });
@@ -43,10 +46,10 @@ describe('the deliveries of one endpoint', () => {
   test('wait as long as the receiver asks for, up to an hour', () => {
     const lanes = new EndpointLanes();
     lanes.enter('a', 0, 0);
-    lanes.leave('a', 0, { isAway: true, retryAfterMs: 600_000 });
+    lanes.leave('a', 0, { ...AWAY, retryAfterMs: 600_000 });
     expect(lanes.enter('a', 0, 0)).toEqual({ kind: 'wait', delayMs: 600_000 });
     lanes.enter('b', 0, 0);
-    lanes.leave('b', 0, { isAway: true, retryAfterMs: 90_000_000 });
+    lanes.leave('b', 0, { ...AWAY, retryAfterMs: 90_000_000 });
     expect(lanes.enter('b', 0, 0)).toEqual({ kind: 'wait', delayMs: 3_600_000 });
   });
 
