@@ -86,3 +86,76 @@ test('cancelled at half: what is done is in the output file, the rest in the err
     output: completed,
   });
 });
+
+test('its window over at half: what is done stays, the rest is told to have expired, and the counts add up', async () => {
+  const settings = { batches: { windows: ['24h', '8s'] } };
+  const serve = await prepareServe(poolYaml({ sim: ['--speed=1'], slots: 4, maxReplicas: 1, settings }));
+  await serve.start();
+  const client = sdk(serve.apiUrl);
+  const rows = batchRows(400);
+  const { id } = await startBatch(client, rows, { completion_window: '8s' });
+  const batch = await untilEnded(client, id);
+  expect(batch.status).toBe('expired');
+  const files = await batchFiles(client, batch);
+  expect(problemsOf(rows, files)).toEqual([]);
+  expect(files.output.length).toBeGreaterThan(0);
+  expect(new Set(files.errors.map(({ error }) => error?.code))).toEqual(new Set(['batch_expired']));
+  const { total, completed, failed } = batch.request_counts ?? { total: 0, completed: 0, failed: 0 };
+  expect([total, completed + failed, files.errors.length]).toEqual([400, 400, failed]);
+});
+
+test('a model that takes its time to come up costs no row an attempt', async () => {
+  const sim = ['--speed=8', '--boot-load=20s'];
+  const serve = await prepareServe(poolYaml({ sim }));
+  await serve.start();
+  const client = sdk(serve.apiUrl);
+  const rows = batchRows(50);
+  const { id } = await startBatch(client, rows, { pilotlight: { include_row_meta: true } });
+  const isHeld = async () => {
+    const { pilotlight } = (await client.batches.retrieve(id)) as { pilotlight?: { holding_reason: string | null } };
+    return pilotlight?.holding_reason === 'scaling_from_zero';
+  };
+  await until(isHeld, 'the batch says what it waits for', END_DEADLINE_MS);
+  const batch = await untilEnded(client, id);
+  expect(batch.request_counts).toEqual({ total: 50, completed: 50, failed: 0 });
+  const { output } = await batchFiles(client, batch);
+  const attempts = output.map((line) => (line as { pilotlight?: { attempts?: number } }).pilotlight?.attempts);
+  expect(new Set(attempts)).toEqual(new Set([1]));
+});
+
+test('paused, no row starts; resumed, it ends; what failed is run again as a batch of its own', async () => {
+  const serve = await prepareServe(poolYaml({ sim: ['--speed=4'], slots: 4, maxReplicas: 1 }));
+  await serve.start();
+  const client = sdk(serve.apiUrl);
+  const wrong = { customId: 'too-long', body: { ...batchRows(1)[0]!.body, max_tokens: 10_000_000 } };
+  const rows = [...batchRows(200), wrong];
+  const { id } = await startBatch(client, rows);
+  const change = (verb: string, body: unknown = {}) => client.post<OpenAI.Batch>(`/batches/${id}/${verb}`, { body });
+  const done = async () => (await client.batches.retrieve(id)).request_counts?.completed ?? 0;
+  await until(async () => (await done()) >= 20, 'some rows are done', END_DEADLINE_MS);
+
+  await change('pause', { reason: 'the pool is needed' });
+  await serve.untilPool('nothing runs', ({ slots }) => slots.used === 0, 60_000);
+  const atPause = await done();
+  expect(await client.batches.retrieve(id)).toMatchObject({
+    status: 'in_progress',
+    pilotlight: {
+      phase: 'paused',
+      holding_reason: 'paused',
+      holding_message: expect.stringContaining('the pool is needed') as string,
+    },
+  });
+  expect(await done()).toBe(atPause);
+  await change('resume');
+
+  const batch = await untilEnded(client, id);
+  expect(batch.request_counts).toEqual({ total: 201, completed: 200, failed: 1 });
+  const files = await batchFiles(client, batch);
+  expect(problemsOf(rows, files)).toEqual([]);
+  expect(files.errors[0]).toMatchObject({ custom_id: 'too-long', error: null, response: { status_code: 400 } });
+
+  const retried = await change('retry_failed');
+  expect(retried).toMatchObject({ pilotlight: { retry_of: id } });
+  const again = await untilEnded(client, retried.id);
+  expect(again.request_counts).toEqual({ total: 1, completed: 0, failed: 1 });
+});

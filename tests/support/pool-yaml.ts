@@ -10,6 +10,8 @@ export interface PoolYaml {
   readonly keepWarm?: string;
   /** How long running calls may finish after SIGTERM. */
   readonly drain?: string;
+  /** More sections of the Configuration. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 const FAST_BOOT = ['--boot-start=100ms', '--boot-load=200ms', '--shutdown-timeout=20s'];
@@ -33,7 +35,7 @@ kind: Configuration
 spec:
   auth: {anonymous: {trusted: true, defaultObjective: interactive}}
   timeouts: {drain: ${drain}}
----
+${sections(options.settings)}---
 apiVersion: inference.networking.k8s.io/v1
 kind: InferencePool
 metadata: {name: chat}
@@ -66,4 +68,11 @@ spec:
   keepWarm: {duration: ${keepWarm}}
   boot: {expectedDuration: 1s, timeout: 30s}
 `;
+}
+
+/** JSON is YAML too. */
+function sections(settings: PoolYaml['settings'] = {}): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `  ${name}: ${JSON.stringify(value)}\n`)
+    .join('');
 }

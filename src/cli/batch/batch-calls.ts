@@ -20,7 +20,8 @@ export interface BatchState {
     readonly rows_per_second?: number | null;
     readonly eta_seconds?: number | null;
     readonly step_percent?: number | null;
-    readonly hold?: { readonly reason: string; readonly message: string } | null;
+    readonly holding_reason?: string | null;
+    readonly holding_message?: string | null;
   };
 }
 

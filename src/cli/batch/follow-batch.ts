@@ -59,7 +59,7 @@ function logView({ stderr }: CliContext): View {
     show(batch) {
       const { total, done } = progressOf(batch);
       const tenth = total === 0 ? 0 : Math.floor((done * 10) / total);
-      const key = `${phaseOf(batch)}|${tenth}|${batch.pilotlight?.hold?.reason ?? ''}`;
+      const key = `${phaseOf(batch)}|${tenth}|${batch.pilotlight?.holding_reason ?? ''}`;
       if (key === shown) return;
       shown = key;
       const rows = batch.request_counts.total === 0 ? '' : `: ${done} of ${total}`;
@@ -81,9 +81,9 @@ function phaseOf({ status, pilotlight }: BatchState): string {
 }
 
 function noteOf({ request_counts: { failed }, pilotlight }: BatchState): string {
-  const { hold, rows_per_second: rate, eta_seconds: eta } = pilotlight ?? {};
+  const { holding_message: hold, rows_per_second: rate, eta_seconds: eta } = pilotlight ?? {};
   const parts = [
-    hold?.message,
+    hold ?? undefined,
     rate ? `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)} rows/s` : undefined,
     typeof eta === 'number' ? `${formatDuration(eta * 1_000)} left` : undefined,
     failed > 0 ? `${failed} failed` : undefined,

@@ -8,7 +8,7 @@ export function renderBatches(batches: readonly BatchState[], nowEpochMs: number
   if (batches.length === 0) return 'no batches; make one: pilotlight batch submit rows.jsonl --wait\n';
   const rows = batches.map((batch) => {
     const { total, completed, failed } = batch.request_counts;
-    const { hold, eta_seconds: eta } = batch.pilotlight ?? {};
+    const { holding_message: hold, eta_seconds: eta } = batch.pilotlight ?? {};
     return [
       batch.id,
       batch.status,
@@ -16,7 +16,7 @@ export function renderBatches(batches: readonly BatchState[], nowEpochMs: number
       failed === 0 ? '' : String(failed),
       typeof eta === 'number' ? formatDuration(eta * 1_000) : '',
       `${formatDuration(Math.max(0, nowEpochMs - batch.created_at * 1_000))} ago`,
-      hold?.message ?? '',
+      hold ?? '',
     ];
   });
   return `${table(['BATCH', 'STATUS', 'ROWS', 'FAILED', 'LEFT', 'CREATED', 'HELD'], rows).trimStart()}\n`;

@@ -1,7 +1,18 @@
 import { z } from 'zod';
+import { parseDuration } from '../../core/units.ts';
 import { duration, positiveDuration, size, text } from '../fields.ts';
 
+/** Wide enough for any job, so that a slip of the keyboard does not keep files for years. */
+const LONGEST_WINDOW_MS = 30 * 86_400_000;
 const count = z.int().min(1).max(100_000_000);
+
+/** As it is written in `completion_window`. */
+const window = z.string().superRefine((written, context) => {
+  const parsed = parseDuration(written);
+  const isFit = parsed.ok && parsed.value > 0 && parsed.value <= LONGEST_WINDOW_MS;
+  if (!isFit)
+    context.addIssue({ code: 'custom', message: 'is not a window; write a duration of at most "30d", like "24h"' });
+});
 
 /** What OpenAI itself allows (https://platform.openai.com/docs/guides/batch), for files that must run there as well. */
 const OPENAI_PROFILE = { rows: 50_000, fileBytes: 200 * 1024 ** 2, models: 1 } as const;
@@ -19,7 +30,7 @@ export const batchesSection = z
     models: z.int().min(1).max(1_000).default(16).describe('Models in one batch file.'),
     customIdBytes: z.int().min(1).max(4_096).default(512).describe('Length of a custom_id.'),
     windows: z
-      .array(text(16))
+      .array(window)
       .min(1)
       .max(16)
       .default(['24h', '1h', '8h', '72h', '7d'])

@@ -1,6 +1,7 @@
 import type { BatchRequest } from '../../../core/batches.ts';
 import { PilotlightError } from '../../../core/errors.ts';
 import type { StoredFile } from '../../../core/files.ts';
+import { parseDuration } from '../../../core/units.ts';
 
 export interface CreateLimits {
   /** Paths that rows may name. */
@@ -18,16 +19,12 @@ const OUTPUT_EXPIRY = { minMs: 3_600_000, maxMs: 2_592_000_000 } as const;
 const MAX_ATTEMPTS = 20;
 /** Wide enough for any job, so that a slip of the keyboard does not keep files for years. */
 const MAX_WINDOW_MS = 30 * 24 * 3_600_000;
-const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 24 * 3_600_000 };
 const SHOWN_CHARS = 64;
 
 /** "24h", "30m", "7d" in milliseconds; null for anything else, and for windows beyond 30 days. */
 export function windowMs(window: string): number | null {
-  const match = /^([1-9]\d{0,5})([mhd])$/.exec(window);
-  const unitMs = UNIT_MS[match?.[2] ?? ''];
-  if (!match || unitMs === undefined) return null;
-  const lengthMs = Number(match[1]) * unitMs;
-  return lengthMs <= MAX_WINDOW_MS ? lengthMs : null;
+  const parsed = parseDuration(window);
+  return parsed.ok && parsed.value > 0 && parsed.value <= MAX_WINDOW_MS ? parsed.value : null;
 }
 
 /** What is wrong with the request itself; null = nothing. Its file and its objective are checked elsewhere. */
