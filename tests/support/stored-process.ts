@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import type { BlobStore } from '../../src/core/blobs.ts';
 import { FolderBlobStore } from '../../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createRedis, whenReady } from '../../src/platform/redis/connection.ts';
@@ -20,6 +21,8 @@ export interface StoredProcessOptions {
   readonly redisUrl: string;
   readonly prefix: string;
   readonly dataDir: string;
+  /** Instead of a folder in `dataDir`; stays open. */
+  readonly blobs?: BlobStore;
   /** How long one execution takes. */
   readonly executionMs: number;
 }
@@ -53,7 +56,8 @@ export async function startStoredProcess(options: StoredProcessOptions): Promise
     stallPassMs: 300,
   });
   const random = { next: () => Math.random() };
-  const blobs = new FolderBlobStore(join(options.dataDir, 'test'), { clock: systemClock, random });
+  const folder = new FolderBlobStore(join(options.dataDir, 'test'), { clock: systemClock, random });
+  const blobs = options.blobs ?? folder;
   const store = new BlobJobStore({}, { blobs, log: silentLogger });
   const work = new StoredWork({
     store,
@@ -78,7 +82,7 @@ export async function startStoredProcess(options: StoredProcessOptions): Promise
       await work.stop(5_000);
       await backlog.close();
       await store.close();
-      await blobs.close();
+      await folder.close();
       client.disconnect();
       subscriber.disconnect();
     },
