@@ -1,6 +1,6 @@
 import type { PoolKey } from '../../core/objects.ts';
 import type { OutcomeKind } from '../../core/outcome.ts';
-import type { AnnouncementKind } from './outbox.ts';
+import type { JobAnnouncement } from '../../core/jobs.ts';
 import type { ReconcileReport } from './reconcile.ts';
 
 /** Counts what happens to stored jobs in this process. Reasons and results come from closed lists in the code. */
@@ -13,7 +13,7 @@ export interface JobMeter {
   held(pool: PoolKey, jobs: number): void;
   reconciled(report: ReconcileReport, durationMs: number): void;
   /** An end was told: to whom, or why not. */
-  announced(pool: PoolKey, result: AnnouncementKind | 'failed' | 'dropped'): void;
+  announced(pool: PoolKey, result: JobAnnouncement['kind'] | 'failed' | 'dropped'): void;
 }
 
 const nothing = (): void => undefined;

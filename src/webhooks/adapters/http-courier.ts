@@ -43,14 +43,22 @@ export class HttpCourier implements Courier {
   }
 
   async send(parcel: Parcel, signal: AbortSignal): Promise<AttemptResult> {
-    const timeout = AbortSignal.timeout(this.#options.timeoutMs);
-    const either = AbortSignal.any([timeout, signal]);
+    // By hand, because AbortSignal.timeout and any live on for as long as the attempt could have taken.
+    const attempt = new AbortController();
+    const late = new Error('no answer in time');
+    const timer = setTimeout(() => attempt.abort(late), this.#options.timeoutMs);
+    const onStop = () => attempt.abort(signal.reason);
+    signal.addEventListener('abort', onStop);
+    if (signal.aborted) onStop();
     try {
-      const way = await this.#wayTo(parcel.url, either);
-      return way.kind === 'refused' ? way : await this.#post(parcel, way.addresses, either);
+      const way = await this.#wayTo(parcel.url, attempt.signal);
+      return way.kind === 'refused' ? way : await this.#post(parcel, way.addresses, attempt);
     } catch (error) {
-      if (timeout.aborted) return { kind: 'timeout' };
+      if (attempt.signal.reason === late) return { kind: 'timeout' };
       return { kind: 'unreachable', why: errorCode(error) };
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onStop);
     }
   }
 
@@ -76,7 +84,7 @@ export class HttpCourier implements Courier {
     return isOpen ? { kind: 'open', addresses } : { kind: 'refused', why: NOT_PUBLIC };
   }
 
-  async #post(parcel: Parcel, addresses: readonly Address[], signal: AbortSignal): Promise<AttemptResult> {
+  async #post(parcel: Parcel, addresses: readonly Address[], attempt: AbortController): Promise<AttemptResult> {
     const { timeoutMs, version } = this.#options;
     const agent = new Agent({
       connect: { lookup: pinnedTo(addresses), timeout: timeoutMs },
@@ -89,7 +97,7 @@ export class HttpCourier implements Courier {
       const answer = await request(parcel.url, {
         method: 'POST',
         dispatcher: agent,
-        signal,
+        signal: attempt.signal,
         headers: {
           'content-type': 'application/json; charset=utf-8',
           'user-agent': `pilotlight/${version}`,
@@ -98,9 +106,9 @@ export class HttpCourier implements Courier {
         body: parcel.payload,
       });
       const asked = answer.headers['retry-after'];
-      await answer.body
-        .dump({ limit: MAX_DISCARDED_BYTES, signal: AbortSignal.any([signal, AbortSignal.timeout(DISCARD_WITHIN_MS)]) })
-        .catch(() => undefined);
+      const patience = setTimeout(() => attempt.abort(), DISCARD_WITHIN_MS);
+      await answer.body.dump({ limit: MAX_DISCARDED_BYTES, signal: attempt.signal }).catch(() => undefined);
+      clearTimeout(patience);
       const retryAfterMs = typeof asked === 'string' ? retryAfterOf(asked, parcel.sentAtEpochMs) : null;
       return { kind: 'answered', status: answer.statusCode, retryAfterMs };
     } finally {
