@@ -1,6 +1,6 @@
+import type { JobAnnouncement } from '../../core/jobs.ts';
 import type { PoolKey } from '../../core/objects.ts';
 import type { OutcomeKind } from '../../core/outcome.ts';
-import type { JobAnnouncement } from '../../core/jobs.ts';
 import type { ReconcileReport } from './reconcile.ts';
 
 /** Counts what happens to stored jobs in this process. Reasons and results come from closed lists in the code. */
