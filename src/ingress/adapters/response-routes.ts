@@ -1,8 +1,8 @@
 import type { Express, Request, Response } from 'express';
+import { PilotlightError } from '../../core/errors.ts';
 import { type Exchange, sendError } from '../exchange.ts';
 import { queryOf } from '../policy/query.ts';
 import { cancelResponse, deleteResponse, listInputItems, showResponse } from '../responses/show-response.ts';
-import { PilotlightError } from '../../core/errors.ts';
 import { type ExchangeDeps, withCaller } from './http-exchange.ts';
 
 type ResponseHandler = (deps: ExchangeDeps, exchange: Exchange, id: string, query: URLSearchParams) => Promise<void>;

@@ -1,5 +1,5 @@
-import type { JobEvent } from '../../../core/job-events.ts';
 import type { PilotlightError } from '../../../core/errors.ts';
+import type { JobEvent } from '../../../core/job-events.ts';
 import type { ResponseObject } from './response-object.ts';
 
 /** `response.created` and `response.queued` are known from acceptance on; the log of the job begins behind them. */
