@@ -59,6 +59,22 @@ describe('a plain 200', () => {
     expect(check(body, '/v1/embeddings')).toEqual({ kind: 'ok', usage: { promptTokens: 4, completionTokens: 0 } });
   });
 
+  test.each([
+    [
+      'are told when the engine counts them',
+      { cached_tokens: 3 },
+      { reasoning_tokens: 1 },
+      { cachedTokens: 3, reasoningTokens: 1 },
+    ],
+    ['are not told when it does not', null, undefined, {}],
+  ])('cached and reasoning tokens %s', (_name, prompt_tokens_details, completion_tokens_details, want) => {
+    const usage = { prompt_tokens: 5, completion_tokens: 2, prompt_tokens_details, completion_tokens_details };
+    expect(check(JSON.stringify({ ...chatAnswer('stop'), usage }))).toEqual({
+      kind: 'ok',
+      usage: { promptTokens: 5, completionTokens: 2, ...want },
+    });
+  });
+
   test('of a large embeddings answer the usage is read without parsing the numbers', () => {
     const body = `{"data":[{"embedding":[${'0.5,'.repeat(50_000)}0]}],"usage":{"prompt_tokens": 9,"total_tokens":9}}`;
     expect(check(body, '/v1/embeddings')).toEqual({ kind: 'ok', usage: { promptTokens: 9, completionTokens: 0 } });

@@ -491,6 +491,15 @@ describe('refusals of the live order', () => {
   });
 });
 
+test('a row is tried once: its batch decides about the next try', async () => {
+  open({ a: [broken, good], b: [good] });
+  expect(await finish(bench.run({ kind: 'row' }))).toMatchObject({
+    kind: 'failed',
+    error: { code: 'upstream_aborted' },
+    outcome: { attempts: 1 },
+  });
+});
+
 describe.each(['stored', 'row'] as const)('work that is stored (%s)', (kind) => {
   const earlier: Outcome = { kind: 'completed', httpStatus: 200, code: null, attempts: 1, usage: null };
 

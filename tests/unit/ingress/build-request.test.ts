@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { JobSpec } from '../../../src/core/jobs.ts';
-import { callFromJob, type HeldCall, heldRequest, promptTextOf } from '../../../src/ingress/policy/build-request.ts';
+import {
+  type BatchRow,
+  callFromJob,
+  callFromRow,
+  type HeldCall,
+  heldRequest,
+  promptTextOf,
+} from '../../../src/ingress/policy/build-request.ts';
 import { routeModel } from '../../../src/ingress/policy/route-call.ts';
 import { DEFAULT_INGRESS_SETTINGS } from '../../../src/ingress/settings.ts';
 import { fakeCatalog, identity } from './support/fake-catalog.ts';
@@ -112,6 +119,57 @@ describe('callFromJob', () => {
     expect(callFromJob({ ...spec, pool: 'default/gone' }, body, catalog, settings)).toMatchObject({
       code: 'no_capacity',
     });
+  });
+});
+
+describe('callFromRow', () => {
+  const group = {
+    pool: 'default/chat',
+    objective: 'nightly',
+    path: '/v1/chat/completions',
+    model: 'gpt-4o-mini',
+    servedModel: 'tiny',
+    adapter: null,
+  } as const;
+  const row: BatchRow = {
+    id: 'batch_req_1_1',
+    tenant: 'acme',
+    group,
+    deadlineEpochMs: NOW + 5_000,
+    inputTokens: 10,
+    maxOutputTokens: null,
+  };
+  const body = Buffer.from('{"model":"gpt-4o-mini", "seed":12345678901234567890,"messages":[]}');
+
+  test('arrives when it enters the order, expires with its batch, and waits without another limit', () => {
+    expect(callFromRow(row, body, catalog, settings)).toMatchObject({
+      call: { id: row.id, stream: false, servedModel: 'tiny', forwardHeaders: { 'x-request-id': row.id } },
+      ticket: {
+        id: row.id,
+        kind: 'row',
+        fairnessId: 'acme',
+        priority: -10,
+        costTokens: 221,
+        arrivedAtEpochMs: null,
+        expiresAtEpochMs: NOW + 5_000,
+      },
+      timeouts: { maxWaitMs: null },
+    });
+  });
+
+  test('names the model as its server knows it, and leaves the rest as it was written', () => {
+    const request = callFromRow(row, body, catalog, settings);
+    if (request instanceof Error) throw request;
+    expect(Buffer.from(request.call.body).toString()).toBe(
+      '{"model":"tiny", "seed":12345678901234567890,"messages":[]}',
+    );
+    const same = callFromRow({ ...row, group: { ...group, servedModel: group.model } }, body, catalog, settings);
+    expect(same).toMatchObject({ call: { body } });
+  });
+
+  test('without its pool it cannot run', () => {
+    const gone = { ...row, group: { ...group, pool: 'default/gone' } };
+    expect(callFromRow(gone, body, catalog, settings)).toMatchObject({ code: 'no_capacity' });
   });
 });
 
