@@ -24,6 +24,7 @@ import type { BlobStore } from '../core/blobs.ts';
 import { API_PATHS } from '../core/call.ts';
 import type { NoticeSink } from '../core/notices.ts';
 import { callFromRow } from '../ingress/policy/build-request.ts';
+import { MAX_JSON_DEPTH, MAX_JSON_PARTS } from '../ingress/policy/json-body.ts';
 import { systemClock } from '../platform/clock.ts';
 import { systemRandom } from '../platform/random.ts';
 import { rowResolver } from './batch-routes.ts';
@@ -36,8 +37,8 @@ import type { PoolTaker } from './pool-set.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { PoolViews } from './scaling.ts';
 
-/** Far deeper and wider than any request, and still small in memory. */
-const ROW_JSON = { depth: 128, parts: 1_000_000 };
+/** As of a live call. */
+const ROW_JSON = { depth: MAX_JSON_DEPTH, parts: MAX_JSON_PARTS };
 /** Of all embedding calls of one batch, as OpenAI has it. */
 const OPENAI_EMBEDDING_INPUTS = 50_000;
 
