@@ -372,3 +372,35 @@ test('a held stream that breaks raises an error of the Responses API in the clie
   };
   await expect(read()).rejects.toMatchObject({ code: 'upstream_aborted' });
 });
+
+describe('readers of streams', () => {
+  async function restarted(settings: Parameters<typeof startRig>[0]): Promise<void> {
+    await rig.close();
+    rig = await startRig(settings);
+    client = clientOf(API_KEY);
+  }
+
+  test('take places among the held calls, and give them back', async () => {
+    await restarted({ settings: { maxHeldCalls: 1 } });
+    const stream = await client.responses.create({ ...ASK, stream: true });
+    await until(() => rig.jobEvents.readers === 1, 'it is followed');
+    const [spec] = rig.jobs.specs;
+    const second = client.responses.retrieve(spec?.id ?? '', { stream: true });
+    await expect(second).rejects.toMatchObject({ status: 429, code: 'held_calls_full' });
+    stream.controller.abort();
+    await until(() => rig.jobEvents.readers === 0, 'nobody follows');
+    complete(spec?.id ?? '');
+    await rig.jobEvents.begin(spec?.id ?? '');
+    const final = await client.responses.stream({ response_id: spec?.id ?? '' }).finalResponse();
+    expect(final.status).toBe('completed');
+  });
+
+  test('are told to ask again after the longest time of a stream', async () => {
+    await restarted({ settings: { maxStreamHoldMs: 0 } });
+    const stream = await client.responses.create({ ...ASK, stream: true });
+    const read = async () => {
+      for await (const _event of stream);
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'max_hold_exceeded' });
+  });
+});
