@@ -10,6 +10,7 @@ export interface PoolState {
 
 export interface HoldFacts {
   readonly totals: RowTotals | null;
+  /** Rows that hold a slot or wait for one: some do also while their pool wakes. */
   readonly rowsRunning: number;
   readonly pools: readonly { readonly pool: PoolKey; readonly state: PoolState }[];
   /** Unfinished batches of the same tenant that are due earlier. */
@@ -20,9 +21,9 @@ export interface HoldFacts {
 export function holdOf(doc: BatchDoc, { totals, rowsRunning, pools, ahead }: HoldFacts): BatchHold | null {
   if (doc.pause !== null) return { reason: doc.pause.reason, message: doc.pause.message };
   if (doc.plan === null || doc.ending !== null || doc.final !== null) return null;
-  if (rowsRunning > 0 || totals === null || totals.pending === 0) return null;
+  if (totals === null || totals.pending === 0) return null;
   if (pools.some(({ state }) => state.kind === 'serving')) {
-    if (ahead === 0) return null;
+    if (rowsRunning > 0 || ahead === 0) return null;
     const batches = ahead === 1 ? 'batch' : 'batches';
     return {
       reason: 'queued_behind',

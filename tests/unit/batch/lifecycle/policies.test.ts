@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { windowMs } from '../../../../src/batch/policy/lifecycle/create-rules.ts';
 import * as generations from '../../../../src/batch/policy/lifecycle/generations.ts';
+import { type HoldFacts, holdOf, type PoolState } from '../../../../src/batch/policy/lifecycle/hold.ts';
 import { shouldGive, toTake } from '../../../../src/batch/policy/lifecycle/keeper-share.ts';
 import { PACE_WINDOW_MS, type PaceSample, paceOf, withSample } from '../../../../src/batch/policy/lifecycle/pace.ts';
 import { NOTHING_LIVE, viewOf } from '../../../../src/batch/policy/lifecycle/view.ts';
@@ -143,6 +144,37 @@ describe('the share of a keeper', () => {
     expect(shouldGive({ held: 4, live: 4, keepers: 2 })).toBe(true);
     expect(shouldGive({ held: 3, live: 4, keepers: 2 })).toBe(false);
     expect(shouldGive({ held: 9, live: 9, keepers: 1 })).toBe(false);
+  });
+});
+
+describe('why no row runs', () => {
+  const doc = batchDoc({ status: 'in_progress', plan: batchPlan() });
+  const pool = (kind: PoolState['kind']) => ({ pool: 'default/chat', state: { kind, message: 'so it is' } });
+  const facts: HoldFacts = { totals: rowTotals({ pending: 3 }), rowsRunning: 0, pools: [pool('serving')], ahead: 0 };
+  const pause = { reason: 'failing', message: 'all 404', sinceEpochMs: 0 } as const;
+
+  it.each([
+    { what: 'the pool wakes', changes: { pools: [pool('waking')] }, reason: 'scaling_from_zero' },
+    {
+      what: 'the pool wakes, and rows wait for its first slots',
+      changes: { pools: [pool('waking')], rowsRunning: 4 },
+      reason: 'scaling_from_zero',
+    },
+    { what: 'one pool cannot come', changes: { pools: [pool('waking'), pool('no_capacity')] }, reason: 'no_capacity' },
+    { what: 'one of two pools serves', changes: { pools: [pool('waking'), pool('serving')] }, reason: undefined },
+    { what: 'others are due earlier', changes: { ahead: 2 }, reason: 'queued_behind' },
+    { what: 'others are due earlier, and it runs as well', changes: { ahead: 2, rowsRunning: 1 }, reason: undefined },
+    { what: 'nothing is pending', changes: { totals: rowTotals(), pools: [pool('waking')] }, reason: undefined },
+    { what: 'nobody knows', changes: { totals: null, pools: [pool('waking')] }, reason: undefined },
+    { what: 'it is failing', changes: {}, of: { ...doc, pause }, reason: 'failing' },
+    {
+      what: 'it is ending',
+      changes: { pools: [pool('waking')] },
+      of: { ...doc, ending: 'expired' as const },
+      reason: undefined,
+    },
+  ])('$what', ({ changes, of = doc, reason }) => {
+    expect(holdOf(of, { ...facts, ...changes })?.reason).toBe(reason);
   });
 });
 

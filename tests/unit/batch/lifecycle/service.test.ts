@@ -184,6 +184,7 @@ describe('looking at batches', () => {
       reason: 'scaling_from_zero',
       message: "Pool 'default/chat': a replica is loading the model",
     });
+    world.poolState = { kind: 'serving', message: 'it serves' };
     gateway.rows.runningRows = 2;
     for (const place of [0, 1, 2, 3]) {
       await gateway.rows.end(id, [place]);
