@@ -1,8 +1,8 @@
 import OpenAI, { APIError, ConflictError, NotFoundError, toFile } from 'openai';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/platform/clock.ts';
-import { type FileWorld, openFileWorld } from '../support/file-world.ts';
 import { API_KEY, GATEWAY_KEY, type Rig, startRig } from '../integration/ingress/rig.ts';
+import { type FileWorld, openFileWorld } from '../support/file-world.ts';
 import { FakeBatches } from '../unit/ingress/support/fake-batches.ts';
 
 /** Files, uploads and batches as the official client uses them, unmodified but for its base URL. */

@@ -1,5 +1,5 @@
-import type { Page, StoredFile } from '../../src/core/files.ts';
 import type { FileIndex, FileListRequest, ListedFile } from '../../src/batch/files/ports.ts';
+import type { Page, StoredFile } from '../../src/core/files.ts';
 
 /** A FileIndex that forgets when told to. */
 export class MemoryFileIndex implements FileIndex {

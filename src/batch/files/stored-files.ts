@@ -3,7 +3,6 @@ import type { Clock } from '../../core/clock.ts';
 import { asError, PilotlightError } from '../../core/errors.ts';
 import type { FileService, FileSpool, NewFile, Page, StoredFile } from '../../core/files.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { FileCabinet } from '../ports.ts';
 import {
   checkExpiresAfter,
   checkExtension,
@@ -21,6 +20,7 @@ import {
 } from '../policy/files/file-rules.ts';
 import { fileDataKey, isBatchId, isFileId } from '../policy/files/keys.ts';
 import { joinsToUtf8 } from '../policy/files/text-edges.ts';
+import type { FileCabinet } from '../ports.ts';
 import type { FileIntake, Taken } from './file-intake.ts';
 import type { FileRecords } from './file-records.ts';
 import type { IndexKeeper } from './index-keeper.ts';

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RedisFileIndex } from '../../../src/batch/adapters/files/redis-file-index.ts';
 import type { FileIndex } from '../../../src/batch/files/ports.ts';
 import type { StoredFile } from '../../../src/core/files.ts';

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PilotlightError } from '../../../src/core/errors.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { chunks, type FileWorld, openFileWorld } from '../../support/file-world.ts';
-import { identity } from '../../unit/ingress/support/fake-catalog.ts';
 import { FakeBatches } from '../../unit/ingress/support/fake-batches.ts';
+import { identity } from '../../unit/ingress/support/fake-catalog.ts';
 import { API_KEY, type Rig, startRig, until } from './rig.ts';
 
 let rig: Rig;

@@ -5,8 +5,8 @@ import type { BatchApi, BatchApiDeps } from '../../batch-api.ts';
 import { sendEvents } from '../../batches/batch-events.ts';
 import {
   BATCH_CHANGES,
-  cancelBatch,
   type ChangeName,
+  cancelBatch,
   changeBatch,
   createBatch,
   listBatches,

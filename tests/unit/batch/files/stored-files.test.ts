@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { StoredFile } from '../../../../src/core/files.ts';
 import { PilotlightError } from '../../../../src/core/errors.ts';
+import type { StoredFile } from '../../../../src/core/files.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { chunks, type FileWorld, openFileWorld, textOf } from '../../../support/file-world.ts';
 
