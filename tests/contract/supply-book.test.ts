@@ -43,6 +43,9 @@ describe.each([
     await book.turn(placeOf('a'), wish('soon', 1_700_000_000_000));
     expect(await book.turn(placeOf('a'), wish('later', 1_700_000_000_001))).toBeNull();
     expect(await book.turn(placeOf('b'), wish('other', 1_800_000_000_000))).toBe(1);
+    await book.keep(placeOf('a'), wish('sooner', 1_600_000_000_000));
+    expect(await book.turn(placeOf('a'), wish('soon', 1_700_000_000_000))).toBeNull();
+    await book.leave(placeOf('a'), 'sooner');
     await book.leave(placeOf('a'), 'soon');
     expect(await book.turn(placeOf('a'), wish('later', 1_700_000_000_001))).toBe(11);
     await book.leave(placeOf('a'), 'never-there');

@@ -7,7 +7,7 @@ import { LaneBook } from '../policy/rows/lane-book.ts';
 import { type BatchDoc, type RowStates, RowStatesLost, type RowTotals } from '../ports.ts';
 import { mayRun } from './batch-run.ts';
 import { BulkTeller, type BulkTellerDeps } from './bulk-teller.ts';
-import type { RowHint, RowLane, SupplyBook, SupplyPlace } from './ports.ts';
+import type { RowHint, RowLane, SupplyBook, SupplyPlace, SupplyWish } from './ports.ts';
 
 export interface BatchSupplyDeps extends BulkTellerDeps {
   readonly states: Pick<RowStates, 'totals' | 'words'>;
@@ -114,6 +114,7 @@ export class BatchSupply {
     }
     const totals = await this.#deps.states.totals(this.#doc.id);
     if (!this.#maySupply(totals)) {
+      await this.#takeBack();
       await this.#teller.clear(this.#doc);
       return;
     }
@@ -131,6 +132,10 @@ export class BatchSupply {
   async #topUp({ of, book }: Lane): Promise<void> {
     const lane = this.#deps.lanes(of.pool);
     const { id } = this.#doc;
+    // Enough of it waits, but it is not through: a later batch of its tenant must not take its turn.
+    if (!book.mayAdd && book.next(Number.POSITIVE_INFINITY)) {
+      await this.#deps.book.keep(this.#placeOf(of), this.#wishFor(0));
+    }
     while (lane && book.mayAdd && !this.#isStopped()) {
       const chunk = book.next(this.#deps.clock.monotonicMs());
       if (!chunk) {
@@ -152,10 +157,13 @@ export class BatchSupply {
   }
 
   #tagOf(of: ChunkLane, chunk: Chunk, pending: number): Promise<number | null> {
-    const { id, identity } = this.#doc;
     const costTokens = Math.ceil((chunk.costTokens * pending) / chunk.rows);
-    const wish = { batchId: id, deadlineEpochMs: deadlineOf(this.#doc), costTokens, weight: identity.weight };
-    return this.#deps.book.turn(this.#placeOf(of), wish);
+    return this.#deps.book.turn(this.#placeOf(of), this.#wishFor(costTokens));
+  }
+
+  #wishFor(costTokens: number): SupplyWish {
+    const { id, identity } = this.#doc;
+    return { batchId: id, deadlineEpochMs: deadlineOf(this.#doc), costTokens, weight: identity.weight };
   }
 
   async #add({ backlog }: RowLane, { objective }: ChunkLane, chunk: Chunk, tag: number): Promise<boolean> {

@@ -28,9 +28,7 @@ export class MemorySupplyBook implements SupplyBook {
   async turn(place: SupplyPlace, wish: SupplyWish): Promise<number | null> {
     const lane = this.#lane(place.pool, place.objective);
     const nowEpochMs = this.#clock.epochMs();
-    const asked = lane.asked.get(place.tenant) ?? new Map<string, Asked>();
-    lane.asked.set(place.tenant, asked);
-    asked.set(wish.batchId, { deadlineEpochMs: wish.deadlineEpochMs, askedEpochMs: nowEpochMs });
+    const asked = this.#ask(place, wish);
     for (const [batchId, { askedEpochMs }] of asked) {
       if (askedEpochMs < nowEpochMs - SUPPLY_TTL_MS) asked.delete(batchId);
     }
@@ -43,6 +41,10 @@ export class MemorySupplyBook implements SupplyBook {
     return tag;
   }
 
+  async keep(place: SupplyPlace, wish: SupplyWish): Promise<void> {
+    this.#ask(place, wish);
+  }
+
   async leave({ pool, objective, tenant }: SupplyPlace, batchId: string): Promise<void> {
     this.#lane(pool, objective).asked.get(tenant)?.delete(batchId);
   }
@@ -50,6 +52,14 @@ export class MemorySupplyBook implements SupplyBook {
   async opened(pool: PoolKey, objective: string, tag: number): Promise<void> {
     const lane = this.#lane(pool, objective);
     lane.virtualTime = timeAfter(lane.virtualTime, tag);
+  }
+
+  #ask({ pool, objective, tenant }: SupplyPlace, wish: SupplyWish): Map<string, Asked> {
+    const lane = this.#lane(pool, objective);
+    const asked = lane.asked.get(tenant) ?? new Map<string, Asked>();
+    lane.asked.set(tenant, asked);
+    asked.set(wish.batchId, { deadlineEpochMs: wish.deadlineEpochMs, askedEpochMs: this.#clock.epochMs() });
+    return asked;
   }
 
   #lane(pool: PoolKey, objective: string): Lane {

@@ -77,6 +77,8 @@ export interface SupplyBook {
    * `SUPPLY_TTL_MS`. Null = another batch of the tenant goes first. Asked again, it is a new tag.
    */
   turn(place: SupplyPlace, wish: SupplyWish): Promise<number | null>;
+  /** Keeps the batch's place among its tenant's while enough of its chunks wait: call it at least every `SUPPLY_TTL_MS`. */
+  keep(place: SupplyPlace, wish: SupplyWish): Promise<void>;
   /** This batch has no further chunk to add here. */
   leave(place: SupplyPlace, batchId: string): Promise<void>;
   /** A chunk with this tag has been opened: work that comes now starts there. */

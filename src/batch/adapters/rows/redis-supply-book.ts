@@ -13,7 +13,7 @@ const file = (name: string): URL => new URL(`lua/${name}.lua`, import.meta.url);
 const turnScript = defineScript({
   files: [file('turn')],
   keys: ['clock', 'order', 'asked'],
-  args: ['batch', 'deadline', 'units', 'tenant', 'ttlMs', 'idleMs'],
+  args: ['batch', 'deadline', 'units', 'tenant', 'ttlMs', 'idleMs', 'isKept'],
   parse: (reply) => (reply === null ? null : Number(reply)),
 });
 
@@ -35,8 +35,17 @@ export class RedisSupplyBook implements SupplyBook {
   }
 
   async turn(place: SupplyPlace, wish: SupplyWish): Promise<number | null> {
+    const start = await this.#ask(place, wish, false);
+    return start === null ? null : tagOf(start);
+  }
+
+  async keep(place: SupplyPlace, wish: SupplyWish): Promise<void> {
+    await this.#ask(place, wish, true);
+  }
+
+  #ask(place: SupplyPlace, wish: SupplyWish, isKept: boolean): Promise<number | null> {
     const units = fairUnits(wish.costTokens, wish.weight);
-    const start = await reached(() =>
+    return reached(() =>
       turnScript(this.#client, {
         keys: { clock: this.#clockKey(place.pool, place.objective), ...this.#tenantKeys(place) },
         args: {
@@ -46,10 +55,10 @@ export class RedisSupplyBook implements SupplyBook {
           tenant: place.tenant,
           ttlMs: SUPPLY_TTL_MS,
           idleMs: IDLE_MS,
+          isKept: isKept ? 1 : 0,
         },
       }),
     );
-    return start === null ? null : tagOf(start);
   }
 
   async leave(place: SupplyPlace, batchId: string): Promise<void> {

@@ -1,12 +1,14 @@
 -- Whose chunk is next in one queue of chunks. KEYS: clock (hash: "v" = virtual time, "f:<tenant>" = where its last chunk
 -- ended), order (sorted set of the tenant's batches by deadline), asked (hash: batch → when it last asked).
--- ARGV: batch, deadline, units of its chunk, tenant, milliseconds that an asking counts, and that an idle queue is kept.
+-- ARGV: batch, deadline, units of its chunk, tenant, milliseconds that an asking counts, and that an idle queue is kept,
+-- 1 = only keeps the batch's place in the order.
 local CLOCK, ORDER, ASKED = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', ORDER, ARGV[2], ARGV[1])
 redis.call('HSET', ASKED, ARGV[1], now)
 for _, key in ipairs({ CLOCK, ORDER, ASKED }) do redis.call('PEXPIRE', key, ARGV[6]) end
+if ARGV[7] == '1' then return false end
 while true do
   local first = redis.call('ZRANGE', ORDER, 0, 0)[1]
   if first == ARGV[1] then break end
