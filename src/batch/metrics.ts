@@ -12,7 +12,7 @@ export function batchMetrics(registry: Registry): BatchMeter {
   const histogram = <L extends string>(name: string, labelNames: readonly L[], help: string, buckets: number[]) =>
     new Histogram({ name, labelNames: [...labelNames], help, buckets, registers: [registry] });
   const kept = new Gauge({
-    name: 'pilotlight_batch_unfinished',
+    name: 'pilotlight_batch_held',
     labelNames: ['status'],
     help: 'Batches that this process keeps, by status; the sum over all gateways is all that have not ended.',
     registers: [registry],

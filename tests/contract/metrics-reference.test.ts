@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { autoscalerMetrics } from '../../src/autoscaler/metrics.ts';
+import { batchMetrics } from '../../src/batch/metrics.ts';
 import { dispatcherMetrics } from '../../src/dispatcher/metrics.ts';
 import { HeldBudget } from '../../src/ingress/held-budget.ts';
 import { ingressMetrics, tokenMetrics } from '../../src/ingress/metrics.ts';
@@ -24,7 +25,7 @@ objectives are configured names, everything else comes from closed lists. This t
 
 /** Names of dashboards that exist already; everything else is ours. */
 const BORROWED = /^inference_(pool|extension)_/;
-const OURS = /^pilotlight_(ingress|queue|dispatcher|picker|autoscaler|webhooks)_[a-z0-9_]+$/;
+const OURS = /^pilotlight_(ingress|queue|dispatcher|picker|autoscaler|webhooks|batch)_[a-z0-9_]+$/;
 const UNIT =
   /_(total|seconds|bytes|ratio|requests|replicas|slots|calls|calls_limit|open|available|reachable|deadlines|endpoints|held)$/;
 
@@ -38,6 +39,7 @@ function everyMetric(): { name: string; type: string; help: string; labelNames: 
   pickerMetrics(registry);
   autoscalerMetrics(registry);
   webhookMetrics(registry);
+  batchMetrics(registry);
   // prom-client keeps type and labels on the metric, but types neither.
   return registry.getMetricsAsArray().map((metric) => {
     const { name, help, labelNames = [] } = metric as unknown as { name: string; help: string; labelNames?: string[] };
