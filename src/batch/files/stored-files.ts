@@ -55,7 +55,7 @@ export class StoredFiles implements FileService, FileCabinet {
     if (full) throw full;
     const id = ids.file();
     const limit = { bytes: limits.fileBytes, setting: 'batches.file' };
-    const taken = await intake.take(fileDataKey(id), source, limit, signal);
+    const taken = await intake.take(fileDataKey(id), source, { tenant, limit }, signal);
     let isFile = false;
     const discard = async () => {
       if (!isFile) await store.delete(fileDataKey(id));

@@ -105,7 +105,7 @@ export class StoredUploads implements UploadService {
     }
     const partId = ids.part();
     const limit = { bytes: limits.uploadPartBytes, setting: 'batches.uploadPart' };
-    const taken = await intake.take(partDataKey(id, partId), source, limit, signal);
+    const taken = await intake.take(partDataKey(id, partId), source, { tenant, limit }, signal);
     const { bytes, sha256, edges } = taken;
     const part: PartDoc = { id: partId, bytes, createdAtEpochMs: clock.epochMs(), sha256, edges };
     try {

@@ -4,6 +4,7 @@ import { PilotlightError } from '../../../../src/core/errors.ts';
 import type { UploadView } from '../../../../src/core/files.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { chunks, type FileWorld, openFileWorld, textOf } from '../../../support/file-world.ts';
+import { until } from '../../../support/until.ts';
 
 const HOUR = 3_600_000;
 const never = new AbortController().signal;
@@ -221,5 +222,25 @@ describe('a part', () => {
     }
     await world.uploads.addPart(id, 'acme', holding(), never);
     await send(id, 'abc');
+  });
+
+  test('does not keep other tenants from sending: some places are not for one alone', async () => {
+    world = openFileWorld(clock, { uploadsAtOnce: 4 });
+    const held = Promise.withResolvers<undefined>();
+    async function* slow(): AsyncIterable<Uint8Array> {
+      yield Buffer.from('x');
+      await held.promise;
+    }
+    const receive = (tenant: string) => world.files.receive(tenant, slow(), never);
+    const slowOnes = [receive('acme'), receive('acme'), receive('acme')];
+    await until(() => world.receiving() === 3, 'three senders');
+    await expect(receive('acme')).rejects.toMatchObject({ code: 'uploads_full' });
+    slowOnes.push(receive('other'));
+    await until(() => world.receiving() === 4, 'the other one');
+    await expect(receive('third')).rejects.toMatchObject({ code: 'uploads_full' });
+    held.resolve(undefined);
+    await Promise.all(slowOnes);
+    expect(world.receiving()).toBe(0);
+    await world.files.receive('acme', chunks('x'), never);
   });
 });
