@@ -229,6 +229,40 @@ describe('the pool going to sleep', () => {
   });
 });
 
+describe('batches that share a pool', () => {
+  const placesOf = (world: RowWorld, id: string) =>
+    world.opened.flatMap((chunk, turn) => (chunk.startsWith(`${id}.`) ? [turn] : []));
+
+  test('of one tenant: the earlier deadline is opened first, whichever came first', async () => {
+    const { clock, world } = newWorld();
+    const process = startRowProcess(world, {
+      engine: () => clock.sleep(2_000).then(() => ({ status: 200 })),
+      window: 4,
+    });
+    const late = await world.addBatch({ rows: 100, deadlineEpochMs: clock.epochMs() + 7_200_000 });
+    const soon = await world.addBatch({ rows: 100, deadlineEpochMs: clock.epochMs() + 3_600_000 });
+    await process.rows.supply(late);
+    await process.rows.supply(soon);
+    await drive(clock, async () => (await pendingOf(world, late.id)) + (await pendingOf(world, soon.id)) === 0);
+    const lastOfSoon = Math.max(...placesOf(world, soon.id));
+    const before = placesOf(world, late.id).filter((turn) => turn < lastOfSoon);
+    // What the later one had in the backlog, or opened, when the earlier one came.
+    expect(before.length).toBeLessThanOrEqual(4);
+  });
+
+  test('of two tenants: neither waits for the other to end', async () => {
+    const { clock, world } = newWorld();
+    const process = startRowProcess(world, { engine: () => clock.sleep(500).then(() => ({ status: 200 })), window: 4 });
+    const big = await world.addBatch({ rows: 400, tenant: 'big' });
+    const small = await world.addBatch({ rows: 40, tenant: 'small' });
+    await process.rows.supply(big);
+    await process.rows.supply(small);
+    await drive(clock, async () => (await pendingOf(world, small.id)) === 0);
+    expect(await pendingOf(world, big.id)).toBeGreaterThan(250);
+    await drive(clock, async () => (await pendingOf(world, big.id)) === 0);
+  });
+});
+
 describe('demand', () => {
   test('is told in absolute numbers while rows end, and taken out at the end', async () => {
     const { clock, world } = newWorld();
