@@ -15,7 +15,8 @@ import { BullmqBacklog } from '../../src/queue/adapters/bullmq/bullmq-backlog.ts
 import { shareConnection } from '../../src/queue/adapters/bullmq/shared-backend.ts';
 import { RedisChannels } from '../../src/queue/adapters/job-index/channels.ts';
 import { useRedis } from '../support/redis.ts';
-import { type RowProcess, type RowProcessOptions, RowWorld, startRowProcess } from '../support/row-world.ts';
+import { type RowProcess, type RowProcessOptions, startRowProcess } from '../support/row-process.ts';
+import { RowWorld } from '../support/row-world.ts';
 import { silentLogger } from '../support/silent-logger.ts';
 import { POOL } from '../support/stored-world.ts';
 import { until } from '../support/until.ts';

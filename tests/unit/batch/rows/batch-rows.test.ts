@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../../src/core/random.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
-import { type BatchFields, type RowProcessOptions, RowWorld, startRowProcess } from '../../../support/row-world.ts';
+import { type RowProcessOptions, startRowProcess } from '../../../support/row-process.ts';
+import { type BatchFields, RowWorld } from '../../../support/row-world.ts';
 
 const MAX_TURNS = 2_000;
 
