@@ -15,7 +15,7 @@ const POLL_MS = 1_000;
 /** Of a batch in which nothing has moved for a while. */
 const QUIET_POLL_MS = 5_000;
 const QUIET_AFTER_POLLS = 10;
-const RETRY_MS = { first: 500, most: 30_000 } as const;
+const RETRY_MS = { first: 500, most: 5_000 } as const;
 /** Tries of a validation that fails for no reason that passes by itself. */
 const VALIDATION_TRIES = 5;
 /** Files that cannot be published are assembled so often before the states are made anew. */

@@ -1,4 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { PilotlightError } from '../../../../src/core/errors.ts';
+import { seededRandom } from '../../../../src/core/random.ts';
 import { FakeRowWork } from '../../../support/batch/fake-parts.ts';
 import { type Gateway, LifecycleWorld } from '../../../support/batch/lifecycle-world.ts';
 
@@ -132,6 +134,27 @@ describe('several keepers', () => {
     await world.until(() => second.batches.kept.includes(id), 'the other keeps it');
     await world.until(() => second.rows.supplied.length > 0, 'its rows are supplied');
     expect(second.rows.recoveries).toBe(0);
+  });
+});
+
+describe('a store that fails a third of its calls, after its own repetitions', () => {
+  it.each([1, 2, 3, 4, 5])('delays a batch and does it no other harm (seed %i)', async (seed) => {
+    const world = new LifecycleWorld();
+    const first = gatewayOf(world);
+    const second = gatewayOf(world);
+    const { id } = await world.create(first);
+    const random = seededRandom(seed);
+    world.blobs.fault = () => {
+      if (random.next() < 0.33) throw new PilotlightError('store_unavailable', 'away');
+    };
+    await world.until(async () => {
+      const totals = await world.states.totals(id).catch(() => null);
+      if (totals?.gate === 'open' && totals.pending > 0) await endRows(world, id);
+      return (await world.stored(id)).settled === true;
+    }, 'it is settled');
+    expect(await world.stored(id)).toMatchObject({ status: 'completed', final: { counts: { completed: 10 } } });
+    expect(new Set(world.notices.published.map((notice) => notice.id)).size).toBe(1);
+    expect([first, second].map(({ meter }) => meter.counts['short'] ?? 0)).toEqual([0, 0]);
   });
 });
 
