@@ -1,4 +1,3 @@
-import { expectJson } from '../client.ts';
 import type { CliContext } from '../context.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import type { PatientClient } from '../patience.ts';
@@ -28,16 +27,16 @@ export async function resultsOf(
 /** Prints the lines of rows that have ended, in input order. */
 export async function printPartial(client: PatientClient, id: string, context: CliContext): Promise<void> {
   const signal = context.interruption();
-  for (let after = -1; ; ) {
-    const path = `${batchPath(id)}/rows?after=${after}&limit=${PAGE_ROWS}`;
-    const answer = await client.send({ path, signal });
-    const page = expectJson(answer) as {
-      readonly data: readonly { readonly row: number; readonly line: unknown }[];
-      readonly has_more: boolean;
-    };
-    for (const { line } of page.data) context.stdout(`${JSON.stringify(line)}\n`);
-    const last = page.data.at(-1);
-    if (!page.has_more || last === undefined) return;
-    after = last.row;
+  let after: string | null = null;
+  for (;;) {
+    const from = after === null ? '' : `&after=${after}`;
+    const { headers, body } = await client.download({
+      path: `${batchPath(id)}/rows?limit=${PAGE_ROWS}${from}`,
+      signal,
+    });
+    const lines = body === null ? '' : await new Response(body).text();
+    if (lines !== '') context.stdout(lines.endsWith('\n') ? lines : `${lines}\n`);
+    after = headers.get('x-pilotlight-last-row');
+    if (after === null || headers.get('x-pilotlight-has-more') !== 'true') return;
   }
 }
