@@ -29,8 +29,11 @@ const FRESH_WORDS_MS = 2_000;
 const TROUBLE_DELAY_MS = 2_000;
 const REOPENED_DELAY_MS = 250;
 const LEFT_DELAY_MS = 2_500;
-/** From this many on, rows of the chunk are suspected of ending the processes that hold them. */
-const SUSPECT_CRASHES = 2;
+/**
+ * From this many on, rows of the chunk are suspected of ending the processes that hold them. A chunk has hundreds of rows and
+ * is held long: some of its holders may die of something else.
+ */
+const SUSPECT_CRASHES = 4;
 
 interface Rows {
   readonly doc: BatchDoc;
@@ -133,8 +136,9 @@ export class ChunkRun {
       place: places[index] ?? firstPlace,
       entry,
       attempts: 0,
-      alone: isSuspect,
-      isSuspect,
+      alone: false,
+      // Only what can have been running: rows start in plan order.
+      isSuspect: isSuspect && index < this.#lane.window.size,
       lastError: null,
       hasSlot: false,
       stop: null,
@@ -151,10 +155,18 @@ export class ChunkRun {
       }
       if (this.#deps.clock.monotonicMs() - this.#wordsMs > FRESH_WORDS_MS) await this.#dropEnded();
       const task = this.#ready.shift();
-      if (task) await this.#start(rows, task);
+      if (task?.isSuspect) await this.#startBetweenOthers(rows, task);
+      else if (task) await this.#start(rows, task);
       else if (this.#running.size === 0 && this.#delayed === 0) return;
       else await this.#news();
     }
+  }
+
+  /** While no other row of this chunk runs: when the process dies now, it is known with which row in hand. */
+  async #startBetweenOthers(rows: Rows, task: RowTask): Promise<void> {
+    await Promise.all(this.#running.values());
+    await this.#start(rows, task);
+    await Promise.all(this.#running.values());
   }
 
   async #start(rows: Rows, task: RowTask): Promise<void> {
@@ -209,7 +221,7 @@ export class ChunkRun {
         this.#end({ kind: 'delayed', delayMs: result.delayMs });
         return;
       case 'retry':
-        task.alone = result.alone || task.isSuspect;
+        task.alone = result.alone;
         void this.#later(task, result.delayMs);
         return;
       case 'again':

@@ -13,6 +13,10 @@ export class RowWindow {
   #isAlone = false;
   readonly #waiters = new Set<Waiter>();
 
+  get size(): number {
+    return this.#size;
+  }
+
   get held(): number {
     return this.#held;
   }
