@@ -1,6 +1,6 @@
 import type { WaitAdvisor, WaitStatus } from '../core/dispatch.ts';
 import { type PoolStatusSource, type Replica, WARM_UP_PHASES } from '../core/replicas.ts';
-import type { WaitAdvice } from './policy/wait-advice.ts';
+import { queuedAhead, type WaitAdvice } from './policy/wait-advice.ts';
 import { slotInMs } from './policy/wait-time.ts';
 
 export interface AdviceSource extends PoolStatusSource {
@@ -8,13 +8,16 @@ export interface AdviceSource extends PoolStatusSource {
   advice(pool: string): WaitAdvice | null;
 }
 
+/** The priority of an objective of a pool; 0 when neither is known. */
+export type PriorityOf = (pool: string, objective: string) => number;
+
 const LEAST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 600_000;
-/** A refused caller should find this share of the queue gone when it comes back. */
+/** A refused caller should find this share of what stands before it gone when it comes back. */
 const RETRY_QUEUE_RATIO = 0.1;
 
 /** Tells callers how long they will wait and when to come back, from the control loop's last look. */
-export function createWaitAdvisor(source: AdviceSource): WaitAdvisor {
+export function createWaitAdvisor(source: AdviceSource, priorityOf: PriorityOf): WaitAdvisor {
   return {
     status(pool, objective, position): WaitStatus {
       const advice = source.advice(pool);
@@ -22,12 +25,13 @@ export function createWaitAdvisor(source: AdviceSource): WaitAdvisor {
       const etaMs = exactMs === null ? null : Math.round(exactMs);
       return { position, phase: phaseWord(source.status(pool)?.replicas ?? [], etaMs), etaMs };
     },
-    retryAfterMs(pool) {
+    retryAfterMs(pool, objective) {
       const advice = source.advice(pool);
       if (advice === null) return LEAST_RETRY_MS;
       const hasReady = advice.sources.some(({ availableInMs }) => availableInMs === 0);
       const readyInMs = hasReady ? 0 : (source.status(pool)?.nextReadyMs?.p50 ?? 0);
-      const drainMs = ((advice.queued * RETRY_QUEUE_RATIO) / ratePerS(advice)) * 1_000;
+      const drainMs =
+        ((queuedAhead(advice, priorityOf(pool, objective)) * RETRY_QUEUE_RATIO) / ratePerS(advice)) * 1_000;
       return Math.round(Math.min(LONGEST_RETRY_MS, Math.max(LEAST_RETRY_MS, readyInMs + drainMs)));
     },
     capacity(pool) {

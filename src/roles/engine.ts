@@ -32,7 +32,10 @@ export async function openEngine(options: ProcessOptions, registry: Registry, sc
   const modelServer = new UndiciModelServer({ connectTimeoutMs: config.timeouts.connectMs });
   closers.add('model server connections', () => modelServer.close());
   const pools = await openPools(options, { registry, metrics, modelServer, scaling });
-  const advisor = createWaitAdvisor(scaling.views);
+  const advisor = createWaitAdvisor(scaling.views, (pool, objective) => {
+    const catalog = options.catalogSource.current();
+    return catalog.objective(pool, objective)?.priority ?? 0;
+  });
   const runner = new DispatchRunner({
     poolRuntimes: (pool) => pools.get(pool)?.runtime,
     directory: scaling.directory,

@@ -87,7 +87,7 @@ test('a first request spawns a process within milliseconds, serves, and the pool
   const arrivedAt = performance.now();
   ledger.arrive();
   const spawnMs = (await spawned) - arrivedAt;
-  const advisor = createWaitAdvisor(autoscaler);
+  const advisor = createWaitAdvisor(autoscaler, () => 0);
   expect(advisor.capacity(key)).toEqual({ canCome: true });
   expect(advisor.status(key, 'chat', 0).etaMs).toBeGreaterThan(0);
   await until('the endpoint', () => processes.list(key).length === 1);
@@ -115,7 +115,7 @@ test('a command that cannot boot stalls the pool with its last words and stops t
   const { autoscaler, processes, ledger, key } = await open(['exit-at-boot']);
   ledger.arrive();
   await until('the breaker is open', () => autoscaler.status(key)?.phase === 'Stalled');
-  const capacity = createWaitAdvisor(autoscaler).capacity(key);
+  const capacity = createWaitAdvisor(autoscaler, () => 0).capacity(key);
   expect(capacity.canCome).toBe(false);
   expect(JSON.stringify(capacity)).toContain('weights not found');
   expect(processes.replicas(key)).toEqual([]);

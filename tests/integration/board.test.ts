@@ -59,6 +59,7 @@ class FakeSource implements BoardSource {
     ifOrdered: { availableInMs: 300_000, freeSlots: 32, requestsPerMs: 0.001 },
     immediate: new Set(['chat']),
     queued: 3,
+    queuedByPriority: [{ priority: 0, queued: 3 }],
     finishedPerS: 0,
   };
   records: unknown[] = [];
@@ -138,7 +139,7 @@ test('before the first record nothing is known, and callers are told so without 
   expect(reader.status(POOL)).toBeUndefined();
   expect(reader.advice(POOL)).toBeNull();
   expect(reader.silence(POOL)).toBeNull();
-  expect(createWaitAdvisor(reader).status(POOL, 'chat', 0)).toEqual({ position: 0, phase: 'queued', etaMs: null });
+  expect(createWaitAdvisor(reader, () => 0).status(POOL, 'chat', 0)).toEqual({ position: 0, phase: 'queued', etaMs: null });
 });
 
 test('a gateway knows what the controller knows: status, advice, targets, decisions', async () => {
@@ -156,7 +157,7 @@ test('a gateway knows what the controller knows: status, advice, targets, decisi
     targets: [{ name: 'gpu', heldWhy: 'quota' }],
   });
   expect(await reader.decisions(POOL)).toEqual(source.records);
-  expect(createWaitAdvisor(reader).status(POOL, 'chat', 0).phase).toBe('ModelLoading');
+  expect(createWaitAdvisor(reader, () => 0).status(POOL, 'chat', 0).phase).toBe('ModelLoading');
 });
 
 test('a change is heard at once, and a hundred in one turn are one record', async () => {
@@ -215,7 +216,7 @@ test('a controller that falls silent is named: the phase stays, nothing is promi
   await publisher.stop();
   const clock = new FakeClock();
   const reader = await read(place, { clock });
-  const advisor = createWaitAdvisor(reader);
+  const advisor = createWaitAdvisor(reader, () => 0);
   clock.freeze(16_000);
   expect(reader.silence(POOL)).toContain('the controller has been silent about pool default/llama since');
   expect(reader.status(POOL)).toMatchObject({ phase: 'Waking', nextReadyMs: null, blockedWhy: null });
@@ -235,7 +236,7 @@ test('a pool that served when the controller fell silent takes calls on', async 
   const clock = new FakeClock();
   const reader = await read(place, { clock });
   clock.freeze(3_600_000);
-  expect(createWaitAdvisor(reader).capacity(POOL)).toEqual({ canCome: true });
+  expect(createWaitAdvisor(reader, () => 0).capacity(POOL)).toEqual({ canCome: true });
   expect(reader.status(POOL)!.phase).toBe('Ready');
 });
 

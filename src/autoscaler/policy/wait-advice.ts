@@ -13,6 +13,8 @@ export interface WaitAdvice {
   /** Objectives whose calls wake the pool at once. */
   readonly immediate: ReadonlySet<string>;
   readonly queued: number;
+  /** The same, of each priority that has any; in no order. */
+  readonly queuedByPriority: readonly { readonly priority: number; readonly queued: number }[];
   /** Finished per second over the last minute. */
   readonly finishedPerS: number;
 }
@@ -40,6 +42,20 @@ export function waitAdvice(snapshot: Snapshot, releases: ArrivalRate, nowMs: num
       snapshot.objectives.filter(({ activation }) => activation === 'Immediate').map(({ name }) => name),
     ),
     queued,
+    queuedByPriority: queuedByPriority(snapshot),
     finishedPerS: recentPerS(releases, nowMs),
   };
+}
+
+/** What stands before a new request of `priority`, or beside it: batch work of lower priority, however much, does not. */
+export function queuedAhead({ queuedByPriority: parts }: WaitAdvice, priority: number): number {
+  return parts.reduce((sum, part) => (part.priority >= priority ? sum + part.queued : sum), 0);
+}
+
+function queuedByPriority({ objectives }: Snapshot): WaitAdvice['queuedByPriority'] {
+  const counts = new Map<number, number>();
+  for (const { priority, queued } of objectives) {
+    if (queued > 0) counts.set(priority, (counts.get(priority) ?? 0) + queued);
+  }
+  return [...counts].map(([priority, queued]) => ({ priority, queued }));
 }

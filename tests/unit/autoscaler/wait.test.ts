@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { newArrivalRate } from '../../../src/autoscaler/policy/arrival-rate.ts';
+import { adviceOf } from '../../../src/autoscaler/adapters/board/view.ts';
 import type { Snapshot } from '../../../src/autoscaler/policy/snapshot.ts';
-import { waitAdvice } from '../../../src/autoscaler/policy/wait-advice.ts';
+import { queuedAhead, waitAdvice } from '../../../src/autoscaler/policy/wait-advice.ts';
 import { slotInMs } from '../../../src/autoscaler/policy/wait-time.ts';
 import { createWaitAdvisor } from '../../../src/autoscaler/wait-advisor.ts';
 import type { PoolStatus, WarmUpPhase } from '../../../src/core/replicas.ts';
@@ -35,6 +36,8 @@ test.each([
   else expect(waitMs).toBeCloseTo(want, 3);
 });
 
+const PRIORITIES: Readonly<Record<string, number>> = { chat: 100, nightly: -10 };
+
 function advisor(given: Partial<Snapshot>, phases: readonly WarmUpPhase[] = [], over: Partial<PoolStatus> = {}) {
   const status: PoolStatus = {
     pool: 'default/llama',
@@ -59,7 +62,8 @@ function advisor(given: Partial<Snapshot>, phases: readonly WarmUpPhase[] = [], 
     ...over,
   };
   const advice = waitAdvice(snapshot(given), newArrivalRate(0), 10_000_000);
-  return createWaitAdvisor({ status: (pool) => (pool === status.pool ? status : undefined), advice: () => advice });
+  const source = { status: (pool: string) => (pool === status.pool ? status : undefined), advice: () => advice };
+  return createWaitAdvisor(source, (_pool, objective) => PRIORITIES[objective] ?? 0);
 }
 
 const POOL = 'default/llama';
@@ -85,6 +89,27 @@ test('a refused caller comes back when a tenth of the queue is done, after the b
   expect(advisor({ objectives, replicas: ready(1) }).retryAfterMs(POOL, 'chat')).toBe(100_000);
   expect(advisor({ objectives }).retryAfterMs(POOL, 'chat')).toBe(400_000);
   expect(advisor({ replicas: ready(1) }).retryAfterMs(POOL, 'chat')).toBe(1_000);
+});
+
+test.each([
+  { name: 'what has a lower priority', nightly: -10, wantMs: 1_000 },
+  { name: 'nothing of the same or a higher priority', nightly: 100, wantMs: 600_000 },
+])('how long a refused caller is told to wait leaves out $name', ({ nightly, wantMs }) => {
+  const rows = objectiveView({ name: 'nightly', priority: nightly, queued: 200_000, running: 32 });
+  const refused = advisor({ objectives: [objectiveView({ priority: 100, queued: 6 }), rows], replicas: ready(1) });
+  expect(refused.retryAfterMs(POOL, 'chat')).toBe(wantMs);
+  expect(refused.retryAfterMs(POOL, 'nightly')).toBe(600_000);
+});
+
+test('a controller that does not tell priorities yet is read as before: all that is queued counts', () => {
+  const told = waitAdvice(
+    snapshot({ objectives: [objectiveView({ priority: 0, queued: 1_280 })] }),
+    newArrivalRate(0),
+    10_000_000,
+  );
+  const { queuedByPriority: _untold, ...older } = told;
+  expect(queuedAhead(adviceOf({ ...older, immediate: ['chat'] }), 100)).toBe(1_280);
+  expect(queuedAhead(adviceOf({ ...told, immediate: ['chat'] }), 100)).toBe(0);
 });
 
 test('a blocked pool says why no capacity can come, and so does an unknown one', () => {

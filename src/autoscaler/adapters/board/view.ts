@@ -35,7 +35,7 @@ export function decodeView(text: string): BoardView | null {
   try {
     const { format, advice, ...view } = JSON.parse(text) as Wire;
     if (format !== FORMAT || !Array.isArray(view.status.replicas)) return null;
-    return { ...view, advice: advice === null ? null : { ...advice, immediate: new Set(advice.immediate) } };
+    return { ...view, advice: advice === null ? null : adviceOf(advice) };
   } catch {
     return null;
   }
@@ -43,7 +43,19 @@ export function decodeView(text: string): BoardView | null {
 
 interface Wire extends Omit<BoardView, 'advice'> {
   readonly format: number;
-  readonly advice: (Omit<WaitAdvice, 'immediate'> & { readonly immediate: readonly string[] }) | null;
+  readonly advice: WireAdvice | null;
+}
+
+interface WireAdvice extends Omit<WaitAdvice, 'immediate' | 'queuedByPriority'> {
+  readonly immediate: readonly string[];
+  /** Absent in what an older controller told: all of it then counts as standing before everybody. */
+  readonly queuedByPriority?: WaitAdvice['queuedByPriority'];
+}
+
+/** As the board has it, as callers of this process read it. */
+export function adviceOf({ immediate, queuedByPriority, ...advice }: WireAdvice): WaitAdvice {
+  const untold = [{ priority: Number.MAX_SAFE_INTEGER, queued: advice.queued }];
+  return { ...advice, immediate: new Set(immediate), queuedByPriority: queuedByPriority ?? untold };
 }
 
 /** JSON of the newest decisions, oldest first, as many as fit into 128 KiB; each shows the first 20 replicas it saw. */
