@@ -98,6 +98,7 @@ export interface PoolSpec {
   readonly limits: PoolLimits;
 }
 
+/** When the work of an objective wakes a pool at zero. `Scheduled`: at the latest safe start of its deadlines. */
 export type ActivationType = 'Immediate' | 'Batched' | 'Scheduled';
 
 export interface ObjectiveSpec {
@@ -108,7 +109,7 @@ export interface ObjectiveSpec {
   /** Higher first, negative = sheddable. */
   readonly priority: number;
   readonly activation: ActivationType;
-  /** The oldest queued request wakes the pool at this age, whatever the activation. */
+  /** The oldest queued request wakes the pool at this age; of `Scheduled` work only if some of it has no deadline. */
   readonly maxWaitMs: number;
   /** Queued longer than this: evicted with `queue_ttl_exceeded`. Null = never. */
   readonly queueTtlMs: number | null;

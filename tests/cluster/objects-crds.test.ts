@@ -142,8 +142,13 @@ const BAD_OBJECTIVES: typeof BAD_POLICIES = [
     says: /spec\.queueTtl: .*not longer than maxWait/,
   },
   {
+    name: 'evicted before it wakes, with no deadline to wake for',
+    spec: { className: 'n', activation: 'Scheduled', queueTtl: '30m' },
+    says: /spec\.queueTtl: .*not longer than maxWait/,
+  },
+  {
     name: 'an activation of the future',
-    spec: { className: 'n', activation: 'Scheduled' },
+    spec: { className: 'n', activation: 'Windowed' },
     says: /spec\.activation: Unsupported value/,
   },
   { name: 'more than all of a budget', spec: { className: 'n', shedAtPercent: 101 }, says: /spec\.shedAtPercent/ },

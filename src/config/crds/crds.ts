@@ -65,8 +65,8 @@ const OBJECTIVE_POLICY: Extras = {
   '': rules(
     { rule: 'self.targetRefs.size() > 0 || has(self.className)', message: 'give targetRefs or className' },
     {
-      rule: `self.activation != 'Batched' || !has(self.queueTtl) || ${isLonger('self.queueTtl', 'self.maxWait')}`,
-      message: 'queueTtl is not longer than maxWait, so Batched work may be evicted before it wakes the pool; raise it',
+      rule: `self.activation == 'Immediate' || !has(self.queueTtl) || ${isLonger('self.queueTtl', 'self.maxWait')}`,
+      message: 'queueTtl is not longer than maxWait, so work may be evicted before it wakes the pool; raise it',
       fieldPath: '.queueTtl',
     },
   ),

@@ -135,8 +135,8 @@ function checkPolicy(policy: Policy, report: Reporter): void {
   if (targetRefs.length === 0 && className === undefined) {
     report.error(policy, ['spec'], 'applies to nothing; add targetRefs: [{name: …}] or className');
   }
-  if (activation === 'Batched' && queueTtl !== undefined && queueTtl <= maxWait) {
-    const why = 'is not longer than maxWait, so Batched work may be evicted before it wakes the pool; raise it';
+  if (activation !== 'Immediate' && queueTtl !== undefined && queueTtl <= maxWait) {
+    const why = `is not longer than maxWait, so ${activation} work may be evicted before it wakes the pool; raise it`;
     report.warn(policy, ['spec', 'queueTtl'], why);
   }
 }

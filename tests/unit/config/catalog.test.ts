@@ -193,6 +193,21 @@ describe('objectives', () => {
     });
   });
 
+  test('scheduled work does not keep the pool warm, and has a deadline only if the policy or the request says so', () => {
+    const text = all(
+      BASE,
+      objective('o', 'a', -5),
+      objectivePolicy('p', '{targetRefs: [{name: o}], activation: Scheduled}'),
+    );
+    const scheduled = {
+      activation: 'Scheduled',
+      maxWaitMs: 3_600_000,
+      defaultDeadlineMs: null,
+      mayExtendKeepWarm: false,
+    };
+    expect(compileOk(text).objective('default/a', 'o')).toMatchObject(scheduled);
+  });
+
   test('a class reaches the objectives that carry its label, and its name means one of them in every pool', () => {
     const label = '{pilotlight.dev/objective-class: nightly}';
     const text = all(

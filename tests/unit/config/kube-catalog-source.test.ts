@@ -64,6 +64,20 @@ describe('from objects to a catalog', () => {
     ]);
   });
 
+  test('work that waits for its deadlines is taken as it is written', async () => {
+    pool('chat');
+    world.put('InferenceObjective', 'night', { priority: -5, poolRef: { name: 'chat' } });
+    const spec = { targetRefs: [{ name: 'night' }], activation: 'Scheduled', defaultDeadline: '8h' };
+    world.put('ObjectivePolicy', 'op', spec);
+    await open();
+    expect(source.current().objective('team/chat', 'night')).toMatchObject({
+      activation: 'Scheduled',
+      defaultDeadlineMs: 8 * 3_600_000,
+    });
+    expect(conditions('ObjectivePolicy', 'op')[0]).toBe('Accepted=True Accepted: It is in force.');
+    expect(source.problems()).toEqual([]);
+  });
+
   test('a pool of its own needs no InferencePool', async () => {
     world.feeds.InferencePool.become('absent');
     world.put('ScalePolicy', 'own', { pool: poolSpec('own'), models: [{ name: 'm' }], targets: [target('own')] });

@@ -123,15 +123,15 @@ const SHAPE: readonly Row[] = [
     name: 'what this version cannot do yet',
     text: file(
       policy('  endpointUrl: http://gateway\n  windows: []\n  onDelete: Drain\n  mode: KEDA'),
-      objectivePolicy('{targetRefs: [{name: o}], activation: Scheduled, aging: 1h}'),
+      objectivePolicy('{targetRefs: [{name: o}], activation: Sheduled, aging: 1h}'),
     ),
     want: [
       'objects.yaml:8:9: ScalePolicy default/p: spec.mode: KEDA is not supported by this version; use Native or Observe',
       'objects.yaml:7:13: ScalePolicy default/p: spec.onDelete: "Drain" is not allowed; write one of "Keep", "ScaleToZero", "ScaleToMin"',
       'objects.yaml:5:3: ScalePolicy default/p: spec.endpointUrl: a pool behind a URL is not supported by this version; use poolRef or pool, with targets',
       'objects.yaml:6:3: ScalePolicy default/p: spec.windows: windows are not supported by this version; remove them (minReplicas keeps replicas up all day)',
-      'objects.yaml:13:45: ObjectivePolicy default/op: spec.activation: Scheduled is not supported by this version; use Batched with maxWait',
-      'objects.yaml:13:56: ObjectivePolicy default/op: spec.aging: aging is not supported by this version; remove it and use priorities',
+      'objects.yaml:13:45: ObjectivePolicy default/op: spec.activation: "Sheduled" is not allowed; did you mean "Scheduled"?',
+      'objects.yaml:13:55: ObjectivePolicy default/op: spec.aging: aging is not supported by this version; remove it and use priorities',
     ],
   },
 ];
@@ -272,6 +272,18 @@ const BETWEEN: readonly Row[] = [
     ),
     want: [
       'warning: objects.yaml:22:77: ObjectivePolicy default/op: spec.queueTtl: is not longer than maxWait, so Batched work may be evicted before it wakes the pool; raise it',
+    ],
+  },
+  {
+    name: 'scheduled work without a deadline that would be evicted before it wakes the pool',
+    text: file(
+      POOL,
+      POLICY,
+      OBJECTIVE,
+      objectivePolicy('{targetRefs: [{name: o}], activation: Scheduled, queueTtl: 10m}'),
+    ),
+    want: [
+      'warning: objects.yaml:22:66: ObjectivePolicy default/op: spec.queueTtl: is not longer than maxWait, so Scheduled work may be evicted before it wakes the pool; raise it',
     ],
   },
   {

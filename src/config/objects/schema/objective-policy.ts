@@ -23,15 +23,17 @@ const spec = z.strictObject({
     .optional()
     .describe('Applies to every InferenceObjective labelled pilotlight.dev/objective-class with this value.'),
   activation: z
-    .enum(['Immediate', 'Batched'], {
-      error: ({ input }) =>
-        input === 'Scheduled' ? 'Scheduled is not supported by this version; use Batched with maxWait' : undefined,
-    })
+    .enum(['Immediate', 'Batched', 'Scheduled'])
     .default('Immediate')
-    .describe('Immediate: one request wakes the pool. Batched: when enough work has gathered, or at maxWait.'),
+    .describe(
+      'When its work wakes the pool. Immediate: at once. Batched: when enough has gathered, or at maxWait. Scheduled: just in ' +
+        'time for its deadlines; what has no deadline, at maxWait. A deadline wakes it in time whatever the activation.',
+    ),
   maxWait: positiveDuration
     .prefault('1h')
-    .describe('The oldest queued request wakes the pool at this age, whatever the activation.'),
+    .describe(
+      'The oldest queued request wakes the pool at this age. Scheduled: only if there is work without a deadline.',
+    ),
   queueTtl: positiveDuration.optional().describe('Queued longer than this: evicted. Absent: never.'),
   defaultDeadline: positiveDuration
     .optional()
@@ -44,7 +46,9 @@ const spec = z.strictObject({
   mayExtendKeepWarm: z
     .boolean()
     .optional()
-    .describe('Whether its requests restart the keep-warm time. Default: true for Immediate, false for Batched.'),
+    .describe(
+      'Whether its requests restart the keep-warm time. Default: true for Immediate, false for Batched and Scheduled.',
+    ),
   limits: z
     .strictObject({
       storedRequests: z.int().min(1).max(100_000_000).optional(),
