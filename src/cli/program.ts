@@ -9,6 +9,7 @@ import { addInitCommand } from './commands/init.ts';
 import { addJobsCommand } from './commands/jobs.ts';
 import { addOrderCommands } from './commands/orders.ts';
 import { addExplainCommand, addPoolsCommand, addQueueCommand } from './commands/pools.ts';
+import { addReconcileCommand } from './commands/reconcile.ts';
 import { addModelSimCommand } from './commands/model-sim.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -79,6 +80,7 @@ function createProgram(context: CliContext, finish: (exitCode: number) => void):
   addQueueCommand(host);
   addExplainCommand(host);
   addOrderCommands(host);
+  addReconcileCommand(host);
   program.commandsGroup('Set up:');
   addInitCommand(host);
   addDoctorCommand(host);

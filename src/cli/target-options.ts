@@ -29,15 +29,25 @@ export const TARGET_HELP = `Where it looks:
   The admin listener of an installation in a cluster wants a token: kubectl create token NAME --audience pilotlight
 `;
 
-/** How to reach a Pilotlight: its admin listener, or the cluster that it works in. */
-export function addTargetOptions(command: Command): Command {
-  command
-    .optionsGroup('Connection:')
+export type AdminFlags = Pick<TargetFlags, 'adminUrl' | 'tokenFile'>;
+
+/** How to reach the admin listener of a running process. */
+export function addAdminOptions(command: Command): Command {
+  return addAdminFlags(command.optionsGroup('Connection:')).optionsGroup('Options:');
+}
+
+function addAdminFlags(command: Command): Command {
+  return command
     .option(
       '--admin-url <url>',
       `address of the admin listener (or PILOTLIGHT_ADMIN_URL; default ${DEFAULT_ADMIN_URL})`,
     )
-    .option('--token-file <file>', 'token for the admin listener (or PILOTLIGHT_ADMIN_TOKEN; default none)')
+    .option('--token-file <file>', 'token for the admin listener (or PILOTLIGHT_ADMIN_TOKEN; default none)');
+}
+
+/** How to reach a Pilotlight: its admin listener, or the cluster that it works in. */
+export function addTargetOptions(command: Command): Command {
+  addAdminFlags(command.optionsGroup('Connection:'))
     .option('--cluster', 'look into the cluster of the current context (or PILOTLIGHT_TARGET=cluster)')
     .option('-A, --all-namespaces', 'in the cluster: all namespaces');
   return addClusterFlags(command).optionsGroup('Options:');
@@ -91,7 +101,7 @@ export async function openPoolSource(flags: TargetFlags, context: CliContext): P
   return clusterPools({ cluster, namespace, now: () => Date.now() });
 }
 
-export function adminClientOf(flags: Pick<TargetFlags, 'adminUrl' | 'tokenFile'>, context: CliContext): Client {
+export function adminClientOf(flags: AdminFlags, context: CliContext): Client {
   const token =
     flags.tokenFile === undefined ? context.environment['PILOTLIGHT_ADMIN_TOKEN'] : readToken(flags.tokenFile);
   return adminClient({ ...flags, ...(token && { token: token.trim() }) }, context);

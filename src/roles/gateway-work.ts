@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import type { BlobStore } from '../core/blobs.ts';
 import type { JobService } from '../core/jobs.ts';
 import type { NoticeSink, WebhookService } from '../core/notices.ts';
+import type { ReconcileStored } from '../core/stored-work.ts';
 import type { BatchApi } from '../ingress/batch-api.ts';
 import { systemClock } from '../platform/clock.ts';
 import { systemRandom } from '../platform/random.ts';
@@ -24,6 +25,7 @@ export interface GatewayWork {
   readonly batchApi: BatchApi | null;
   readonly webhooks: WebhookService | null;
   readonly takers: readonly PoolTaker[];
+  readonly reconcile: ReconcileStored;
   start(): void;
   /** Gives what runs so long to end, and hands back the rest. */
   stop(finishWithinMs: number): Promise<void>;
@@ -50,6 +52,13 @@ export async function openGatewayWork(options: ProcessOptions, world: WorkWorld)
     batchApi: batches && batchApi(options, batches),
     webhooks,
     takers: [takerOf(stored), ...(batches ? [batches.taker] : [])],
+    async reconcile(signal) {
+      const [{ settled, restored, unserved }, ofBatches] = await Promise.all([
+        stored.reconcile(),
+        batches?.lifecycle.reconcile(signal) ?? null,
+      ]);
+      return { jobs: { settled, restored, unserved }, batches: ofBatches };
+    },
     start() {
       stored.start();
       batches?.start();

@@ -53,7 +53,8 @@ export async function openGateway(
   const openCalls = new OpenCalls();
   const jobs = tally.countingRefusals(work?.jobs ?? noJobs);
   const { batchApi = null, webhooks = null } = work ?? {};
-  const listened = { registry, board, runner: tally, jobs, batchApi, webhooks, advisor, openCalls };
+  const reconcile = work ? { reconcile: work.reconcile } : {};
+  const listened = { registry, board, runner: tally, jobs, batchApi, webhooks, advisor, openCalls, ...reconcile };
   const { api, admin } = await openListeners(options, listened);
   work?.start();
   closers.add('work in progress', () => finishWork({ api, work, openCalls, drainMs: config.timeouts.drainMs }));

@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import type { JobService } from '../core/jobs.ts';
 import type { WebhookService } from '../core/notices.ts';
+import type { ReconcileStored } from '../core/stored-work.ts';
 import { createAdminApp } from '../ingress/adapters/admin-app.ts';
 import { createPublicApp } from '../ingress/adapters/public-app.ts';
 import { uniqueIds } from '../ingress/adapters/unique-ids.ts';
@@ -18,6 +19,8 @@ import { jobEvents } from './stored-work.ts';
 interface AdminNeeds {
   readonly registry: Registry;
   readonly board: StatusBoard;
+  /** Absent: this process keeps no stored work. */
+  readonly reconcile?: ReconcileStored;
 }
 
 interface ApiNeeds extends AdminNeeds {
@@ -70,7 +73,7 @@ export function openAdminListener(options: ProcessOptions, needs: AdminNeeds): P
 
 async function openAdmin(
   { config, catalogSource, orders, log, closers }: ProcessOptions,
-  { registry, board }: AdminNeeds,
+  { registry, board, reconcile }: AdminNeeds,
   identities: Identities,
 ): Promise<HttpServer> {
   const app = createAdminApp({
@@ -83,6 +86,7 @@ async function openAdmin(
     ordersElsewhere: config.role === 'gateway' ? AT_CONTROLLER : null,
     authorizer: identities.admin,
     namespace: config.kubernetes.namespace ?? config.namespace,
+    ...(reconcile && { reconcile }),
     clock: systemClock,
     log,
   });

@@ -52,7 +52,7 @@ test('submit, Ctrl-C, the same command again: one upload, one batch, all results
   first.kill('SIGINT');
   expect((await ended)[0]).toBe(130);
 
-  const [{ id }] = (await client.batches.list()).data as [{ id: string }];
+  const id = (await client.batches.list()).data[0]?.id ?? '';
   const partial = await pilotlight(serve, 'batch', 'results', id, '--partial');
   expect(idsIn(partial.stdout).length).toBeGreaterThan(0);
   const early = await pilotlight(serve, 'batch', 'results', id);

@@ -65,6 +65,20 @@ test('a Redis that loses everything in mid-run costs no row: the batch goes on f
   expect(problemsOf(rows, await batchFiles(client, batch))).toEqual([]);
 });
 
+test('told to, it compares the store with Redis: what Redis forgot is there again', async () => {
+  const serve = await prepareServe(poolYaml({ sim: ['--speed=8'] }));
+  await serve.start();
+  const client = sdk(serve.apiUrl);
+  const { id } = await startBatch(client, batchRows(20));
+  await untilEnded(client, id);
+  await serve.redis.flush();
+  const report = await serve.admin('POST', '/reconcile');
+  // It may have found out by itself already, and have nothing left to repair.
+  expect(report).toMatchObject({ object: 'reconcile', batches: { batches: 1, failed: 0 } });
+  expect((await client.batches.list()).data.map((batch) => batch.id)).toEqual([id]);
+  expect(await serve.admin('POST', '/reconcile')).toMatchObject({ batches: { repaired: 0 } });
+});
+
 test('cancelled at half: what is done is in the output file, the rest in the error file, and the counts add up', async () => {
   const serve = await prepareServe(poolYaml({ sim: ['--speed=2'], slots: 4, maxReplicas: 1 }));
   await serve.start();

@@ -46,6 +46,8 @@ export interface DedicatedRedis {
   stop(): Promise<void>;
   /** Starts it again on the same data, port and password: clients of `url` come back by themselves. */
   restart(): Promise<void>;
+  /** Forgets everything, and runs on. */
+  flush(): Promise<void>;
   /** Ends it with SIGKILL and starts it again without any data: what a lost disk leaves. */
   lose(): Promise<void>;
 }
@@ -79,6 +81,11 @@ export async function startDedicatedRedis(options: DedicatedRedisOptions = {}): 
     stop: () => running.stop(),
     async restart() {
       running = await open();
+    },
+    async flush() {
+      const client = new Redis(running.url);
+      await client.flushall();
+      client.disconnect();
     },
     async lose() {
       await killNow(running.pid!);

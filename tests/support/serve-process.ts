@@ -74,6 +74,13 @@ export class ServeProcess {
     return (await (await fetch(`${this.#told().adminUrl}/status`)).json()) as StatusReport;
   }
 
+  /** What the admin listener answers, as JSON. */
+  async admin(method: 'GET' | 'POST', path: string): Promise<unknown> {
+    const answer = await fetch(`${this.#told().adminUrl}${path}`, { method });
+    if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
+    return answer.json();
+  }
+
   /** The only pool. */
   async pool(): Promise<StatusReport['pools'][number]> {
     const [pool] = (await this.status()).pools;

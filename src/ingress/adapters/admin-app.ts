@@ -1,6 +1,7 @@
-import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
+import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express';
 import { errorEnvelope, PilotlightError } from '../../core/errors.ts';
 import type { StatusReport } from '../../core/status.ts';
+import type { ReconcileStored } from '../../core/stored-work.ts';
 import { reportable } from '../exchange.ts';
 import { errorAnswer } from '../policy/error-answer.ts';
 import type { CallHeaders, MetricsSource, ReadinessSource } from '../ports.ts';
@@ -15,6 +16,8 @@ export interface AdminAppDeps extends AdminPoolsDeps {
   readonly protectMetrics: boolean;
   /** Where somebody must be allowed to list policies to see the status of an installation without pools. */
   readonly namespace: string;
+  /** Absent or null = no stored work here. */
+  readonly reconcile?: ReconcileStored | null;
 }
 
 /** The admin listener: metrics, health, status, and orders for pools. */
@@ -33,10 +36,11 @@ export function createAdminApp(deps: AdminAppDeps): Express {
     else res.json(report);
   });
   addPoolRoutes(app, deps, sendAdminError);
+  app.post('/reconcile', (req, res) => reconcile(deps, req, res));
   const notFound: RequestHandler = (req, res) => {
     const message =
       `Unknown request: ${req.method} ${req.path.slice(0, 128)}. ` +
-      'The admin listener has /metrics, /healthz, /readyz, /status and /pools/NAMESPACE/NAME/…; see docs/http-api.md.';
+      'The admin listener has /metrics, /healthz, /readyz, /status, /reconcile and /pools/NAMESPACE/NAME/…; see docs/http-api.md.';
     sendAdminError(res, new PilotlightError('route_not_found', message));
   };
   const broken: ErrorRequestHandler = (thrown: unknown, _req, res, _next) => {
@@ -44,6 +48,30 @@ export function createAdminApp(deps: AdminAppDeps): Express {
   };
   app.use(notFound, broken);
   return app;
+}
+
+/** POST /reconcile: compares the store with Redis and answers when that is done. */
+async function reconcile(
+  { authorizer, namespace, reconcile: run = null, log }: AdminAppDeps,
+  req: Request,
+  res: Response,
+): Promise<void> {
+  const action = { kind: 'policy', verb: 'reconcile', namespace, name: null } as const;
+  const allowed = await authorizer.authorize(req.headers, action);
+  if (allowed instanceof PilotlightError) {
+    sendAdminError(res, allowed);
+    return;
+  }
+  if (run === null) {
+    const message = 'This process keeps no stored work; ask a gateway with jobs.enabled.';
+    sendAdminError(res, new PilotlightError('jobs_disabled', message));
+    return;
+  }
+  const gone = new AbortController();
+  res.once('close', () => gone.abort(new Error('the caller is gone')));
+  const summary = await run(gone.signal);
+  log.info({ by: allowed.by, ...summary.jobs, batches: summary.batches?.repaired ?? 0 }, 'reconcile.asked_for');
+  res.json({ object: 'reconcile', ...summary });
 }
 
 /** The report with the pools of those namespaces whose policies the caller may list; a refusal if there are none. */
