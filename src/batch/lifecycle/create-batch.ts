@@ -137,8 +137,9 @@ function newDoc({ clock, claims }: CreateDeps, id: string, { request, file, obje
   };
 }
 
+/** The field of this call, where the error has the one of calls about files, or none. */
 function namingTheFile(error: unknown): never {
-  if (error instanceof PilotlightError && error.param === null && !error.retryable) {
+  if (error instanceof PilotlightError && (error.param === null || error.param === 'id') && !error.retryable) {
     throw new PilotlightError(error.code, error.message, { param: 'input_file_id', cause: error });
   }
   throw error;

@@ -58,6 +58,8 @@ class Reading<T> {
   #filename: string | null = null;
   #stream: BusboyFileStream | null = null;
   #taking: Promise<T> | null = null;
+  /** Whether the taker stopped before the end of its bytes. */
+  #hasLeft = false;
 
   constructor(req: IncomingMessage, fileField: string, taker: FormTaker<T>, signal: AbortSignal) {
     this.#fileField = fileField;
@@ -69,7 +71,7 @@ class Reading<T> {
       .on('fieldsLimit', () => this.#fail(badForm(`has more than ${LIMITS.fields} fields (the limit)`)))
       .on('partsLimit', () => this.#fail(badForm(`has more than ${LIMITS.parts} parts (the limit)`)))
       .on('filesLimit', () => this.#fail(badForm(`has more than one '${fileField}'`)))
-      .on('error', () => this.#fail(badForm('is damaged, or ends too early')))
+      .on('error', () => this.#broken())
       .on('finish', () => this.#finished.resolve(undefined));
     this.#finished.promise.catch(() => undefined);
     this.ended.addEventListener('abort', () => this.#finished.reject(this.ended.reason));
@@ -98,9 +100,26 @@ class Reading<T> {
     this.#stream = stream;
     this.#filename = filename === undefined || filename === '' ? null : filename;
     // The parser tells of a broken form here without ending the stream: its reader would wait for ever.
-    stream.on('error', () => this.#fail(badForm('is damaged, or ends too early')));
-    this.#taking = this.#taker.take(stream, this.ended);
+    stream.on('error', () => this.#broken());
+    this.#taking = this.#taker.take(this.#bytesOf(stream), this.ended);
     this.#taking.catch((thrown: unknown) => this.#fail(thrown));
+  }
+
+  async *#bytesOf(stream: BusboyFileStream): AsyncIterable<Uint8Array> {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      let isTaken = false;
+      try {
+        yield chunk;
+        isTaken = true;
+      } finally {
+        if (!isTaken) this.#hasLeft = true;
+      }
+    }
+  }
+
+  /** A taker that gives up closes the stream, which the parser takes for a broken form: then the taker says why. */
+  #broken(): void {
+    if (!this.#hasLeft) this.#fail(badForm('is damaged, or ends too early'));
   }
 
   #takeField(name: string | undefined, value: string, isCut: boolean): void {
