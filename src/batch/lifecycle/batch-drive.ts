@@ -1,4 +1,4 @@
-import { asError } from '../../core/errors.ts';
+import { asError, PilotlightError } from '../../core/errors.ts';
 import type { LogFields } from '../../core/logger.ts';
 import { expiring, finalizing } from '../policy/lifecycle/generations.ts';
 import { nextStep, type Step } from '../policy/lifecycle/next-step.ts';
@@ -139,8 +139,9 @@ export class BatchDrive {
       case 'withdraw':
         return this.#withdraw(doc);
       case 'expire':
-        this.#adopt((await advance(journal, doc, (now) => expiring(now, clock.epochMs()))).doc);
-        return;
+        return this.#expire(doc);
+      case 'read_again':
+        return this.#readAgain(doc);
       case 'end_pending':
         rows.abort(doc.id);
         await states.closePending(doc.id, step.state);
@@ -156,6 +157,25 @@ export class BatchDrive {
       case 'wait':
         return this.#wait(step.untilEpochMs, signal);
     }
+  }
+
+  async #expire(doc: BatchDoc): Promise<void> {
+    const { journal, clock } = this.#deps;
+    const isShort = doc.status === 'finalizing';
+    this.#adopt((await advance(journal, doc, (now) => expiring(now, clock.epochMs(), isShort))).doc);
+  }
+
+  async #readAgain(doc: BatchDoc): Promise<void> {
+    if (await this.#isBehind(doc)) return;
+    throw new PilotlightError('store_unavailable', `The store does not show yet why the rows of ${doc.id} were ended.`);
+  }
+
+  /** Whether the store has a newer generation; it is taken over. */
+  async #isBehind(doc: BatchDoc): Promise<boolean> {
+    const stored = await this.#deps.journal.readStored(doc.id);
+    if (!stored || stored.generation <= doc.generation) return false;
+    this.heard(stored);
+    return true;
   }
 
   async #validate(doc: BatchDoc, signal: AbortSignal): Promise<void> {
@@ -196,13 +216,8 @@ export class BatchDrive {
 
   /** Whoever is late finds out here that the batch has ended: else it would bring its row states back. */
   async #reopen(doc: BatchDoc, signal: AbortSignal): Promise<void> {
-    const { journal, states } = this.#deps;
-    const stored = await journal.readStored(doc.id);
-    if (stored && stored.generation > doc.generation) {
-      this.#adopt(stored);
-      return;
-    }
-    await states.open(doc.id, doc.plan?.runnable ?? 0, 'paused');
+    if (await this.#isBehind(doc)) return;
+    await this.#deps.states.open(doc.id, doc.plan?.runnable ?? 0, 'paused');
     this.#supplied = null;
     this.#isWithdrawn = false;
     await this.#recover(doc, signal);
@@ -211,6 +226,8 @@ export class BatchDrive {
   async #recover(doc: BatchDoc, signal: AbortSignal): Promise<void> {
     const { rows, log } = this.#deps;
     this.#needsRecovery = true;
+    // What Redis lost may be the news of a change, too.
+    if (await this.#isBehind(doc)) return;
     const isStillRight = (now: BatchDoc) => (now.ending === null) === (doc.ending === null);
     const recovered = await this.#work.run(signal, isStillRight, (inner) => rows.recover(doc, inner));
     if (recovered === null) return;
@@ -246,10 +263,14 @@ export class BatchDrive {
     if (after) this.#adopt(after);
   }
 
-  #wait(untilEpochMs: number, signal: AbortSignal): Promise<void> {
+  async #wait(untilEpochMs: number, signal: AbortSignal): Promise<void> {
+    const { journal, clock } = this.#deps;
     this.#quietPolls = this.#teller.hasMoved ? 0 : this.#quietPolls + 1;
     const pollMs = this.#quietPolls > QUIET_AFTER_POLLS ? QUIET_POLL_MS : POLL_MS;
-    return this.#bell.wait(Math.max(0, Math.min(pollMs, untilEpochMs - this.#deps.clock.epochMs())), signal);
+    await this.#bell.wait(Math.max(0, Math.min(pollMs, untilEpochMs - clock.epochMs())), signal);
+    // A hint may be lost; what it was about must not be.
+    const newest = signal.aborted ? null : await journal.read(this.#doc.id).catch(() => null);
+    if (newest) this.heard(newest);
   }
 
   /** After a failure: what Redis lost is seen at the next look; everything else is tried again, ever more slowly. */

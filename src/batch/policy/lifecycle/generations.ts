@@ -69,9 +69,13 @@ export function cancelling(doc: BatchDoc, nowEpochMs: number): Next {
   return next(doc, { status: 'cancelling', ending: 'cancelled', pause: null, stamps });
 }
 
-/** Its window is over: rows that have not ended will not run. */
-export function expiring(doc: BatchDoc, nowEpochMs: number): Next {
-  if (!isRunnable(doc) || nowEpochMs < doc.expiresAtEpochMs) return null;
+/**
+ * Its window is over: rows that have not ended will not run. `isShort`: also when all had ended once, for some of their
+ * records are lost.
+ */
+export function expiring(doc: BatchDoc, nowEpochMs: number, isShort = false): Next {
+  const mayEnd = isRunnable(doc) || (isShort && doc.status === 'finalizing' && doc.ending === null);
+  if (!mayEnd || nowEpochMs < doc.expiresAtEpochMs) return null;
   return next(doc, { ending: 'expired', pause: null });
 }
 

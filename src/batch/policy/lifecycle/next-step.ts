@@ -32,6 +32,8 @@ export type Step =
   | { readonly kind: 'withdraw' }
   | { readonly kind: 'expire' }
   | { readonly kind: 'end_pending'; readonly state: 'expired' | 'cancelled' }
+  /** Its rows were ended on the word of a generation that this keeper has not heard of. */
+  | { readonly kind: 'read_again' }
   | { readonly kind: 'begin_finalizing' }
   | { readonly kind: 'finalise' }
   /** Until then, or until there is news. */
@@ -63,8 +65,11 @@ function beforeRows(doc: BatchDoc, nowEpochMs: number): Step {
 }
 
 function whileRowsRun(doc: BatchDoc, totals: RowTotals, facts: DriveFacts, nowEpochMs: number): Step {
-  // A batch in `finalizing` has rows again only when storage lost their records: they run, whatever the time.
-  if (doc.status !== 'finalizing' && nowEpochMs >= doc.expiresAtEpochMs) return { kind: 'expire' };
+  if (totals.gate === 'closed') return { kind: 'read_again' };
+  if (nowEpochMs >= doc.expiresAtEpochMs) {
+    // Redis has lost ends that were counted before: with their records it is as complete as it was.
+    return { kind: doc.status === 'finalizing' && facts.needsRecovery ? 'recover' : 'expire' };
+  }
   const gate = doc.pause === null ? 'open' : 'paused';
   if (totals.gate !== gate) return { kind: 'set_gate', gate };
   if (facts.suppliedGeneration !== doc.generation) return { kind: 'supply' };
@@ -80,6 +85,8 @@ function whileRowsEnd(
   nowEpochMs: number,
   cancelGraceMs: number,
 ): Step {
+  // Somebody was interrupted while ending them: nothing is taken any more, and a closed gate stays closed.
+  if (totals.gate === 'closed') return { kind: 'end_pending', state };
   if (totals.gate !== 'closing' || !facts.isWithdrawn) return { kind: 'withdraw' };
   if (facts.needsRecovery) return { kind: 'recover' };
   const sinceEpochMs = state === 'cancelled' ? doc.stamps.cancellingAtEpochMs : doc.expiresAtEpochMs;

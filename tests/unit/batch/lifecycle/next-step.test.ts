@@ -71,11 +71,41 @@ const CASES: Case[] = [
     step: { kind: 'finalise' },
   },
   {
-    when: 'it is finalizing and records are gone: these rows run again, whatever the time',
+    when: 'it is finalizing and records are gone: these rows run again',
     doc: FINALIZING,
-    afterMs: 2 * DAY_MS,
     facts: { suppliedGeneration: 0 },
     step: { kind: 'supply' },
+  },
+  {
+    when: 'it is finalizing, its window is over, and Redis has forgotten ends of rows',
+    doc: FINALIZING,
+    afterMs: DAY_MS,
+    facts: { needsRecovery: true },
+    step: { kind: 'recover' },
+  },
+  {
+    when: 'it is finalizing, its window is over, and records are gone: no row may run any more',
+    doc: FINALIZING,
+    afterMs: DAY_MS,
+    step: { kind: 'expire' },
+  },
+  {
+    when: 'its rows are ended, which this keeper has not heard of',
+    doc: RUNNING,
+    facts: { totals: rowTotals({ pending: 3, gate: 'closed' }) },
+    step: { kind: 'read_again' },
+  },
+  {
+    when: 'cancelling, and whoever ended its rows was interrupted',
+    doc: CANCELLING,
+    facts: { totals: rowTotals({ pending: 3, cancelled: 7, gate: 'closed' }), isWithdrawn: true },
+    step: { kind: 'end_pending', state: 'cancelled' },
+  },
+  {
+    when: 'expired, whoever ended its rows died, and records may be unknown: they are too late',
+    doc: EXPIRING,
+    facts: { totals: rowTotals({ pending: 3, expired: 7, gate: 'closed' }), needsRecovery: true },
+    step: { kind: 'end_pending', state: 'expired' },
   },
   { when: 'a cancel was accepted', doc: CANCELLING, step: { kind: 'withdraw' } },
   {

@@ -137,6 +137,56 @@ describe('several keepers', () => {
   });
 });
 
+describe('a change that its keeper is not told of', () => {
+  it('is found all the same: a cancel, although its hint was lost', async () => {
+    const world = new LifecycleWorld();
+    const keeper = gatewayOf(world);
+    const { id } = await world.create(keeper);
+    await world.untilStatus(id, 'in_progress');
+    world.hints.publish = () => undefined;
+    await world.gateway({ keeps: false }).batches.service.cancel(id, 'acme');
+    await world.untilSettled(id);
+    expect(await world.stored(id)).toMatchObject({ status: 'cancelled', final: { counts: { failed: 10 } } });
+  });
+
+  it('is found all the same: a cancel that Redis has lost, with its hint', async () => {
+    const world = new LifecycleWorld();
+    const keeper = gatewayOf(world);
+    const { id } = await world.create(keeper);
+    await world.untilStatus(id, 'in_progress');
+    world.hints.publish = () => undefined;
+    const put = world.index.put.bind(world.index);
+    world.index.put = () => Promise.resolve();
+    await world.gateway({ keeps: false }).batches.service.cancel(id, 'acme');
+    world.index.put = put;
+    keeper.batches.redisLost();
+    await world.untilSettled(id);
+    expect(await world.stored(id)).toMatchObject({ status: 'cancelled', final: { counts: { failed: 10 } } });
+  });
+});
+
+describe('ending rows in steps', () => {
+  it('goes on where it was interrupted', async () => {
+    const world = new LifecycleWorld();
+    const first = world.gateway();
+    const { id } = await world.create(first);
+    await world.untilStatus(id, 'in_progress');
+    const closePending = world.states.closePending.bind(world.states);
+    world.states.closePending = async (batchId) => {
+      // The first of its steps closes the gate.
+      await world.states.setGate(batchId, 'closed');
+      world.states.closePending = closePending;
+      first.kill();
+      throw new Error('nobody hears of this');
+    };
+    await first.batches.service.cancel(id, 'acme');
+    await world.until(() => first.isDead, 'it died');
+    gatewayOf(world);
+    await world.untilSettled(id);
+    expect(await world.stored(id)).toMatchObject({ status: 'cancelled', final: { counts: { failed: 10 } } });
+  });
+});
+
 describe('a store that fails a third of its calls, after its own repetitions', () => {
   it.each([1, 2, 3, 4, 5])('delays a batch and does it no other harm (seed %i)', async (seed) => {
     const world = new LifecycleWorld();
