@@ -1,7 +1,7 @@
 import type { BlobStore } from '../../core/blobs.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import { planReads, type ReadSpan, type Wanted } from '../policy/finalise/read-plan.ts';
-import { CANCELLED, EXPIRED, failedLine, rowId } from '../policy/lines.ts';
+import { CANCELLED, EXPIRED, rowId, wrongRowLine } from '../policy/lines.ts';
 import { wrongRowsKey } from '../policy/plan-entry.ts';
 import type { BatchDoc, BatchPlan, DecodeRowRecord, FileCabinet } from '../ports.ts';
 import type { JudgedRow } from './ended-rows.ts';
@@ -78,7 +78,13 @@ async function readSpan(deps: RowLineDeps, doc: BatchDoc, span: ReadSpan, signal
     throw new PilotlightError('store_unavailable', `Records of batch ${doc.id} are gone: there is no ${span.source}.`);
   }
   const chunks: Uint8Array[] = [];
-  for await (const chunk of deps.files.read(doc.inputFile, range, signal)) chunks.push(chunk);
+  try {
+    for await (const chunk of deps.files.read(doc.inputFile, range, signal)) chunks.push(chunk);
+  } catch (error) {
+    // The end of a batch must not hang on a file that is gone: its rows that never ran keep the ids of their lines.
+    if (!(error instanceof PilotlightError && error.code === 'file_not_found')) throw error;
+    return new Uint8Array();
+  }
   return Buffer.concat(chunks);
 }
 
@@ -86,12 +92,12 @@ function lineOf(deps: RowLineDeps, doc: BatchDoc, place: LinePlace, bytes: Uint8
   const { row, offsetBytes, lengthBytes } = place;
   const start = offsetBytes - firstByte;
   const own = bytes.subarray(start, start + lengthBytes);
-  if (own.length < lengthBytes) throw broken(doc, row, `is cut short: ${place.source} ends within it`);
-  if (row.state === 'wrong') return own;
   if (row.state === 'expired' || row.state === 'cancelled') {
     const head = { id: rowId(doc.id, row.entry.line), customId: customIdOf(own) };
-    return failedLine(head, row.state === 'expired' ? EXPIRED : CANCELLED);
+    return wrongRowLine(head, row.state === 'expired' ? EXPIRED : CANCELLED);
   }
+  if (own.length < lengthBytes) throw broken(doc, row, `is cut short: ${place.source} ends within it`);
+  if (row.state === 'wrong') return own;
   const found = deps.decodeRecord(own);
   if (!found) throw broken(doc, row, `has a damaged record in ${place.source} at byte ${offsetBytes}`);
   const { batchId, place: recorded, state } = found.record;
@@ -104,10 +110,14 @@ function otherWork(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Validation has seen that it is there. */
-function customIdOf(rowBytes: Uint8Array): string {
-  const row = JSON.parse(utf8.decode(rowBytes)) as { readonly custom_id: string };
-  return row.custom_id;
+/** Validation has seen that it is there; null when the input file is gone or was changed since. */
+function customIdOf(rowBytes: Uint8Array): string | null {
+  try {
+    const row = JSON.parse(utf8.decode(rowBytes)) as { readonly custom_id?: unknown } | null;
+    return typeof row?.custom_id === 'string' ? row.custom_id : null;
+  } catch {
+    return null;
+  }
 }
 
 function broken(doc: BatchDoc, row: JudgedRow, what: string): PilotlightError {

@@ -81,7 +81,7 @@ export function failedLine(head: LineHead, error: LineError, meta: LineMeta | nu
   );
 }
 
-/** The line of a wrong row that the batch leaves out; its id may be what is wrong with it. */
+/** The line of a row that never ran, because it is wrong or its batch has ended; its id may be wrong, or lost. */
 export function wrongRowLine(
   head: { readonly id: string; readonly customId: string | null },
   error: LineError,

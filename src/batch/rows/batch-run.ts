@@ -1,7 +1,13 @@
 import type { Clock } from '../../core/clock.ts';
 import { isFinalBatch } from '../../core/batches.ts';
 import { deadlineOf } from '../policy/rows/chunks.ts';
-import { failingMessage, type FailingStreak, NO_STREAK, streakAfter } from '../policy/rows/failing.ts';
+import {
+  failingMessage,
+  type FailingStreak,
+  LOST_INPUT_MESSAGE,
+  NO_STREAK,
+  streakAfter,
+} from '../policy/rows/failing.ts';
 import type { BatchDoc, BatchJournal, FailingBatch, RowGate, RowStates, RowTotals } from '../ports.ts';
 
 export interface BatchRunDeps {
@@ -75,6 +81,11 @@ export class BatchRun {
     if (this.#streak.rows < this.#deps.failingRows) return;
     this.#deps.onFailing({ batchId: this.id, message: failingMessage(this.#streak) });
     this.#streak = NO_STREAK;
+  }
+
+  /** The store has lost what its rows are read from. */
+  cannotBeRead(): void {
+    this.#deps.onFailing({ batchId: this.id, message: LOST_INPUT_MESSAGE });
   }
 
   async #check(): Promise<void> {

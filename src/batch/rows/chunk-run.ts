@@ -127,7 +127,7 @@ export class ChunkRun {
       this.#deps.store.readAll(doc.plan.planKey, range),
       this.#deps.states.words(doc.id, firstPlace, rows),
     ]);
-    if (!slice) throw new PilotlightError('internal_error', `The plan of batch ${doc.id} is gone.`);
+    if (!slice) throw new PilotlightError('file_not_found', `The plan of batch ${doc.id} is gone.`);
     this.#wordsMs = this.#deps.clock.monotonicMs();
     const entries = readPlanEntries(slice).filter((_, index) => words[index]?.state === 'pending');
     const places = words.flatMap(({ state }, index) => (state === 'pending' ? [firstPlace + index] : []));
@@ -275,6 +275,8 @@ export class ChunkRun {
     const fields = { batchId, firstPlace, error: name, ...(known && { problem: message }) };
     if (known) this.#deps.log.warn(fields, 'chunk.interrupted');
     else this.#deps.log.error(fields, 'chunk.failed');
+    // It does not come back by itself, and every other chunk would meet the same.
+    if (error instanceof PilotlightError && error.code === 'file_not_found') this.#batch.cannotBeRead();
     this.#end({ kind: 'delayed', delayMs: TROUBLE_DELAY_MS });
   }
 }

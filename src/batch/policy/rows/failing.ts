@@ -17,3 +17,7 @@ export function streakAfter(streak: FailingStreak, httpStatus: number | null): F
 export function failingMessage({ httpStatus, rows }: FailingStreak): string {
   return `The last ${rows} rows that ended were all refused with status ${httpStatus}. Look at the error lines, then resume or cancel the batch.`;
 }
+
+/** Rows are left pending: what is gone may be put back. */
+export const LOST_INPUT_MESSAGE =
+  'The content of the input file, or the plan of its rows, is gone from the store. Put it back and resume the batch, or cancel it: what has run is kept.';
