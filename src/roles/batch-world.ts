@@ -4,6 +4,7 @@ import type { RowGroup } from '../batch/ports.ts';
 import { PilotlightError } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
 import type { CatalogSource, PoolKey } from '../core/objects.ts';
+import type { PoolStatus } from '../core/replicas.ts';
 import { routeObjective } from '../ingress/policy/route-call.ts';
 import type { PoolViews } from './scaling.ts';
 
@@ -16,11 +17,16 @@ export function batchWorld(catalogSource: CatalogSource, views: PoolViews): Batc
       if (status === undefined) return { kind: 'no_capacity', message: 'nothing is known of it yet.' };
       if (status.replicas.some(({ phase }) => phase === 'Ready')) return { kind: 'serving', message: 'it serves.' };
       if (status.blockedWhy !== null) return { kind: 'no_capacity', message: status.blockedWhy };
-      const booting = status.replicas.length;
-      return { kind: 'waking', message: booting === 0 ? 'it is asleep.' : `it is waking, ${booting} booting.` };
+      return { kind: 'waking', message: wakingText(status) };
     },
     forecastMs: (groups) => forecastMs(groups, (pool) => views.advice(pool)),
   };
+}
+
+/** While it sleeps, why: that may be a decision to wait for more work. */
+function wakingText({ replicas, lastDecision }: PoolStatus): string {
+  if (replicas.length > 0) return `it is waking, ${replicas.length} booting.`;
+  return lastDecision === null ? 'it is asleep.' : `it ${lastDecision.sentence}.`;
 }
 
 function refuseObjective(
