@@ -11,7 +11,7 @@ import { performance } from 'node:perf_hooks';
 import type { InferenceCall } from '../src/core/call.ts';
 import type { Endpoint, EndpointDirectory } from '../src/core/endpoint.ts';
 import { seededRandom } from '../src/core/random.ts';
-import { loadXxhash64 } from '../src/picker/adapters/xxhash.ts';
+import { loadXxhash32 } from '../src/picker/adapters/xxhash.ts';
 import { readEngineMetrics } from '../src/picker/policy/engines.ts';
 import { compileProfile, DEFAULT_PROFILE } from '../src/picker/policy/profile.ts';
 import { PoolRanker } from '../src/picker/pool-ranker.ts';
@@ -48,7 +48,7 @@ function callWith(prompt: string): InferenceCall {
   };
 }
 
-function rankerOver(count: number, hash: Awaited<ReturnType<typeof loadXxhash64>>): PoolRanker {
+function rankerOver(count: number, hash: Awaited<ReturnType<typeof loadXxhash32>>): PoolRanker {
   const endpoints: Endpoint[] = Array.from({ length: count }, (_, index) => ({
     id: `pod-${index}@10.0.0.${index}:8000`,
     pool: POOL,
@@ -80,7 +80,7 @@ function rankerOver(count: number, hash: Awaited<ReturnType<typeof loadXxhash64>
   return ranker;
 }
 
-const hash = await loadXxhash64();
+const hash = await loadXxhash32();
 const shared = 'You are a helpful assistant that answers support tickets. '.repeat(400);
 process.stdout.write('rank + started + finished, µs per call (a call is ranked twice: entering and taking)\n');
 process.stdout.write('endpoints   prompt 400 B   prompt 4 KB   prompt 16 KB\n');

@@ -50,7 +50,7 @@ export class PoolRanker implements EndpointRanker {
   #entries: readonly Entry[] = [];
   #byId: ReadonlyMap<string, Entry> = new Map();
   #onlyId: readonly string[] | null = null;
-  readonly #hashes = new Map<InferenceCall, readonly bigint[]>();
+  readonly #hashes = new Map<InferenceCall, readonly number[]>();
   readonly #unsubscribe: () => void;
 
   constructor(deps: PoolRankerDeps) {
@@ -152,7 +152,7 @@ export class PoolRanker implements EndpointRanker {
    * Kept for the few calls that were ranked last: one that runs at once is ranked, taken and started in a row; one that
    * waits is hashed again, which is cheaper than to keep the hashes of ten thousand held prompts.
    */
-  #hashesOf(call: InferenceCall): readonly bigint[] {
+  #hashesOf(call: InferenceCall): readonly number[] {
     const known = this.#hashes.get(call);
     if (known) return known;
     const hashes = this.#hash(call);
@@ -164,7 +164,7 @@ export class PoolRanker implements EndpointRanker {
     return hashes;
   }
 
-  #hash(call: InferenceCall): readonly bigint[] {
+  #hash(call: InferenceCall): readonly number[] {
     return blockHashes(this.#deps.hash, `${call.servedModel}\n${call.adapter ?? ''}`, call.promptText());
   }
 }

@@ -1,7 +1,7 @@
 import type { EngineMetrics } from '../core/endpoint.ts';
 
-/** A 64-bit hash of text, chained through its seed. xxHash64 in production. */
-export type TextHash = (text: string, seed: bigint) => bigint;
+/** A 32-bit hash of text as a signed integer, chained through its seed. xxHash32 in production. */
+export type TextHash = (text: string, seed: number) => number;
 
 /** One scrape of one endpoint. */
 export interface EngineObservation {

@@ -7,7 +7,7 @@ import { UndiciModelServer } from '../dispatcher/adapters/undici-model-server.ts
 import { type DispatcherMetrics, dispatcherMetrics } from '../dispatcher/metrics.ts';
 import { DispatchRunner } from '../dispatcher/runner.ts';
 import { HttpMetricsSource } from '../picker/adapters/http-metrics-source.ts';
-import { loadXxhash64 } from '../picker/adapters/xxhash.ts';
+import { loadXxhash32 } from '../picker/adapters/xxhash.ts';
 import { pickerMetrics } from '../picker/metrics.ts';
 import { compileProfile, type Profile } from '../picker/policy/profile.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -79,7 +79,7 @@ async function openPools(options: ProcessOptions, needs: PoolNeeds): Promise<Poo
     scrapeBusyEveryMs: config.picker.scrapeBusyEveryMs,
     scrapeIdleEveryMs: config.picker.scrapeIdleEveryMs,
     profile: profileOf(config),
-    hash: await loadXxhash64(),
+    hash: await loadXxhash32(),
     outcomeRetentionMs: config.limits.jobResultRetentionMs,
     clock: systemClock,
     random: systemRandom,

@@ -15,14 +15,15 @@ export const MAX_BLOCKS = 2_048;
 export const DEFAULT_CAPACITY_BLOCKS = 31_250;
 const MAX_CAPACITY_BLOCKS = 131_072;
 
-type Hash = (text: string, seed: bigint) => bigint;
+/** 32 bits, as a signed integer: those are kept without an object each. Two prompts are taken for one in 30,000 times at most. */
+type Hash = (text: string, seed: number) => number;
 
 /** Chained hashes of the full blocks of `prompt`; `model` and `adapter` seed the chain. A last partial block is left out. */
-export function blockHashes(hash: Hash, seedText: string, prompt: string): readonly bigint[] {
+export function blockHashes(hash: Hash, seedText: string, prompt: string): readonly number[] {
   const count = Math.min(MAX_BLOCKS, Math.floor(prompt.length / BLOCK_CHARS));
-  const hashes: bigint[] = [];
+  const hashes: number[] = [];
   if (count === 0) return hashes;
-  let seed = hash(seedText, 0n);
+  let seed = hash(seedText, 0);
   for (let block = 0; block < count; block += 1) {
     seed = hash(prompt.slice(block * BLOCK_CHARS, (block + 1) * BLOCK_CHARS), seed);
     hashes.push(seed);
@@ -38,20 +39,23 @@ export function capacityBlocks(blockSizeTokens: number | undefined, numBlocks: n
 
 /** The block hashes of one endpoint, least recently used first. Bounded. */
 export class PrefixIndex {
-  readonly #seen = new Set<bigint>();
+  readonly #seen = new Set<number>();
+  /** Goes on where the last eviction ended: a new iterator would pass over everything that was ever removed before. */
+  readonly #oldestFirst = this.#seen.values();
   #capacity = DEFAULT_CAPACITY_BLOCKS;
 
   get size(): number {
     return this.#seen.size;
   }
 
+  /** At least 1. */
   setCapacity(blocks: number): void {
     this.#capacity = blocks;
     this.#evict();
   }
 
   /** Length of the longest known run from the start. O(blocks). */
-  matched(hashes: readonly bigint[]): number {
+  matched(hashes: readonly number[]): number {
     let run = 0;
     for (const hash of hashes) {
       if (!this.#seen.has(hash)) break;
@@ -61,7 +65,7 @@ export class PrefixIndex {
   }
 
   /** Marks the blocks as used now, the first ones last: a chain loses its tail before its start. O(blocks). */
-  add(hashes: readonly bigint[]): void {
+  add(hashes: readonly number[]): void {
     for (let index = hashes.length - 1; index >= 0; index -= 1) {
       const hash = hashes[index];
       if (hash === undefined) continue;
@@ -72,9 +76,10 @@ export class PrefixIndex {
   }
 
   #evict(): void {
-    for (const oldest of this.#seen) {
-      if (this.#seen.size <= this.#capacity) return;
-      this.#seen.delete(oldest);
+    while (this.#seen.size > this.#capacity) {
+      const { done, value } = this.#oldestFirst.next();
+      if (done) return;
+      this.#seen.delete(value);
     }
   }
 }
