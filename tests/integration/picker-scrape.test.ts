@@ -64,7 +64,7 @@ describe('scraping a model server', () => {
 test('the hash is xxHash32, and its seed chains', async () => {
   const hash = await loadXxhash32();
   // Reference values of xxHash32 with seed 0: the empty text and "a".
-  expect(hash('', 0)).toBe(0xef46db3751d8e999);
+  expect(hash('', 0)).toBe(0x02cc5d05);
   expect(hash('a', 0)).toBe(0x550d7456);
   expect(hash('a', 1)).not.toBe(hash('a', 0));
 });
