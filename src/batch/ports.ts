@@ -188,7 +188,7 @@ export type ToRowRequest = (row: RowSpec, body: Uint8Array) => DispatchRequest |
 
 // --- finalising and files ------------------------------------------------------------------------------------------
 
-/** Assembles output and error file in input order. Repeatable: the same ids and bytes each time. */
+/** Assembles output and error file in input order. Repeatable: the same ids and bytes for the same ends of the rows. */
 export type Finalise = (
   doc: BatchDoc,
   options: { readonly signal: AbortSignal; readonly onProgress: (percent: number) => void },
@@ -209,6 +209,8 @@ export interface FileCabinet {
     source: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<StoredFile>;
+  /** Throws `file_not_found` when there is none, `file_in_use` while a batch reads it. */
+  delete(id: string, tenant: string): Promise<void>;
   /** Keeps the file from being deleted or expiring while the batch reads it. */
   hold(fileId: string, batchId: string): Promise<void>;
   release(fileId: string, batchId: string): Promise<void>;

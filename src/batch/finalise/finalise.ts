@@ -1,5 +1,8 @@
 import type { RowCounts } from '../../core/batches.ts';
+import type { BlobStore } from '../../core/blobs.ts';
 import { PilotlightError } from '../../core/errors.ts';
+import { OutcomePrint } from '../policy/finalise/outcome-print.ts';
+import { begunFilesPrefix, type OutputKind, outputFileId } from '../policy/finalise/output-files.ts';
 import { runsOf } from '../policy/finalise/read-plan.ts';
 import type { BatchDoc, BatchFinal, BatchPlan, FileCabinet, Finalise, RowStates, RowTotals } from '../ports.ts';
 import { judgeRows, type JudgedRow } from './ended-rows.ts';
@@ -7,22 +10,25 @@ import { walkPlan } from './plan-walk.ts';
 import { type LinePlace, linePlace, readLines, type RowLineDeps } from './row-lines.ts';
 
 export interface FinaliseDeps extends RowLineDeps {
+  readonly store: Pick<BlobStore, 'readAll' | 'put'>;
   readonly files: Pick<FileCabinet, 'read' | 'createOutput'>;
   readonly states: Pick<RowStates, 'totals' | 'words'>;
 }
-
-export type OutputKind = 'output' | 'error';
 
 const BLOCK_ROWS = 2_048;
 /** Lines that are read and held together, at most; two such runs at a time. */
 const RUN_BYTES = 4_194_304;
 const RUN_ROWS = 1_024;
+/** Rows whose states are asked for together when no lines are read. */
+const WORDS_AT_ONCE = 16_384;
 const LINE_BREAK = new Uint8Array([0x0a]);
 
 /**
  * Writes the output and the error file of a batch whose rows have all ended, in the order of its input. Nothing is
  * published that is short: when a row has not ended, or states, records and totals disagree, it throws `internal_error`
- * with the numbers. Repeatable: ids and bytes are the same each time, and a file that is there stays as it is.
+ * with the numbers. Repeatable: for the same ends of its rows ids and bytes are the same each time, and a file that is
+ * there stays as it is. When Redis has lost something meanwhile and other records count, the files are others: two of
+ * them never hold one row twice, or miss one.
  */
 export function createFinalise(deps: FinaliseDeps): Finalise {
   return async (doc, { signal, onProgress }) => {
@@ -32,19 +38,15 @@ export function createFinalise(deps: FinaliseDeps): Finalise {
     const totals = await deps.states.totals(doc.id);
     checkTotals(doc, plan, totals);
     const counts: RowCounts = { total: plan.total, completed: totals.completed, failed: plan.total - totals.completed };
+    const print = await printOf(deps, doc, plan, signal);
     const progress = new Progress(plan.total, onProgress);
     const write = (kind: OutputKind, rows: number): Promise<string | null> =>
-      rows === 0 ? Promise.resolve(null) : writeFile(deps, { doc, plan, kind, rows, progress }, signal);
+      rows === 0 ? Promise.resolve(null) : writeFile(deps, { doc, plan, kind, rows, print, progress }, signal);
     const outputFileId = await write('output', counts.completed);
     const errorFileId = await write('error', counts.failed);
     onProgress(100);
     return { counts, usage: totals.usage, outputFileId, errorFileId } satisfies BatchFinal;
   };
-}
-
-/** The same for the same batch, whoever finalises it. */
-export function outputFileId(batchId: string, kind: OutputKind): string {
-  return `file-${batchId.replace(/^batch_/, '')}-${kind}`;
 }
 
 interface Writing {
@@ -53,17 +55,19 @@ interface Writing {
   readonly kind: OutputKind;
   /** Lines that the file must have. */
   readonly rows: number;
+  readonly print: string;
   readonly progress: Progress;
 }
 
 async function writeFile(deps: FinaliseDeps, writing: Writing, signal: AbortSignal): Promise<string> {
-  const { doc, kind } = writing;
+  const { doc, print, kind } = writing;
   const file = {
-    id: outputFileId(doc.id, kind),
+    id: outputFileId(doc.id, print, kind),
     tenant: doc.identity.tenant,
     filename: `${doc.id}_${kind}.jsonl`,
     expiresAfterMs: doc.outputExpiresAfterMs,
   };
+  await deps.store.put(`${begunFilesPrefix(doc.id)}${file.id}`, nothing(), { signal });
   const { id } = await deps.files.createOutput(file, linesOfFile(deps, writing, signal), signal);
   return id;
 }
@@ -71,17 +75,22 @@ async function writeFile(deps: FinaliseDeps, writing: Writing, signal: AbortSign
 /** Ends with an error instead of an end when lines are missing, so that the file is not created. */
 async function* linesOfFile(
   deps: FinaliseDeps,
-  { doc, plan, kind, rows, progress }: Writing,
+  { doc, plan, kind, rows, print, progress }: Writing,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   let lines = 0;
   let judged = 0;
-  for await (const run of readAhead(runsOfFile(deps, doc, plan, kind, signal))) {
+  const found = new OutcomePrint();
+  for await (const run of readAhead(runsOfFile(deps, { doc, plan, kind, print: found }, signal))) {
     const read = await run.lines;
     lines += read.length;
     judged += run.judged;
     progress.add(read.length);
     if (read.length > 0) yield joined(read);
+  }
+  if (found.text !== print) {
+    const message = `Rows of batch ${doc.id} ended otherwise while its ${kind} file was written: Redis has lost something.`;
+    throw new PilotlightError('queue_unavailable', message);
   }
   if (lines === rows && judged === plan.total) return;
   const message = `Batch ${doc.id}: its ${kind} file would have ${lines} lines instead of ${rows}, of ${judged} rows instead of ${plan.total}.`;
@@ -94,16 +103,19 @@ interface Run {
   readonly lines: Promise<readonly Uint8Array[]>;
 }
 
+interface Judging extends Pick<Writing, 'doc' | 'plan' | 'kind'> {
+  readonly print: OutcomePrint;
+}
+
 async function* runsOfFile(
   deps: FinaliseDeps,
-  doc: BatchDoc,
-  plan: BatchPlan,
-  kind: OutputKind,
+  { doc, plan, kind, print }: Judging,
   signal: AbortSignal,
 ): AsyncGenerator<Run, void, void> {
   for await (const block of readAhead(walkPlan(deps.store, plan, -1, BLOCK_ROWS))) {
     signal.throwIfAborted();
     const rows = await judgeRows(deps.states, doc.id, plan, block);
+    for (const { place, word } of rows) if (word) print.add({ place, ...word });
     const places = rows.filter((row) => kindOf(doc, row) === kind).map((row) => linePlace(doc, plan, row));
     yield { judged: rows.length, lines: Promise.resolve([]) };
     for (const run of runsOf<LinePlace>(places, RUN_BYTES, RUN_ROWS)) {
@@ -113,6 +125,22 @@ async function* runsOfFile(
       yield { judged: 0, lines };
     }
   }
+}
+
+/** Which outcome each row has, in short; see OutcomePrint. */
+async function printOf(
+  { states }: Pick<FinaliseDeps, 'states'>,
+  doc: BatchDoc,
+  { runnable }: BatchPlan,
+  signal: AbortSignal,
+): Promise<string> {
+  const print = new OutcomePrint();
+  for (let first = 0; first < runnable; first += WORDS_AT_ONCE) {
+    signal.throwIfAborted();
+    const words = await states.words(doc.id, first, Math.min(WORDS_AT_ONCE, runnable - first));
+    for (const [index, word] of words.entries()) print.add({ place: first + index, ...word });
+  }
+  return print.text;
 }
 
 function kindOf(doc: BatchDoc, row: JudgedRow): OutputKind {
@@ -134,6 +162,10 @@ async function* readAhead<Item>(source: AsyncGenerator<Item, void, void>): Async
   } finally {
     await source.return();
   }
+}
+
+async function* nothing(): AsyncIterable<Uint8Array> {
+  yield await Promise.resolve(new Uint8Array());
 }
 
 function joined(lines: readonly Uint8Array[]): Uint8Array {

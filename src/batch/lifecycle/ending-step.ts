@@ -1,5 +1,7 @@
 import type { RowCounts } from '../../core/batches.ts';
+import { PilotlightError } from '../../core/errors.ts';
 import type { Notice, NoticeType } from '../../core/notices.ts';
+import { begunFilesPrefix } from '../policy/finalise/output-files.ts';
 import { ended, endedWithoutRows, settled } from '../policy/lifecycle/generations.ts';
 import type { BatchDoc, BatchFinal, BatchPlan, RowTotals } from '../ports.ts';
 import { advance } from './advance.ts';
@@ -45,9 +47,27 @@ export async function settleBatch(deps: DriveDeps, doc: BatchDoc): Promise<Batch
   if (doc.plan !== null) await rows.withdraw(doc);
   rows.leave(doc.id);
   await cabinet.release(doc.inputFile.id, doc.id);
+  if (doc.plan !== null) await removeUnpublished(deps, doc);
   await notices.publish(noticeOf(deps, doc));
   await states.drop(doc.id);
   return (await advance(journal, doc, settled)).doc;
+}
+
+/** Files of a finalise that broke off, when Redis then lost which records it was made of. */
+async function removeUnpublished({ blobs, cabinet }: DriveDeps, doc: BatchDoc): Promise<void> {
+  const prefix = begunFilesPrefix(doc.id);
+  const { outputFileId, errorFileId } = doc.final ?? {};
+  for await (const { key } of blobs.list(prefix)) {
+    const id = key.slice(prefix.length);
+    if (id !== outputFileId && id !== errorFileId) {
+      await cabinet.delete(id, doc.identity.tenant).catch(unlessGone);
+    }
+  }
+}
+
+function unlessGone(thrown: unknown): void {
+  const isLeft = thrown instanceof PilotlightError && ['file_not_found', 'file_in_use'].includes(thrown.code);
+  if (!isLeft) throw thrown;
 }
 
 /** In the log and the metrics, once: by whoever wrote the end. */

@@ -38,6 +38,10 @@ export class FakeCabinet implements FileCabinet {
     throw new Error('made by finalise alone');
   }
 
+  async delete(id: string): Promise<void> {
+    if (!this.files.delete(id)) throw new PilotlightError('file_not_found', `No such File object: ${id}`);
+  }
+
   async hold(fileId: string, batchId: string): Promise<void> {
     this.holds.add(`${fileId} ${batchId}`);
   }

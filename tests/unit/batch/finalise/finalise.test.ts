@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lineOfRowId } from '../../../../src/batch/policy/lines.ts';
+import { rowRecords } from '../../../../src/batch/adapters/rows/row-records.ts';
+import { answeredLine, failedLine, lineOfRowId, rowId } from '../../../../src/batch/policy/lines.ts';
+import type { RowEnd } from '../../../../src/batch/ports.ts';
 import { PilotlightError } from '../../../../src/core/errors.ts';
 import { BATCH, customIdOf, FinaliseRig, type RowFate } from '../support/finalise-rig.ts';
 
@@ -12,13 +14,15 @@ interface Line {
 }
 
 function linesOf(rig: FinaliseRig, kind: 'output' | 'error'): readonly Line[] {
-  const text = rig.outputs.get(`file-b-${kind}`) ?? '';
+  const [, text = ''] = [...rig.outputs].find(([id]) => id.endsWith(`-${kind}`)) ?? [];
   return text
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Line);
 }
 
+const rowsIn = (text: string): readonly (number | undefined)[] =>
+  [...text.matchAll(/"id":"(batch_req_[^"]+)"/g)].map(([, id = '']) => lineOfRowId(id));
 const rowsOf = (lines: readonly Line[]): readonly (number | undefined)[] => lines.map(({ id }) => lineOfRowId(id));
 const linesWith = (fates: readonly RowFate[], isWanted: (fate: RowFate) => boolean): readonly number[] =>
   fates.flatMap((fate, line) => (isWanted(fate) ? [line] : []));
@@ -65,8 +69,8 @@ describe('the files of a batch', () => {
     ]);
     expect(linesOf(rig, 'output')[0]?.response?.body.n).toBe(0);
     expect(final).toMatchObject({
-      outputFileId: 'file-b-output',
-      errorFileId: 'file-b-error',
+      outputFileId: expect.stringMatching(/^file-b-[0-9a-f]{12}-output$/) as string,
+      errorFileId: expect.stringMatching(/^file-b-[0-9a-f]{12}-error$/) as string,
       usage: { inputTokens: 4, outputTokens: 2 },
     });
   });
@@ -83,6 +87,50 @@ describe('the files of a batch', () => {
     rig.outputs.clear();
     expect(await rig.finalise()).toEqual(first);
     expect(rig.outputs).toEqual(before);
+  });
+});
+
+describe('Redis lost while a batch is finalised', () => {
+  /** Its rows have other records, of runs that lost before: after a loss these may be found first. */
+  async function endOtherwise(rig: FinaliseRig, states: readonly ('completed' | 'failed')[]): Promise<void> {
+    const log = rig.store.openLog(`batches/${BATCH}/rows/`);
+    const ends: RowEnd[] = [];
+    for (const [place, state] of states.entries()) {
+      const head = { id: rowId(BATCH, place), customId: customIdOf(place) };
+      const answer = { statusCode: 200, requestId: 'r', body: Buffer.from('{"n":7}') };
+      const failure = { code: 'upstream_error', message: 'm' } as const;
+      const line = state === 'completed' ? answeredLine(head, answer) : failedLine(head, failure);
+      const end = { place, state, attempt: 1, usage: null };
+      ends.push({ ...end, record: await log.append(rowRecords.encode({ ...end, batchId: BATCH }, line)) });
+    }
+    await log.close();
+    rig.states.lose();
+    await rig.states.open(BATCH, states.length, 'open');
+    await rig.states.commit(BATCH, ends);
+  }
+
+  it('a file that was made before holds no row of the files that are published', async () => {
+    const rig = await FinaliseRig.create(['completed', 'completed'], { models: 1 });
+    await rig.finalise();
+    await endOtherwise(rig, ['failed', 'completed']);
+    const { outputFileId, errorFileId, counts } = await rig.finalise();
+    const published = [outputFileId, errorFileId].map((id) => rowsIn(rig.outputs.get(id ?? '') ?? ''));
+    expect({ published, counts }).toEqual({ published: [[1], [0]], counts: { total: 2, completed: 1, failed: 1 } });
+  });
+
+  it('between two files: nothing is published of two outcomes, although their counts are equal', async () => {
+    const rig = await FinaliseRig.create(['completed', 'failed'], { models: 1 });
+    const base = rig.deps().files;
+    const files: typeof base = {
+      ...base,
+      createOutput: async (file, source, signal) => {
+        const made = await base.createOutput(file, source, signal);
+        if (file.id.endsWith('-output')) await endOtherwise(rig, ['failed', 'completed']);
+        return made;
+      },
+    };
+    await expect(rig.finalise({ files })).rejects.toMatchObject({ code: 'queue_unavailable' });
+    expect([...rig.outputs.keys()].filter((id) => id.endsWith('-error'))).toEqual([]);
   });
 });
 

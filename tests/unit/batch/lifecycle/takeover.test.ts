@@ -1,6 +1,9 @@
+import { Readable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { begunFilesPrefix } from '../../../../src/batch/policy/finalise/output-files.ts';
 import { PilotlightError } from '../../../../src/core/errors.ts';
 import { seededRandom } from '../../../../src/core/random.ts';
+import { storedFile } from '../../../support/batch/batch-doc.ts';
 import { FakeRowWork } from '../../../support/batch/fake-parts.ts';
 import { type Gateway, LifecycleWorld } from '../../../support/batch/lifecycle-world.ts';
 
@@ -222,6 +225,20 @@ describe('Redis lost', () => {
     await gateway.rows.end(id, [3, 4, 5, 6, 7, 8, 9]);
     await world.untilSettled(id);
     expect((await world.view(gateway, id)).counts).toEqual({ total: 10, completed: 10, failed: 0 });
+  });
+
+  it('while its files are assembled: files of another outcome are removed when it has ended', async () => {
+    const world = new LifecycleWorld();
+    const gateway = gatewayOf(world);
+    const { id } = await world.create(gateway);
+    await world.untilStatus(id, 'in_progress');
+    for (const name of ['file-other', `file-out-${id}`]) {
+      world.cabinet.files.set(name, storedFile({ id: name }));
+      await world.blobs.put(`${begunFilesPrefix(id)}${name}`, Readable.from([]));
+    }
+    await gateway.rows.end(id, ALL);
+    await world.untilSettled(id);
+    expect([...world.cabinet.files.keys()]).toEqual(['file-in', `file-out-${id}`]);
   });
 
   it('lists what the store has, once it has been read again', async () => {
