@@ -109,7 +109,7 @@ export interface BatchView {
 export interface BatchWishes {
   /** Of rows that name none. */
   readonly objective: string | null;
-  /** Earlier than the end of the window; Unix milliseconds. */
+  /** When it should be done, within the window; its rows run until the window ends all the same. Unix milliseconds. */
   readonly deadlineEpochMs: number | null;
   /** Tries of one row, 1..20; null = the setting. */
   readonly maxAttempts: number | null;

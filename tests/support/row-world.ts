@@ -19,6 +19,8 @@ export interface BatchFields {
   readonly tenant?: string;
   readonly weight?: number;
   readonly deadlineEpochMs?: number;
+  /** End of its window; a day from now unless said. */
+  readonly expiresAtEpochMs?: number;
   readonly objectives?: readonly string[];
   readonly includeRowMeta?: boolean;
   readonly maxAttempts?: number;
@@ -205,7 +207,7 @@ function batchDoc(
       includeRowMeta: fields.includeRowMeta ?? false,
     },
     createdAtEpochMs: nowEpochMs,
-    expiresAtEpochMs: nowEpochMs + 86_400_000,
+    expiresAtEpochMs: fields.expiresAtEpochMs ?? nowEpochMs + 86_400_000,
     retryOf: null,
     retriedBy: null,
     status: 'in_progress',

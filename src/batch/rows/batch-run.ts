@@ -1,6 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
 import { isFinalBatch } from '../../core/batches.ts';
-import { deadlineOf } from '../policy/rows/chunks.ts';
 import {
   failingMessage,
   type FailingStreak,
@@ -46,7 +45,7 @@ export class BatchRun {
   /** Rows may start: as far as this process knew at most a second ago. */
   get mayStart(): boolean {
     const { doc } = this;
-    return doc !== null && mayRun(doc) && this.#gate === 'open' && this.#deps.clock.epochMs() < deadlineOf(doc);
+    return doc !== null && mayRun(doc) && this.#gate === 'open' && this.#deps.clock.epochMs() < doc.expiresAtEpochMs;
   }
 
   /** Reads document and gate when they are not fresh. Throws RowStatesLost, `queue_unavailable`, `store_unavailable`. */

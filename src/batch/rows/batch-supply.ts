@@ -126,7 +126,7 @@ export class BatchSupply {
   }
 
   #maySupply({ gate, pending }: RowTotals): boolean {
-    return gate === 'open' && pending > 0 && this.#deps.clock.epochMs() < deadlineOf(this.#doc);
+    return gate === 'open' && pending > 0 && this.#deps.clock.epochMs() < this.#doc.expiresAtEpochMs;
   }
 
   async #topUp({ of, book }: Lane): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
-import { costOf, deadlineOf } from '../policy/rows/chunks.ts';
+import { costOf, dueAheadOf } from '../policy/rows/chunks.ts';
 import type { BatchDoc, RowGroup, RowStates } from '../ports.ts';
 import type { RowLane } from './ports.ts';
 
@@ -64,7 +64,7 @@ export class BulkTeller {
       requests,
       bytes: Math.ceil(averageBytes(doc) * requests),
       costTokens: costOf(group, requests),
-      deadlineEpochMs: deadlineOf(doc),
+      deadlineEpochMs: dueAheadOf(doc, this.#deps.clock.epochMs()),
       acceptedAtEpochMs: doc.createdAtEpochMs,
     };
     const text = JSON.stringify(demand);

@@ -1,7 +1,7 @@
 import type { BlobStore } from '../../core/blobs.ts';
 import { asError, PilotlightError } from '../../core/errors.ts';
 import { PLAN_ENTRY_BYTES, type PlanEntry, readPlanEntries } from '../policy/plan-entry.ts';
-import { type ChunkPointer, deadlineOf, groupAt } from '../policy/rows/chunks.ts';
+import { type ChunkPointer, groupAt } from '../policy/rows/chunks.ts';
 import { type BatchDoc, type FileCabinet, type RowGroup, type RowStates, RowStatesLost } from '../ports.ts';
 import type { BatchRun } from './batch-run.ts';
 import type { ChunkClaim, ChunkVerdict } from './ports.ts';
@@ -258,10 +258,10 @@ export class ChunkRun {
     timer.abort();
   }
 
-  /** Until the batch's time is over. */
+  /** Until the batch's window is over. */
   #leftMs(): number {
     const { doc } = this.#batch;
-    return doc ? deadlineOf(doc) - this.#deps.clock.epochMs() : 0;
+    return doc ? doc.expiresAtEpochMs - this.#deps.clock.epochMs() : 0;
   }
 
   #isStopped(): boolean {

@@ -8,7 +8,6 @@ import type { Outcome } from '../../core/outcome.ts';
 import type { Random } from '../../core/random.ts';
 import { answeredLine, failedLine, type LineMeta, rowId } from '../policy/lines.ts';
 import type { PlanEntry } from '../policy/plan-entry.ts';
-import { deadlineOf } from '../policy/rows/chunks.ts';
 import { rowLineParts } from '../policy/rows/row-line.ts';
 import { isCrash, judgeRow, type RowEnding, type RowVerdict, SUSPECT_CRASHES } from '../policy/rows/row-verdict.ts';
 import type { BatchDoc, RowGroup, RowRecord, RowStates, ToRowRequest } from '../ports.ts';
@@ -109,7 +108,7 @@ export class RowExecution {
       tenant: doc.identity.tenant,
       group,
       acceptedAtEpochMs: doc.createdAtEpochMs,
-      deadlineEpochMs: deadlineOf(doc),
+      deadlineEpochMs: doc.expiresAtEpochMs,
       inputTokens: this.#task.entry.inputTokens,
       maxOutputTokens: this.#task.entry.maxOutputTokens,
     };
@@ -201,7 +200,7 @@ export class RowExecution {
       crashes,
       ranAlone: alone,
       nowEpochMs: this.#deps.clock.epochMs(),
-      deadlineEpochMs: deadlineOf(doc),
+      deadlineEpochMs: doc.expiresAtEpochMs,
       jitter: this.#deps.random.next(),
     });
   }

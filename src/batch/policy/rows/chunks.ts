@@ -83,7 +83,16 @@ interface Due {
   readonly expiresAtEpochMs: number;
 }
 
-/** When its rows have to be done: the caller's own wish, or the end of its window. */
+/**
+ * When its rows should be done: the caller's own wish, or the end of its window. Rows run until the end of the window; the wish
+ * says how early a batch comes among others, and how many replicas it is worth.
+ */
 export function deadlineOf({ wishes, expiresAtEpochMs }: Due): number {
   return Math.min(wishes.deadlineEpochMs ?? Number.POSITIVE_INFINITY, expiresAtEpochMs);
+}
+
+/** The deadline that replicas are ordered for; null = it was missed, and the rows are as urgent as work without one. */
+export function dueAheadOf(due: Due, nowEpochMs: number): number | null {
+  const deadlineEpochMs = deadlineOf(due);
+  return deadlineEpochMs > nowEpochMs ? deadlineEpochMs : null;
 }

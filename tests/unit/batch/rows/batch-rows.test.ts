@@ -160,10 +160,10 @@ describe('a batch that cannot go on', () => {
     expect(process.ledger.bulks.size).toBe(0);
   });
 
-  test('starts no row after its deadline', async () => {
+  test('starts no row after the end of its window', async () => {
     const { clock, world } = newWorld();
     const process = startRowProcess(world, { engine: () => ({ status: 503 }) });
-    const doc = await world.addBatch({ rows: 5, deadlineEpochMs: clock.epochMs() + 5_000 });
+    const doc = await world.addBatch({ rows: 5, expiresAtEpochMs: clock.epochMs() + 5_000 });
     await process.rows.supply(doc);
     await clock.advance(60_000);
     const tries = [...world.tries.values()];
@@ -287,6 +287,19 @@ describe('demand', () => {
     await clock.advance(1_000);
     expect([...process.ledger.bulks.values()][0]?.requests).toBeLessThanOrEqual(24);
     await drive(clock, () => process.ledger.bulks.size === 0);
+  });
+
+  test('of a batch that missed its deadline is as urgent as work without one, and its rows run on until the window ends', async () => {
+    const { clock, world } = newWorld();
+    const process = startRowProcess(world, { engine: () => clock.sleep(2_000).then(() => ({ status: 200 })) });
+    const doc = await world.addBatch({ rows: 60, deadlineEpochMs: clock.epochMs() + 5_000 });
+    const told = () => [...process.ledger.bulks.values()].map(({ deadlineEpochMs }) => deadlineEpochMs);
+    await process.rows.supply(doc);
+    await drive(clock, () => process.ledger.bulks.size > 0);
+    expect(told()).toEqual([doc.wishes.deadlineEpochMs]);
+    await clock.advance(6_000);
+    expect(told()).toEqual([null]);
+    await drive(clock, async () => (await pendingOf(world, doc.id)) === 0);
   });
 
   test('is told again after the ledger was lost', async () => {
