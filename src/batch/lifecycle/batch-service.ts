@@ -20,6 +20,7 @@ import { checkRequest, createBatch } from './create-batch.ts';
 import { dryRun } from './dry-run.ts';
 import type { HeavyWork } from './heavy-work.ts';
 import type { LiveViewDeps, LiveViews } from './live-views.ts';
+import { Creations } from './creations.ts';
 import { type RetryDeps, retryBatch } from './retry-batch.ts';
 
 /** Finished lines of a batch that runs, in input order, from row `afterRow` + 1 on. */
@@ -39,13 +40,14 @@ const SHOWN_CHARS = 64;
 
 export class StoredBatches implements BatchService {
   readonly #deps: BatchServiceDeps;
+  readonly #creations = new Creations();
 
   constructor(deps: BatchServiceDeps) {
     this.#deps = deps;
   }
 
   async create(request: BatchRequest): Promise<BatchView> {
-    return this.#view(await createBatch(this.#deps, request));
+    return this.#view(await createBatch(this.#deps, this.#creations, request));
   }
 
   async dryRun(request: BatchRequest, signal: AbortSignal): Promise<DryRun> {
@@ -86,7 +88,7 @@ export class StoredBatches implements BatchService {
 
   async retryFailed(id: string, identity: Identity): Promise<BatchView> {
     const doc = await this.#doc(id, identity.tenant);
-    return this.#view(await retryBatch(this.#deps, doc, identity));
+    return this.#view(await retryBatch(this.#deps, this.#creations, doc, identity));
   }
 
   async rows(id: string, tenant: string, afterRow: number, limit: number): Promise<Page<RowLine>> {

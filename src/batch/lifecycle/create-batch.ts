@@ -6,6 +6,7 @@ import { refuseFile, refuseRequest, windowMs } from '../policy/lifecycle/create-
 import { NO_STAMPS } from '../policy/lifecycle/generations.ts';
 import type { BatchDoc, BatchJournal, FileCabinet } from '../ports.ts';
 import type { BatchMeter } from './batch-meter.ts';
+import type { Creations } from './creations.ts';
 import type { BatchIds, BatchIndex, BatchWorld, CreationClaims, LifecycleSettings } from './ports.ts';
 
 export interface CreateDeps {
@@ -29,14 +30,17 @@ export interface CheckedRequest {
 }
 
 /** The new batch, or the one that an earlier call of the same meaning has made. Throws what is wrong with the request. */
-export async function createBatch(deps: CreateDeps, request: BatchRequest): Promise<BatchDoc> {
+export async function createBatch(deps: CreateDeps, creations: Creations, request: BatchRequest): Promise<BatchDoc> {
   const checked = await checkedOrKnown(deps, request);
   if (!('file' in checked)) return checked;
   const id = await claimedId(deps, request);
   const known = await deps.journal.read(id);
   if (known) return known;
-  await refuseBeyondQuota(deps, request.identity.tenant);
-  return writeBatch(deps, newDoc(deps, id, checked));
+  const { tenant } = request.identity;
+  return creations.during(tenant, id, async (ahead) => {
+    await refuseBeyondQuota(deps, tenant, ahead);
+    return writeBatch(deps, newDoc(deps, id, checked));
+  });
 }
 
 /** Everything that is known before its rows are read. Throws what is wrong. */
@@ -69,13 +73,16 @@ export async function writeBatch(
   return doc;
 }
 
+/** `ahead` are being made, and may be in the index already. */
 export async function refuseBeyondQuota(
   { index, settings }: Pick<CreateDeps, 'index' | 'settings'>,
   tenant: string,
+  ahead: readonly string[],
 ): Promise<void> {
   const open = await index.open(tenant);
-  if (open.length >= settings.tenantBatches) {
-    const message = `Tenant '${tenant}' has ${open.length} unfinished batches; ${settings.tenantBatches} are allowed. Wait until one has ended, or cancel one.`;
+  const unfinished = new Set([...ahead, ...open.map(({ id }) => id)]).size;
+  if (unfinished >= settings.tenantBatches) {
+    const message = `Tenant '${tenant}' has ${unfinished} unfinished batches; ${settings.tenantBatches} are allowed. Wait until one has ended, or cancel one.`;
     throw new PilotlightError('batches_full', message, { retryAfterMs: 60_000 });
   }
   const rows = open.reduce((sum, batch) => sum + batch.rows, 0);

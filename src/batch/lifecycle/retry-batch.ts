@@ -6,6 +6,7 @@ import { NO_STAMPS, retriedAs } from '../policy/lifecycle/generations.ts';
 import type { BatchDoc } from '../ports.ts';
 import { advance } from './advance.ts';
 import { type CreateDeps, refuseBeyondQuota, writeBatch } from './create-batch.ts';
+import type { Creations } from './creations.ts';
 import { onlyRowsKey, unfinishedRowsKey } from './ports.ts';
 
 export type RetryDeps = CreateDeps & { readonly blobs: BlobStore };
@@ -14,7 +15,12 @@ export type RetryDeps = CreateDeps & { readonly blobs: BlobStore };
  * A batch of the rows of `doc` that did not complete. Asked twice it is the same batch, unless that one's file did not
  * validate: its id is derived, so two calls at once make one.
  */
-export async function retryBatch(deps: RetryDeps, doc: BatchDoc, identity: Identity): Promise<BatchDoc> {
+export async function retryBatch(
+  deps: RetryDeps,
+  creations: Creations,
+  doc: BatchDoc,
+  identity: Identity,
+): Promise<BatchDoc> {
   const { journal, ids, clock } = deps;
   if (doc.final === null) {
     const message = `Batch '${doc.id}' has not ended (status '${doc.status}'); its failed rows can be run again afterwards.`;
@@ -28,9 +34,11 @@ export async function retryBatch(deps: RetryDeps, doc: BatchDoc, identity: Ident
     throw new PilotlightError('nothing_to_retry', message);
   }
   const id = ids.derived('batch', doc.id, 'retry', doc.retriedBy ?? '');
-  const known = await journal.read(id);
-  if (!known) await refuseBeyondQuota(deps, identity.tenant);
-  const retry = known ?? (await writeRetry(deps, retryDoc(doc, id, identity, clock.epochMs()), onlyRows));
+  const make = async (ahead: readonly string[]): Promise<BatchDoc> => {
+    await refuseBeyondQuota(deps, identity.tenant, ahead);
+    return writeRetry(deps, retryDoc(doc, id, identity, clock.epochMs()), onlyRows);
+  };
+  const retry = (await journal.read(id)) ?? (await creations.during(identity.tenant, id, make));
   await advance(journal, doc, (current) => retriedAs(current, id));
   return retry;
 }
