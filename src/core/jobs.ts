@@ -29,7 +29,25 @@ export type JobAnnouncement =
   /** A webhook notice: `response.*` for a background response, `pilotlight.job.ended` for other jobs. */
   | { readonly kind: 'webhook' }
   /** A message on a results queue. */
-  | { readonly kind: 'sqs'; readonly queueUrl: string; readonly correlationId: string; readonly format: string };
+  | SqsAnnouncement;
+
+/** Everything that a result on a queue repeats of the request, so that whoever sends it needs no more than this. */
+export interface SqsAnnouncement {
+  readonly kind: 'sqs';
+  /** The entry of `sqs.queues` that the request came in by. */
+  readonly source: string;
+  readonly queueUrl: string;
+  readonly correlationId: string;
+  /** Of the request; the result has the same. */
+  readonly format: string;
+  /** The requester's own name for it; null = none. */
+  readonly customId: string | null;
+  /** JSON that goes back as it came; null = none. */
+  readonly metadata: string | null;
+  readonly messageId: string;
+  /** Of a FIFO queue. */
+  readonly groupId: string | null;
+}
 
 /** Told of every job that ends and has an announcement. A rejection is tried again later. */
 export type JobEndListener = (view: JobView, announcement: JobAnnouncement) => Promise<void>;
@@ -65,10 +83,18 @@ export type CancelAnswer =
   | { readonly kind: 'finished'; readonly view: JobView }
   | { readonly kind: 'unknown' };
 
+export interface SubmitOptions {
+  /**
+   * The submitter repeats it, under the same id, until it is accepted; then a job of that id that is there already stays
+   * untouched whatever goes wrong, and nothing is taken back: a rejected one may run.
+   */
+  readonly isRepeated?: boolean;
+}
+
 /** Jobs of one installation. Another tenant's job is unknown. */
 export interface JobService {
   /** Answers `accepted` only after the accept record is synced and the job is in the backlog. */
-  submit(spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer>;
+  submit(spec: JobSpec, body: Uint8Array, options?: SubmitOptions): Promise<SubmitAnswer>;
   get(id: string, tenant: string): Promise<JobView | null>;
   /** Null while unfinished, when unknown, or after retention. */
   result(id: string, tenant: string): Promise<JobResult | null>;

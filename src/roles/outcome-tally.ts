@@ -36,8 +36,8 @@ export class OutcomeTally implements CallRunner {
   /** The same jobs, those that are refused counted too: they never become a call. */
   countingRefusals(jobs: JobService): JobService {
     return {
-      submit: async (spec, body) => {
-        const answer = await jobs.submit(spec, body);
+      submit: async (spec, body, options) => {
+        const answer = await jobs.submit(spec, body, options);
         if (answer.kind === 'rejected') this.#countsOf(spec.pool, spec.objective).rejected += 1;
         return answer;
       },

@@ -1,6 +1,14 @@
 import type { Clock } from '../../core/clock.ts';
 import { PilotlightError } from '../../core/errors.ts';
-import type { CancelAnswer, JobResult, JobService, JobSpec, JobView, SubmitAnswer } from '../../core/jobs.ts';
+import type {
+  CancelAnswer,
+  JobResult,
+  JobService,
+  JobSpec,
+  JobView,
+  SubmitAnswer,
+  SubmitOptions,
+} from '../../core/jobs.ts';
 import type { StoredOutcome } from '../../core/live-order.ts';
 import { CANCELLED, finishedView, unfinishedView } from '../policy/backlog/job-view.ts';
 import { isJobId } from '../policy/backlog/stored-ticket.ts';
@@ -46,8 +54,8 @@ export class StoredJobs implements JobService {
     this.#deps = deps;
   }
 
-  async submit(spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer> {
-    const answer = await submitJob(this.#deps, spec, body);
+  async submit(spec: JobSpec, body: Uint8Array, options: SubmitOptions = {}): Promise<SubmitAnswer> {
+    const answer = await submitJob(this.#deps, spec, body, options);
     this.#deps.meter.submitted(spec.pool, answer.kind === 'accepted' ? 'accepted' : answer.error.code);
     return answer;
   }

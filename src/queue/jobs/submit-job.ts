@@ -1,6 +1,6 @@
 import type { WaitAdvisor } from '../../core/dispatch.ts';
 import { asError, PilotlightError } from '../../core/errors.ts';
-import type { JobSpec, SubmitAnswer } from '../../core/jobs.ts';
+import type { JobSpec, SubmitAnswer, SubmitOptions } from '../../core/jobs.ts';
 import type { Reservation, StoredTicket } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource } from '../../core/objects.ts';
@@ -31,8 +31,16 @@ const RESERVATION_TTL_MS = 60_000;
  * | accept record synced            | a job nobody was promised           | reconcile: it runs      |
  * | some of index, backlog, confirm | the same, known to a part of Redis  | reconcile does the rest |
  * | all of them                     | accepted, its caller saw no answer  | nothing to repair       |
+ *
+ * What is submitted again under its id (`isRepeated`) leaves the same behind when a step fails: taking back could hit the
+ * job that is there already.
  */
-export async function submitJob(deps: SubmitDeps, spec: JobSpec, body: Uint8Array): Promise<SubmitAnswer> {
+export async function submitJob(
+  deps: SubmitDeps,
+  spec: JobSpec,
+  body: Uint8Array,
+  { isRepeated = false }: SubmitOptions = {},
+): Promise<SubmitAnswer> {
   if (!isJobId(spec.id)) return rejected(new PilotlightError('internal_error', `"${spec.id}" cannot be a job's id.`));
   const lane = deps.lanes(spec.pool);
   const ticket = storedTicketOf(spec, body.byteLength, deps.catalog.current());
@@ -40,7 +48,7 @@ export async function submitJob(deps: SubmitDeps, spec: JobSpec, body: Uint8Arra
   try {
     const reservation = await lane.ledger.reserve(ticket, RESERVATION_TTL_MS);
     if (reservation.kind === 'rejected') return rejected(refusal(deps, spec, reservation));
-    return await acceptReserved(deps, lane, { spec, body, ticket });
+    return await acceptReserved(deps, lane, { spec, body, ticket, isRepeated });
   } catch (error) {
     if (error instanceof PilotlightError) return rejected(error);
     return rejected(queueUnavailable('Redis does not answer', error));
@@ -51,30 +59,33 @@ interface Submission {
   readonly spec: JobSpec;
   readonly body: Uint8Array;
   readonly ticket: StoredTicket;
+  readonly isRepeated: boolean;
 }
 
 async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submission): Promise<SubmitAnswer> {
-  const { spec, body, ticket } = submission;
+  const { spec, body, ticket, isRepeated } = submission;
   let acceptRef: RecordRef;
   try {
     acceptRef = await deps.store.append({ kind: 'accept', spec }, body);
   } catch (error) {
-    await forget(lane, spec);
+    if (!isRepeated) await forget(lane, spec);
     throw error;
   }
   const place = placeOf(spec, acceptRef, body.byteLength);
   const { costTokens } = ticket;
+  const giveUp = (why: string): Promise<SubmitAnswer> | SubmitAnswer =>
+    isRepeated ? rejected(queueUnavailable(why)) : takeBack(deps, lane, spec, { acceptRef, why });
   const item = { id: spec.id, objective: spec.objective, tag: ARRIVAL_TAG, acceptRef, costTokens };
   // The ledger has to know that its end is announced before it can end.
   const announced = spec.announce ? await succeeds(lane.ledger.confirm(ticket)) : null;
-  if (announced?.ok === false) return takeBack(deps, lane, spec, { acceptRef, why: announced.why });
+  if (announced?.ok === false) return giveUp(announced.why);
   // Sent together; only the answer about the backlog decides.
   const [indexed, added, confirmed] = await Promise.all([
     succeeds(deps.index.put(spec.id, place)),
     lane.backlog.add(item),
     announced ?? succeeds(lane.ledger.confirm(ticket)),
   ]);
-  if (added.kind === 'refused') return takeBack(deps, lane, spec, { acceptRef, why: added.why });
+  if (added.kind === 'refused') return giveUp(added.why);
   if (added.kind === 'unknown') return acceptUnknown(deps, spec, added.why);
   if (!indexed.ok) return acceptUnknown(deps, spec, indexed.why);
   // It runs all the same; only its demand may end with the reservation, until a reconcile.

@@ -81,7 +81,17 @@ describe('the end of a job that is announced', () => {
   test('is told with what its announcement says', async () => {
     const { told, start, pass } = rig();
     const { work } = start();
-    const announce = { kind: 'sqs', queueUrl: 'http://sqs/1', correlationId: 'c-7', format: 'row' } as const;
+    const announce = {
+      kind: 'sqs',
+      source: 'work',
+      queueUrl: 'http://sqs/1',
+      correlationId: 'c-7',
+      format: 'batch_row',
+      customId: 'row-1',
+      metadata: null,
+      messageId: 'm-1',
+      groupId: null,
+    } as const;
     await pass(2);
     await work.jobs.submit(jobSpec('job-a', { announce }), BODY);
     await pass(2);
