@@ -25,6 +25,8 @@ export class MemoryBlobStore implements BlobStore {
   readonly blobs = new Map<string, Blob>();
   /** Called before each operation; what it throws is the operation's failure. */
   fault: (operation: BlobOperation, key: string) => void | Promise<void> = () => undefined;
+  /** What lists do not show yet. */
+  isUnlisted: (key: string) => boolean = () => false;
   /** What `freeBytes` says. */
   free: number | null = null;
   /** Puts that have begun and not ended. */
@@ -103,7 +105,7 @@ export class MemoryBlobStore implements BlobStore {
     await this.fault('list', prefix);
     for (const key of this.keys) {
       signal?.throwIfAborted();
-      const info = key.startsWith(prefix) ? await this.info(key) : null;
+      const info = key.startsWith(prefix) && !this.isUnlisted(key) ? await this.info(key) : null;
       if (info) yield info;
     }
   }

@@ -47,6 +47,9 @@ export class StoredBatches implements BatchService {
   }
 
   async create(request: BatchRequest): Promise<BatchView> {
+    const { key, sdkRetry } = request.repetition;
+    // A loss of Redis must not make two batches of one call.
+    if (key !== null || sdkRetry > 0) await this.#deps.whenIndexed();
     return this.#view(await createBatch(this.#deps, this.#creations, request));
   }
 

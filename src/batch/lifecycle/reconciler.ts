@@ -33,17 +33,31 @@ const PATIENCE_MS = 5_000;
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
   #running: Promise<ReconcileReport> | null = null;
+  /** Reconciles asked for so far. */
+  #asked = 0;
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
   }
 
-  /** Compares every batch of the store with the index, reading only those that the index is behind with. One at a time. */
+  /**
+   * Compares every batch of the store with the index, reading only those that the index is behind with. One at a time: one
+   * that is asked for meanwhile follows, as Redis may have lost what this one has told it.
+   */
   reconcile(signal: AbortSignal): Promise<ReconcileReport> {
-    this.#running ??= this.#reconcile(signal).finally(() => {
+    this.#asked += 1;
+    this.#running ??= this.#untilNobodyAsks(signal).finally(() => {
       this.#running = null;
     });
     return this.#running;
+  }
+
+  async #untilNobodyAsks(signal: AbortSignal): Promise<ReconcileReport> {
+    for (;;) {
+      const asked = this.#asked;
+      const report = await this.#reconcile(signal);
+      if (asked === this.#asked) return report;
+    }
   }
 
   /** Resolves when the index has every batch; `queue_unavailable` when that takes longer than a caller should wait. */
@@ -54,7 +68,7 @@ export class Reconciler {
       () => 'late',
       () => 'late',
     );
-    const done = this.reconcile(signal).then(() => 'done');
+    const done = (this.#running ?? this.reconcile(signal)).then(() => 'done');
     // Late or not, it goes on; its failure is logged by whoever waits next.
     done.catch(() => undefined);
     const first = await Promise.race([done, late]).finally(() => given.abort());

@@ -146,3 +146,20 @@ describe.each(Object.keys(stores))('the journal of batches in %s', (kind) => {
 async function* bytes(text: string): AsyncIterable<Uint8Array> {
   yield await Promise.resolve(Buffer.from(text));
 }
+
+describe('a store whose lists do not show yet what was just written', () => {
+  it('does not hide the newest generation', async () => {
+    const blobs = new MemoryBlobStore();
+    const shared = new Shared(blobs);
+    const [writer, other] = [shared.journal(), shared.journal()];
+    const first = batchDoc();
+    const second = noted(first, 'second');
+    const third = noted(second, 'third');
+    for (const doc of [first, second, third]) await writer.advance(doc);
+    blobs.isUnlisted = (key) => !key.endsWith('g00000001.json');
+    expect(await other.readStored(first.id)).toEqual(third);
+    expect(await other.advance(noted(first, 'mine'))).toEqual({ kind: 'conflict', current: third });
+    const { doc } = await advance(other, first, (current) => noted(current, 'mine'));
+    expect(doc).toEqual(noted(third, 'mine'));
+  });
+});

@@ -60,13 +60,21 @@ export class BlobJournal implements IndexedJournal {
     return doc;
   }
 
-  async readStored(id: string): Promise<BatchDoc | null> {
-    if (!ID.test(id)) return null;
-    let newest = 0;
+  readStored(id: string): Promise<BatchDoc | null> {
+    return ID.test(id) ? this.#readNewest(id, 1) : Promise.resolve(null);
+  }
+
+  /** From `first` on at least. A list may not show yet what was just created; a read does. */
+  async #readNewest(id: string, first: number): Promise<BatchDoc | null> {
+    let generation = first;
     for await (const { key } of this.#deps.blobs.list(`${ROOT}${id}/`)) {
-      newest = Math.max(newest, Number(KEY.exec(key)?.[2] ?? 0));
+      generation = Math.max(generation, Number(KEY.exec(key)?.[2] ?? 0));
     }
-    return newest === 0 ? null : this.#readGeneration(id, newest);
+    for (let newest: BatchDoc | null = null; ; generation += 1) {
+      const doc = await this.#readGeneration(id, generation);
+      if (!doc) return newest;
+      newest = doc;
+    }
   }
 
   async *generations(signal: AbortSignal): AsyncIterable<{ readonly id: string; readonly generation: number }> {
@@ -121,7 +129,7 @@ export class BlobJournal implements IndexedJournal {
   }
 
   async #conflict(next: BatchDoc): Promise<AdvanceAnswer> {
-    const current = await this.readStored(next.id);
+    const current = await this.#readNewest(next.id, next.generation);
     if (!current)
       throw new PilotlightError('store_unavailable', `The journal of batch '${next.id}' cannot be read now.`);
     // The copy that led here may be an old one.

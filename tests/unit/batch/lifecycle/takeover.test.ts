@@ -260,4 +260,30 @@ describe('Redis lost', () => {
     expect(await gateway.batches.reconcile(AbortSignal.timeout(5_000))).toMatchObject({ batches: 1, repaired: 1 });
     expect((await world.create(gateway, { repetition })).id).toBe(id);
   });
+
+  it('still knows a repetition of a call that comes before anybody has noticed', async () => {
+    const world = new LifecycleWorld();
+    const gateway = gatewayOf(world);
+    const repetition = { key: 'once', bodyHash: 'h', sdkRetry: 0 };
+    const { id } = await world.create(gateway, { repetition });
+    world.loseRedis();
+    expect((await world.create(gateway, { repetition })).id).toBe(id);
+  });
+
+  it('while it is reconciled: what it was told before the loss is told again', async () => {
+    const world = new LifecycleWorld();
+    const gateway = world.gateway({ keeps: false });
+    const { id } = await world.create(gateway);
+    const markComplete = world.index.markComplete.bind(world.index);
+    let second: Promise<unknown> | null = null;
+    world.index.markComplete = () => {
+      if (second === null) {
+        world.loseRedis();
+        second = gateway.batches.reconcile(AbortSignal.timeout(5_000));
+      }
+      return markComplete();
+    };
+    await gateway.batches.reconcile(AbortSignal.timeout(5_000));
+    expect(await world.index.read(id)).toMatchObject({ id });
+  });
 });
