@@ -3,7 +3,7 @@ import type { FlagSetting } from '../config/flags.ts';
 
 /** What `pilotlight demo` is asked for. */
 export interface DemoOptions {
-  /** Support tickets to summarise as jobs. */
+  /** Support tickets to summarise: rows of one batch. */
   readonly jobs: number;
   /** Chats that stream meanwhile. */
   readonly chats: number;
@@ -13,7 +13,7 @@ export interface DemoOptions {
   readonly trace: string | null;
   /** Stay up after the summary, until the signal. */
   readonly keep: boolean;
-  /** Where the results go; null = into the folder of the run. */
+  /** Where the batch's output file goes; null = into the folder of the run. */
   readonly out: string | null;
   /** Kill the serving process (SIGKILL) this long after the first request; null = never. */
   readonly killServerAfterMs: number | null;
@@ -52,11 +52,11 @@ export interface DemoTuning {
   readonly bootStartMs: number;
   readonly bootLoadMs: number;
   readonly keepWarmMs: number;
-  /** Gap between two jobs, on average: how fast the nightly batch comes in. */
-  readonly jobGapMs: number;
-  /** The chats are spread over the time that the jobs will take at this pace, on average, and at least over this. */
-  readonly jobPaceMs: number;
+  /** The chats are spread over the time that the rows will take at this pace, on average, and at least over this. */
+  readonly rowPaceMs: number;
   readonly leastChatsMs: number;
-  /** Between the first chat and the first job, so that the chat is seen to wake the pool. */
-  readonly jobsAfterMs: number;
+  /** A batch of few rows has this long at least until it should be done. */
+  readonly leastDueMs: number;
+  /** Between the first chat and the batch, so that the chat is seen to wake the pool. */
+  readonly rowsAfterMs: number;
 }

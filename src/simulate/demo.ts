@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../config/load-config.ts';
 import { formatProblems } from '../config/problem.ts';
 import { systemClock } from '../platform/clock.ts';
-import { ResultsFile } from './demo/adapters/results-file.ts';
+import { checkWritable } from './demo/adapters/batch-files.ts';
 import { makeRunFolder, writeObjects } from './demo/adapters/run-folder.ts';
 import { newApiKey } from './demo/api-key.ts';
 import { objectsYaml } from './demo/objects-yaml.ts';
@@ -11,7 +11,7 @@ import { traceRows } from './demo/trace-rows.ts';
 import { planWorkload, type Workload } from './demo/workload.ts';
 import type { DemoOptions, DemoTuning, DemoWorld } from './demo-options.ts';
 
-/** So many slots and so fast that 2,000 jobs with the tokens of the Azure trace take about a minute. */
+/** So many slots and so fast that 2,000 rows with the tokens of the Azure trace take about a minute. */
 const TUNING: DemoTuning = {
   maxReplicas: 3,
   slotsPerEndpoint: 32,
@@ -19,10 +19,10 @@ const TUNING: DemoTuning = {
   bootStartMs: 500,
   bootLoadMs: 3_000,
   keepWarmMs: 5_000,
-  jobGapMs: 6,
-  jobPaceMs: 28,
+  rowPaceMs: 28,
   leastChatsMs: 5_000,
-  jobsAfterMs: 2_000,
+  leastDueMs: 30_000,
+  rowsAfterMs: 2_000,
 };
 
 /** The world of a user: this program, the folder it is started in, its terminal. */
@@ -47,8 +47,8 @@ export async function runDemo(options: DemoOptions, world: DemoWorld = systemWor
   const { tuning } = world;
   const workload = await workloadOf(options, tuning);
   const folder = await makeRunFolder(world.parentFolder, systemClock.epochMs());
-  const keys = { jobs: newApiKey(), chats: newApiKey() };
-  const hashes = { chatsKeyHash: keys.chats.hash, jobsKeyHash: keys.jobs.hash };
+  const keys = { rows: newApiKey(), chats: newApiKey() };
+  const hashes = { chatsKeyHash: keys.chats.hash, rowsKeyHash: keys.rows.hash };
   await writeObjects(folder, objectsYaml({ runId: folder.runId, dataDir: folder.data, tuning, ...hashes }));
   const { environment, flags } = options;
   const files = [folder.objects, ...options.files];
@@ -57,16 +57,17 @@ export async function runDemo(options: DemoOptions, world: DemoWorld = systemWor
     world.err(`${formatProblems(loaded.problems)}\n`);
     return EXIT.usage;
   }
-  const results = await ResultsFile.open(options.out ?? folder.results);
-  return await perform({ options, world, workload, folder, keys, files, results, config: loaded.config });
+  const { input, results, errors } = folder;
+  if (options.out !== null) await checkWritable(options.out);
+  const paths = { input, output: options.out ?? results, errors };
+  return await perform({ options, world, workload, folder, keys, files, paths, config: loaded.config });
 }
 
 async function workloadOf({ jobs, chats, trace, seed }: DemoOptions, tuning: DemoTuning): Promise<Workload> {
   return planWorkload(await traceRows(trace, jobs + chats, seed), {
-    jobs,
+    rows: jobs,
     chats,
-    jobsWithinMs: jobs * tuning.jobGapMs,
-    jobsAfterMs: chats > 0 ? tuning.jobsAfterMs : 0,
-    chatsWithinMs: Math.max(tuning.leastChatsMs, jobs * tuning.jobPaceMs),
+    rowsAfterMs: chats > 0 ? tuning.rowsAfterMs : 0,
+    chatsWithinMs: Math.max(tuning.leastChatsMs, jobs * tuning.rowPaceMs),
   });
 }

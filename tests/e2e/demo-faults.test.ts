@@ -22,12 +22,13 @@ test('a server without a fault passes the check', async () => {
 });
 
 test.each<{ fault: Fault; says: RegExp }>([
-  { fault: 'wrong text', says: /1 jobs have a wrong text: job-4/ },
-  {
-    fault: 'one id twice',
-    says: /1 jobs got an id that another job has: job-1\n.*1 lines of the results file repeat a job/s,
-  },
-  { fault: 'failed job', says: /1 jobs did not complete: job-4/ },
+  { fault: 'wrong text', says: /1 rows have a wrong text: T-100003/ },
+  { fault: 'row twice', says: /1 lines of the output repeat a row/ },
+  { fault: 'row missing', says: /1 accepted rows have no outcome: T-100003/ },
+  { fault: 'wrong order', says: /1 lines of the output are not in the order of the input/ },
+  { fault: 'failed row', says: /1 rows did not complete: T-100003/ },
+  { fault: 'invalid file', says: /batch batch_1 is failed: line 4 is no JSON/ },
+  { fault: 'two batches', says: /2 batches were made of one file/ },
   { fault: 'cut chat', says: /chat 1 failed: the connection broke/ },
 ])('a server with the fault "$fault" is found out: exit 1', async ({ fault, says }) => {
   const { exitCode, summary } = await faulty(fault);
@@ -49,6 +50,7 @@ test('a server that cannot start ends the demo with its own words', async () => 
 test('a server that forgets what it accepted when it dies is found out', async () => {
   const { exitCode, summary, progress } = await faulty('dies');
   expect(progress).toContain('the serving process died (exit code 9)');
-  expect(summary).toMatch(/accepted jobs have no outcome/);
+  expect(progress).toContain('does not know batch batch_1 any more');
+  expect(summary).toMatch(/8 accepted rows have no outcome/);
   expect(exitCode).toBe(1);
 });

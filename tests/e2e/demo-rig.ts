@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { ResultLine } from '../../src/simulate/demo/job-result.ts';
+import { parseRowLine, type RowLine } from '../../src/simulate/demo/row-line.ts';
 import { RUN_VARIABLE } from '../../src/simulate/demo/names.ts';
 import { runDemo } from '../../src/simulate/demo.ts';
 import type { DemoOptions, DemoTuning } from '../../src/simulate/demo-options.ts';
@@ -18,10 +18,10 @@ const FAST: DemoTuning = {
   bootStartMs: 50,
   bootLoadMs: 500,
   keepWarmMs: 500,
-  jobGapMs: 10,
-  jobPaceMs: 1,
+  rowPaceMs: 1,
   leastChatsMs: 2_000,
-  jobsAfterMs: 300,
+  leastDueMs: 20_000,
+  rowsAfterMs: 300,
 };
 
 export interface DemoRun {
@@ -38,7 +38,8 @@ export interface DemoEnd {
   readonly exitCode: number;
   readonly summary: string;
   readonly progress: string;
-  readonly results: readonly ResultLine[];
+  /** Lines of the output file; what is no line is left out. */
+  readonly output: readonly RowLine[];
   /** Of everything in the folder of the run. */
   readonly files: readonly string[];
   readonly folder: string;
@@ -66,8 +67,8 @@ export async function demo(run: DemoRun = {}): Promise<DemoEnd> {
   const folder = join(parentFolder, runId);
   const text = await readFile(join(folder, 'results.jsonl'), 'utf8').catch(() => '');
   const lines = text.split('\n').filter((line) => line !== '');
-  const results = lines.map((line) => JSON.parse(line) as ResultLine);
-  return { exitCode, summary, progress, results, files: await readdir(folder), folder, runId };
+  const output = lines.map(parseRowLine).filter((line) => line !== null);
+  return { exitCode, summary, progress, output, files: await readdir(folder), folder, runId };
 }
 
 /** Processes of a run that live, by the mark in their environment. */

@@ -8,22 +8,22 @@ const redis = useRedis();
 const withTestRedis = () => ({ PILOTLIGHT_REDIS_URL: redis.url });
 
 test('a small demo finishes every request, goes back to zero and leaves nothing running', async () => {
-  const { exitCode, summary, progress, results, files, folder, runId } = await demo({ tuning: { bootLoadMs: 2_500 } });
+  const { exitCode, summary, progress, output, files, folder, runId } = await demo({ tuning: { bootLoadMs: 2_500 } });
   expect(`${summary}${progress}`).toContain('66 accepted requests have one outcome each');
   expect(exitCode).toBe(0);
   expect(summary).toContain('66 texts are right to the byte');
   expect(progress).toMatch(/autoscaler: goes from 0 to 1/);
   expect(progress).toMatch(/chat 1 is told ": pilotlight phase=/);
   expect(progress).toContain('the pool is at zero again');
-  expect(new Set(results.map(({ id }) => id)).size).toBe(60);
-  expect(results.every(({ status, text }) => status === 'completed' && text !== null)).toBe(true);
-  expect([...files].sort()).toEqual(['data', 'demo.yaml', 'results.jsonl', 'serve.log']);
+  expect(progress).toContain('batch: completed, 60 rows in the output file, 0 in the error file');
+  expect(output.map(({ custom_id }) => custom_id)).toEqual(tickets(60));
+  expect([...files].sort()).toEqual(['data', 'demo.yaml', 'results.jsonl', 'serve.log', 'tickets.jsonl']);
   expect(await processesOf(runId)).toEqual([]);
   expect(await bundledRedisIsGone(folder)).toBe(true);
 });
 
-test('kill -9 of the serving process in mid-run loses no job and repeats none', async () => {
-  const { exitCode, summary, progress, results, runId } = await demo({
+test('kill -9 of the serving process in mid-run loses no row and repeats none', async () => {
+  const { exitCode, summary, progress, output, runId } = await demo({
     options: { jobs: 200, killServerAfterMs: 2_500 },
     environment: withTestRedis(),
   });
@@ -31,7 +31,7 @@ test('kill -9 of the serving process in mid-run loses no job and repeats none', 
   expect(`${summary}${progress}`).not.toContain('Not as promised');
   expect(exitCode).toBe(0);
   expect(summary).toContain('the serving process died once and was started again');
-  expect(new Set(results.map(({ ticket }) => ticket)).size).toBe(200);
+  expect(output.map(({ custom_id }) => custom_id)).toEqual(tickets(200));
   expect(await processesOf(runId)).toEqual([]);
 });
 
@@ -57,7 +57,7 @@ test("nothing is left in the user's own Redis", async () => {
   expect(await redis.client.keys('*')).toEqual([]);
 });
 
-test('jobs alone are done as well', async () => {
+test('a batch alone is done as well', async () => {
   const { exitCode, summary } = await demo({ options: { jobs: 40, chats: 0 }, environment: withTestRedis() });
   expect(exitCode).toBe(0);
   expect(summary).toContain('asleep: no chat;  awake: no chat');
@@ -74,6 +74,18 @@ test('a setting that does not exist is told, and nothing is started', async () =
   expect(exitCode).toBe(2);
   expect(progress).toMatch(/no such setting.*maxHold/);
 });
+
+test('chats alone need no file', async () => {
+  const { exitCode, summary, files } = await demo({ options: { jobs: 0, chats: 2 }, environment: withTestRedis() });
+  expect(exitCode).toBe(0);
+  expect(summary).toContain('2 accepted requests have one outcome each');
+  expect(files).not.toContain('tickets.jsonl');
+});
+
+/** Numbers of the tickets of the first so many rows. */
+function tickets(count: number): readonly string[] {
+  return Array.from({ length: count }, (_row, index) => `T-${100_000 + index}`);
+}
 
 async function bundledRedisIsGone(folder: string): Promise<boolean> {
   const record = JSON.parse(await readFile(join(folder, 'data', 'redis', 'server.json'), 'utf8')) as {

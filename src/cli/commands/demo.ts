@@ -16,9 +16,9 @@ interface DemoFlags extends SettingOptions {
 }
 
 const HELP = `
-Brings up Redis, a pool of simulated model servers and Pilotlight itself on this machine, submits support-ticket
-summaries as jobs of the objective "nightly" while a few chats stream as "interactive", and shows how the pool wakes,
-works and goes back to zero. Exits 0 only if every accepted request had exactly one outcome; leaves no process behind.
+Brings up Redis, a pool of simulated model servers and Pilotlight itself on this machine, submits one file of
+support tickets as a batch of the objective "nightly" while a few chats stream as "interactive", and shows how the pool
+wakes, works and goes back to zero. Exits 0 only if every accepted request had exactly one outcome; leaves no process behind.
 
 Examples:
   pilotlight demo
@@ -36,11 +36,11 @@ export function addDemoCommand({ program, context, finish }: CommandHost): void 
     .command('demo')
     .summary('show the whole main job on this machine')
     .description('Show the main job, from requests on a sleeping pool to results and zero replicas again.')
-    .option('--jobs <number>', 'jobs to submit', wholeNumber(0, 1_000_000), 2_000)
+    .option('--jobs <number>', 'tickets to summarise, each a row of the batch', wholeNumber(0, 1_000_000), 2_000)
     .option('--chats <number>', 'chats that stream meanwhile', wholeNumber(0, 10_000), 20)
     .option('--seed <number>', 'the same seed makes the same requests', wholeNumber(0, 4_294_967_295), 1)
     .option('--trace <file>', 'CSV with arrivals and token counts, as the Azure LLM traces have them')
-    .option('--out <file>', 'where the results go (default: into the folder of the run)')
+    .option('--out <file>', 'where the output of the batch goes (default: into the folder of the run)')
     .option('--keep', 'stay up after the summary, until Ctrl-C')
     .option('--kill-server-after <duration>', 'kill -9 the serving process so long after the first request', durationMs)
     .option('--no-progress', 'plain lines instead of progress bars');

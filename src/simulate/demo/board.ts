@@ -1,6 +1,6 @@
 import type { ObjectiveReport, PoolReport, StatusReport } from '../../core/status.ts';
-import type { AcceptedJob, ChatFacts, JobFacts } from './facts.ts';
-import { OBJECTIVES, POOL } from './names.ts';
+import type { AcceptedBatch, BatchState, ChatFacts } from './facts.ts';
+import { POOL } from './names.ts';
 import { type PodSample, podSample } from './pod-timeline.ts';
 import { noteLife, type ServerLives } from './server-lives.ts';
 
@@ -12,14 +12,12 @@ export interface FirstWake {
 
 /** Everything that one run has seen so far. */
 export class Board {
-  readonly accepted: AcceptedJob[] = [];
   readonly chats: ChatFacts[] = [];
-  readonly collected: JobFacts[] = [];
   readonly samples: PodSample[] = [];
-  readonly refusals = { jobs: 0, chats: 0 };
-  unansweredSubmissions = 0;
-  /** No job will be submitted any more. */
-  allSubmitted = false;
+  readonly refusals = { rows: 0, chats: 0 };
+  accepted: AcceptedBatch | null = null;
+  /** As last told; null before that. */
+  batch: BatchState | null = null;
   pool: PoolReport | null = null;
   lives: ServerLives = new Map();
   wake: FirstWake | null = null;
@@ -46,15 +44,9 @@ export class Board {
     return this.pool?.objectives.find(({ objective }) => objective === name) ?? null;
   }
 
-  /** Accepted jobs that have an outcome, as far as the server tells. */
-  get settledJobs(): number {
-    const report = this.objective(OBJECTIVES.nightly.name);
-    return report === null ? this.collected.length : Math.max(0, this.accepted.length - report.stored);
-  }
-
-  /** Every job is in and none is without an outcome, as far as the server tells. */
-  get allJobsSettled(): boolean {
-    return this.allSubmitted && this.objective(OBJECTIVES.nightly.name)?.stored === 0;
+  /** Rows that have an outcome, as far as the server tells. */
+  get endedRows(): number {
+    return this.batch === null ? 0 : this.batch.completed + this.batch.failed;
   }
 
   get isAtZero(): boolean {
@@ -65,11 +57,11 @@ export class Board {
     return this.pool?.replicas.some(({ phase }) => phase === 'Ready') ?? false;
   }
 
-  /** How long nothing has moved: no job, no chat, no replica. */
+  /** How long nothing has moved: no row, no chat, no replica. */
   stalledMs(nowMs: number): number {
     const replicas = this.pool?.replicas.map(({ uid, phase }) => `${uid} ${phase}`).join(',') ?? '';
-    const counts = [this.accepted, this.chats, this.collected].map(({ length }) => length);
-    const mark = [this.settledJobs, ...counts, this.refusals.jobs, replicas].join(' ');
+    const { batch, chats, endedRows, refusals } = this;
+    const mark = [batch?.status, endedRows, chats.length, refusals.rows, replicas].join(' ');
     if (mark !== this.#progressMark) {
       this.#progressMark = mark;
       this.#progressAtMs = nowMs;

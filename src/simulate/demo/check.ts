@@ -1,4 +1,4 @@
-import type { ChatFacts, JobFacts, RunFacts } from './facts.ts';
+import type { ChatFacts, RowFacts, RunFacts } from './facts.ts';
 
 const EXAMPLES = 3;
 
@@ -7,39 +7,52 @@ const EXAMPLES = 3;
  * each, none when all is well.
  */
 export function brokenPromises(run: RunFacts): readonly string[] {
-  return [...aboutJobs(run), ...aboutResults(run), ...aboutChats(run), ...aboutCounts(run), ...aboutPool(run)];
-}
-
-function aboutJobs({ jobs, plannedJobs }: RunFacts): string[] {
   return [
-    ...(plannedJobs > jobs.length ? [`${plannedJobs - jobs.length} of ${plannedJobs} jobs were never accepted`] : []),
-    ...named(
-      jobs.filter(({ status }) => status === null),
-      'accepted jobs have no outcome',
-    ),
-    ...named(
-      jobs.filter(({ status }) => status !== null && status !== 'completed'),
-      'jobs did not complete',
-    ),
-    ...named(
-      jobs.filter(({ textIsRight }) => textIsRight === false),
-      'jobs have a wrong text',
-    ),
-    ...named(repeated(jobs), 'jobs got an id that another job has'),
+    ...aboutBatch(run),
+    ...aboutRows(run),
+    ...aboutLines(run),
+    ...aboutChats(run),
+    ...aboutCounts(run),
+    ...aboutPool(run),
   ];
 }
 
-function aboutResults({ jobs, resultIds }: RunFacts): string[] {
-  const inFile = new Set(resultIds);
-  const missing = jobs.filter(({ id, status }) => status !== null && !inFile.has(id));
-  const accepted = new Set(jobs.map(({ id }) => id));
-  const strange = resultIds.filter((id) => !accepted.has(id));
+function aboutBatch({ batch, batchesMade, plannedRows }: RunFacts): string[] {
+  if (plannedRows === 0) return [];
+  if (batch === null) return [`the file of ${plannedRows} rows was never accepted as a batch`];
+  const { status, total, why } = batch;
   return [
-    ...(inFile.size < resultIds.length
-      ? [`${resultIds.length - inFile.size} lines of the results file repeat a job`]
-      : []),
-    ...named(missing, 'finished jobs are missing in the results file'),
-    ...(strange.length > 0 ? [`${strange.length} lines of the results file belong to no accepted job`] : []),
+    ...(status === 'completed' ? [] : [`batch ${batch.id} is ${status}${why === null ? '' : `: ${why}`}`]),
+    ...(total === plannedRows ? [] : [`the batch has ${total} rows, its file ${plannedRows}`]),
+    ...(batchesMade === 1 ? [] : [`${batchesMade} batches were made of one file`]),
+  ];
+}
+
+function aboutRows({ rows }: RunFacts): string[] {
+  return [
+    ...named(
+      rows.filter(({ status }) => status === null),
+      'accepted rows have no outcome',
+    ),
+    ...named(
+      rows.filter(({ status }) => status === 'failed'),
+      'rows did not complete',
+    ),
+    ...named(
+      rows.filter(({ textIsRight }) => textIsRight === false),
+      'rows have a wrong text',
+    ),
+  ];
+}
+
+function aboutLines({ batch, rows, lines: { repeated, strange, outOfOrder } }: RunFacts): string[] {
+  const found = rows.filter(({ status }) => status === 'completed').length;
+  const told = batch?.completed ?? 0;
+  return [
+    ...(repeated > 0 ? [`${repeated} lines of the output repeat a row`] : []),
+    ...(strange > 0 ? [`${strange} lines of the output belong to no row of the input`] : []),
+    ...(outOfOrder > 0 ? [`${outOfOrder} lines of the output are not in the order of the input`] : []),
+    ...(told === found ? [] : [`the batch tells of ${told} completed rows, and the output has ${found}`]),
   ];
 }
 
@@ -63,11 +76,14 @@ function wrongTexts(chats: readonly ChatFacts[]): string[] {
 }
 
 /** Without a death the server's own counts must agree; a dead process takes its last counts with it. */
-function aboutCounts({ jobs, chats, settled, serverDeaths, unansweredSubmissions }: RunFacts): string[] {
-  if (serverDeaths > 0 || unansweredSubmissions > 0) return [];
+function aboutCounts({ rows, chats, settled, serverDeaths }: RunFacts): string[] {
+  if (serverDeaths > 0) return [];
+  const completedRows = rows.filter(({ status }) => status === 'completed').length;
   const heldChats = chats.filter(({ outcome }) => outcome !== 'refused').length;
   return [
-    ...(settled.jobs !== jobs.length ? [`the server settled ${settled.jobs} jobs and accepted ${jobs.length}`] : []),
+    ...(settled.completedRows !== completedRows
+      ? [`the server completed ${settled.completedRows} rows, and the output has ${completedRows}`]
+      : []),
     ...(settled.chats !== heldChats ? [`the server settled ${settled.chats} chats and took ${heldChats}`] : []),
   ];
 }
@@ -76,17 +92,8 @@ function aboutPool({ poolIsAtZero }: RunFacts): string[] {
   return poolIsAtZero ? [] : ['the pool did not go back to zero in time'];
 }
 
-function repeated(jobs: readonly JobFacts[]): JobFacts[] {
-  const seen = new Set<string>();
-  return jobs.filter(({ id }) => {
-    const isKnown = seen.has(id);
-    seen.add(id);
-    return isKnown;
-  });
-}
-
-function named(jobs: readonly JobFacts[], what: string): string[] {
-  if (jobs.length === 0) return [];
-  const examples = jobs.slice(0, EXAMPLES).map(({ id }) => id);
-  return [`${jobs.length} ${what}: ${examples.join(', ')}${jobs.length > EXAMPLES ? ', …' : ''}`];
+function named(rows: readonly RowFacts[], what: string): string[] {
+  if (rows.length === 0) return [];
+  const examples = rows.slice(0, EXAMPLES).map(({ id }) => id);
+  return [`${rows.length} ${what}: ${examples.join(', ')}${rows.length > EXAMPLES ? ', …' : ''}`];
 }

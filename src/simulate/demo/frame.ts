@@ -1,3 +1,4 @@
+import { formatDuration } from '../../core/units.ts';
 import type { Board } from './board.ts';
 import { OBJECTIVES } from './names.ts';
 import { totalUsage, usedGpuSeconds } from './server-lives.ts';
@@ -19,7 +20,7 @@ export interface FrameBar {
 }
 
 export interface Planned {
-  readonly jobs: number;
+  readonly rows: number;
   readonly chats: number;
 }
 
@@ -44,13 +45,23 @@ function interactiveBar(board: Board, { chats }: Planned): FrameBar {
   return { label: name, value: board.chats.length, total: chats, unit: 'chats', note };
 }
 
-function nightlyBar(board: Board, { jobs }: Planned): FrameBar {
+function nightlyBar(board: Board, { rows }: Planned): FrameBar {
   const { name } = OBJECTIVES.nightly;
-  const running = board.objective(name)?.running ?? 0;
-  const waiting = Math.max(0, board.accepted.length - board.settledJobs - running);
-  const refused = board.refusals.jobs > 0 ? `, ${board.refusals.jobs} × 429` : '';
-  const note = `${waiting} wait, ${running} run${refused}`;
-  return { label: name, value: board.settledJobs, total: jobs, unit: 'jobs', note };
+  return { label: name, value: board.endedRows, total: rows, unit: 'rows', note: batchNote(board) };
+}
+
+function batchNote(board: Board): string {
+  const { batch, endedRows, pool } = board;
+  if (batch === null) return 'no batch yet';
+  if (batch.status !== 'in_progress') return batch.status;
+  const { total, rowsPerSecond, etaMs } = batch;
+  const running = board.objective(OBJECTIVES.nightly.name)?.running ?? 0;
+  const parts = [`${Math.max(0, total - endedRows - running)} wait, ${running} run`];
+  if (rowsPerSecond !== null && rowsPerSecond > 0) parts.push(`${rowsPerSecond.toFixed(0)}/s`);
+  if (etaMs !== null) parts.push(`${formatDuration(etaMs)} left`);
+  // What holds it is told only while nothing runs: the server looks every second or two.
+  if (batch.hold !== null && running === 0 && pool?.slots.open === 0) parts.push(batch.hold);
+  return parts.join(', ');
 }
 
 function podLine({ pool, lives }: Board, elapsedMs: number): string {

@@ -8,7 +8,7 @@ export const OBJECTIVES = {
 } as const;
 
 /** Callers: who chats, and who runs the nightly batch. */
-export const TENANTS = { chats: 'help-desk', jobs: 'data-team' } as const;
+export const TENANTS = { chats: 'help-desk', rows: 'data-team' } as const;
 
 /** Marks every process of one run, so that the demo can tell whether one was left behind. */
 export const RUN_VARIABLE = 'PILOTLIGHT_DEMO_RUN';

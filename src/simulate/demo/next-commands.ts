@@ -9,10 +9,11 @@ export const NEXT_COMMANDS = [
 ] as const;
 
 /** What can be tried while the demo stays up. */
-export function whileItStays({ apiUrl, adminUrl }: ServeAddress): string {
+export function whileItStays({ apiUrl, adminUrl }: ServeAddress, input: string): string {
   return `
 It stays up. In another terminal:
   npx pilotlight status --watch --admin-url ${adminUrl}
+  npx pilotlight batch submit ${input} --url ${apiUrl} --objective ${OBJECTIVES.nightly.name} --wait
   npx pilotlight submit --url ${apiUrl} --model ${MODEL} --objective ${OBJECTIVES.nightly.name} --prompt "Hello" --wait
   curl -N ${apiUrl}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"${MODEL}","stream":true,"messages":[{"role":"user","content":"Hello"}]}'

@@ -4,12 +4,6 @@ import { MODEL, OBJECTIVES, POOL, RUN_VARIABLE, TENANTS } from './names.ts';
 /** USD per GPU and hour, for the money in the summary: about what a cloud asks for one A100 on demand. */
 const PRICE_PER_GPU_HOUR = '2.50';
 
-/**
- * Requests that the pool holds. Nightly work, with a negative priority, is refused from the half of it on: a demo with
- * more jobs than that shows 429 and Retry-After at work.
- */
-const POOL_BUDGET = 6_000;
-
 export interface DemoObjects {
   /** Of this run: names its keys in Redis and marks its processes. */
   readonly runId: string;
@@ -17,7 +11,7 @@ export interface DemoObjects {
   readonly tuning: DemoTuning;
   /** "sha256:…" of the API key of each tenant. */
   readonly chatsKeyHash: string;
-  readonly jobsKeyHash: string;
+  readonly rowsKeyHash: string;
 }
 
 /** The prefix of every key that the run writes; at most 32 characters are allowed. */
@@ -26,7 +20,7 @@ export function keyPrefix(runId: string): string {
 }
 
 /** Settings and objects of one run as a file for `pilotlight serve -f`, made to be read. */
-export function objectsYaml({ runId, dataDir, tuning, chatsKeyHash, jobsKeyHash }: DemoObjects): string {
+export function objectsYaml({ runId, dataDir, tuning, chatsKeyHash, rowsKeyHash }: DemoObjects): string {
   const { interactive, nightly } = OBJECTIVES;
   return `# What this run of \`pilotlight demo\` was started with. examples/local.yaml explains the same objects.
 apiVersion: pilotlight.dev/v1alpha1
@@ -50,8 +44,8 @@ spec:
       keys: [${quoted(chatsKeyHash)}]
       defaultObjective: ${interactive.name}
       allowedObjectives: [${interactive.name}]
-    - name: ${TENANTS.jobs}
-      keys: [${quoted(jobsKeyHash)}]
+    - name: ${TENANTS.rows}
+      keys: [${quoted(rowsKeyHash)}]
       defaultObjective: ${nightly.name}
       allowedObjectives: [${nightly.name}]
 ---
@@ -132,7 +126,6 @@ spec:
   keepWarm: {duration: ${Math.round(keepWarmMs)}ms}
   drain: {after: 3s, timeout: 20s}
   boot: {expectedDuration: ${Math.max(1, Math.round(bootMs))}ms, timeout: 1m}
-  limits: {requests: ${POOL_BUDGET}}
 `;
 }
 

@@ -1,11 +1,12 @@
 import { join, relative } from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { formatBytes } from '../../core/units.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { DemoOptions, DemoWorld } from '../demo-options.ts';
 import { DemoApi } from './adapters/api.ts';
 import { endAtOnce } from './adapters/leftovers.ts';
+import { writeLines } from './adapters/batch-files.ts';
 import { BarsView, PlainView, type ProgressView } from './adapters/progress-view.ts';
-import type { ResultsFile } from './adapters/results-file.ts';
 import type { RunFolder } from './adapters/run-folder.ts';
 import { type ServeAddress, ServeProcess } from './adapters/serve-process.ts';
 import { tearDown } from './adapters/tear-down.ts';
@@ -15,7 +16,8 @@ import { brokenPromises } from './check.ts';
 import type { RunFacts } from './facts.ts';
 import { OBJECTIVES, RUN_VARIABLE } from './names.ts';
 import { NEXT_COMMANDS, whileItStays } from './next-commands.ts';
-import { runLoad } from './run-load.ts';
+import { batchRow } from './requests.ts';
+import { type BatchPaths, runLoad } from './run-load.ts';
 import { Session } from './session.ts';
 import { summarise } from './summarise.ts';
 import { renderSummary } from './summary.ts';
@@ -29,10 +31,10 @@ export interface Setup {
   readonly world: DemoWorld;
   readonly workload: Workload;
   readonly folder: RunFolder;
-  readonly keys: { readonly jobs: ApiKey; readonly chats: ApiKey };
+  readonly keys: { readonly rows: ApiKey; readonly chats: ApiKey };
   /** For `serve -f`. */
   readonly files: readonly string[];
-  readonly results: ResultsFile;
+  readonly paths: BatchPaths;
   /** What `serve` will make of the files, the environment and the flags. */
   readonly config: Config;
 }
@@ -87,9 +89,13 @@ interface Parts {
   readonly api: DemoApi;
 }
 
+/** The batch should be done in this many times the time that its rows are meant to take. */
+const DUE_RATIO = 1.75;
+
 async function show(setup: Setup, { view, board, server, api }: Parts): Promise<Shown> {
-  const { options, workload, keys, results } = setup;
+  const { options, world, workload, keys, paths } = setup;
   view.say(introduction(setup));
+  await writeInput(setup, view);
   view.say('Starting Redis and Pilotlight …');
   await server.start(options.signal);
   const failure = new AbortController();
@@ -98,23 +104,33 @@ async function show(setup: Setup, { view, board, server, api }: Parts): Promise<
     server,
     clock: systemClock,
     signal: AbortSignal.any([options.signal, failure.signal]),
-    keys: { jobs: keys.jobs.secret, chats: keys.chats.secret },
+    keys: { rows: keys.rows.secret, chats: keys.chats.secret },
     seed: options.seed,
   });
   const startedAtEpochMs = systemClock.epochMs();
   const { killServerAfterMs } = options;
+  const { rowPaceMs, leastDueMs } = world.tuning;
+  const rowsDueInMs = Math.max(leastDueMs, options.jobs * rowPaceMs * DUE_RATIO);
   const fail = (error: Error) => failure.abort(error);
-  const facts = await runLoad({ session, workload, board, view, server, results, killServerAfterMs, fail });
+  const facts = await runLoad({ session, workload, board, view, server, paths, rowsDueInMs, killServerAfterMs, fail });
   return { facts, startedAtEpochMs, elapsedMs: session.elapsedMs() };
 }
 
 function introduction({ options: { jobs, chats }, world }: Setup): string {
   const { nightly, interactive } = OBJECTIVES;
   return (
-    `${jobs} support tickets to summarise (objective ${nightly.name}, priority ${nightly.priority}) and ${chats} chats ` +
-    `(${interactive.name}, ${interactive.priority})\nshare one pool of at most ${world.tuning.maxReplicas} model servers. ` +
+    `One file of ${jobs.toLocaleString('en-US')} support tickets to summarise (objective ${nightly.name}, priority ${nightly.priority}) ` +
+    `and ${chats} chats (${interactive.name}, ${interactive.priority})\nshare one pool of at most ${world.tuning.maxReplicas} model servers. ` +
     'None runs yet. They are simulators: no model, no GPU.\n'
   );
+}
+
+/** The file of the batch, a row for each ticket. */
+async function writeInput({ workload: { rows }, options: { seed }, paths }: Setup, view: ProgressView): Promise<void> {
+  if (rows.length === 0) return;
+  const lines = rows.values().map((row) => batchRow(seed, row));
+  const bytes = await writeLines(paths.input, lines);
+  view.say(`Wrote ${shortPath(paths.input)}: ${rows.length.toLocaleString('en-US')} rows, ${formatBytes(bytes)}`);
 }
 
 function supervised({ options, world, folder, files }: Setup, view: ProgressView, board: Board): ServeProcess {
@@ -141,22 +157,22 @@ function supervised({ options, world, folder, files }: Setup, view: ProgressView
 
 function announce({ apiUrl, pid, redisSource }: ServeAddress, folder: RunFolder, view: ProgressView): void {
   view.say(`  Redis      ${redisSource}`);
-  view.say(`  Pilotlight ${apiUrl}, pid ${pid} ("kill -9 ${pid}" loses no accepted job: try it)`);
+  view.say(`  Pilotlight ${apiUrl}, pid ${pid} ("kill -9 ${pid}" loses no accepted row: try it)`);
   view.say(`  objects    ${shortPath(folder.objects)}`);
 }
 
 /** Shows the summary and leaves everything running until the signal. */
-async function stayUp({ options, world }: Setup, server: ServeProcess, text: string): Promise<void> {
+async function stayUp({ options, world, paths }: Setup, server: ServeProcess, text: string): Promise<void> {
   world.out(text);
   const address = await server.address(options.signal);
-  world.out(whileItStays(address));
+  world.out(whileItStays(address, shortPath(paths.input)));
   await new Promise<void>((resolve) => options.signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function summaryText(setup: Setup, board: Board, shown: Shown, leftovers: readonly string[]): string {
-  const { folder, results, world, workload, config } = setup;
+  const { folder, paths, world, workload, config } = setup;
   const replicaLogs = relative(folder.path, join(config.data.dir, config.installation, 'replica-logs'));
-  const firstAtMs = Math.min(...[...workload.jobs.slice(0, 1), ...workload.chats.slice(0, 1)].map(({ atMs }) => atMs));
+  const firstAtMs = Math.min(...[...workload.rows.slice(0, 1), ...workload.chats.slice(0, 1)].map(({ atMs }) => atMs));
   return renderSummary(
     summarise({
       board,
@@ -165,10 +181,7 @@ function summaryText(setup: Setup, board: Board, shown: Shown, leftovers: readon
       elapsedMs: shown.elapsedMs,
       firstRequestAtEpochMs: shown.startedAtEpochMs + firstAtMs,
       maxReplicas: world.tuning.maxReplicas,
-      files: [
-        ['results', shortPath(results.path)],
-        ['logs', `${shortPath(folder.path)}/: serve.log, ${replicaLogs}/`],
-      ],
+      files: [...batchFiles(paths, shown.facts), ['logs', `${shortPath(folder.path)}/: serve.log, ${replicaLogs}/`]],
       nextCommands: NEXT_COMMANDS,
     }),
   );
@@ -181,6 +194,16 @@ function viewOf({ options, world }: Setup): ProgressView {
 
 function seconds(sinceMs: number): string {
   return `${((systemClock.monotonicMs() - sinceMs) / 1_000).toFixed(1)} s`;
+}
+
+/** Those that there are. */
+function batchFiles({ input, output, errors }: BatchPaths, { batch }: RunFacts): (readonly [string, string])[] {
+  if (batch === null) return [];
+  return [
+    ['input', shortPath(input)],
+    ...(batch.outputFileId === null ? [] : ([['output', shortPath(output)]] as const)),
+    ...(batch.errorFileId === null ? [] : ([['errors', shortPath(errors)]] as const)),
+  ];
 }
 
 /** As one would type it here, if that is shorter. */

@@ -2,9 +2,12 @@ import { fillerText } from '../../model-sim/policy/filler-text.ts';
 import { parseInferenceRequest } from '../../model-sim/policy/parse-request.ts';
 import { planCall } from '../../model-sim/policy/plan-call.ts';
 import { TEXT_UNITS_PER_TOKEN } from '../../model-sim/policy/prompt.ts';
-import { MODEL, OBJECTIVES } from './names.ts';
-import { supportTicket, type Ticket } from './ticket.ts';
+import { MODEL } from './names.ts';
+import { supportTicket, type Ticket, ticketNumber } from './ticket.ts';
 import type { PlannedRequest } from './workload.ts';
+
+/** Endpoint of every row. */
+export const ROW_PATH = '/v1/chat/completions';
 
 const SUMMARISE =
   'You summarise support tickets for the morning report. Say in plain words who wants what, what was tried, and what the ' +
@@ -19,7 +22,7 @@ const QUESTIONS = [
 
 /** Roles, instructions and the question around the ticket, in characters. */
 const FRAME_CHARS = 240;
-/** Chats are about tickets that no job is about. */
+/** Chats are about tickets that no row is about. */
 const CHAT_TICKETS_FROM = 2_000_000;
 
 /** An OpenAI chat body whose answer has exactly `max_tokens` tokens, so that the trace alone decides what it costs. */
@@ -30,18 +33,19 @@ export interface ChatBody extends Record<string, unknown> {
   readonly ignore_eos: true;
 }
 
-export function jobTicket(seed: number, planned: PlannedRequest): Ticket {
+export function rowTicket(seed: number, planned: PlannedRequest): Ticket {
   return supportTicket(seed, planned.index, ticketChars(planned));
 }
 
 /** The chat body of one summary. */
-export function jobBody(seed: number, planned: PlannedRequest): ChatBody {
-  return chatBody(SUMMARISE, jobTicket(seed, planned).text, planned);
+export function rowBody(seed: number, planned: PlannedRequest): ChatBody {
+  return chatBody(SUMMARISE, rowTicket(seed, planned).text, planned);
 }
 
-/** The body of POST /v1/jobs around it. */
-export function jobSubmission(seed: number, planned: PlannedRequest): unknown {
-  return { path: '/v1/chat/completions', objective: OBJECTIVES.nightly.name, body: jobBody(seed, planned) };
+/** It as a line of a batch file, under the number of its ticket. */
+export function batchRow(seed: number, planned: PlannedRequest): string {
+  const custom_id = ticketNumber(planned.index);
+  return JSON.stringify({ custom_id, method: 'POST', url: ROW_PATH, body: rowBody(seed, planned) });
 }
 
 export function interactiveBody(seed: number, planned: PlannedRequest): ChatBody {

@@ -1,18 +1,25 @@
 import { asError } from '../../core/errors.ts';
+import { formatDuration } from '../../core/units.ts';
 import type { ProgressView } from './adapters/progress-view.ts';
-import type { ResultsFile } from './adapters/results-file.ts';
 import type { ServeProcess } from './adapters/serve-process.ts';
 import type { Board } from './board.ts';
-import { collectResults } from './collect-results.ts';
-import type { RunFacts } from './facts.ts';
+import { collectRows } from './collect-rows.ts';
+import type { BatchState, RunFacts } from './facts.ts';
+import { countBatches, followBatch } from './follow-batch.ts';
 import { frameOf } from './frame.ts';
 import { OBJECTIVES } from './names.ts';
-import { settledCount } from './server-lives.ts';
+import { completedCount, settledCount } from './server-lives.ts';
 import type { Session } from './session.ts';
 import { streamChats } from './stream-chats.ts';
-import { submitJobs } from './submit-jobs.ts';
+import { submitBatch } from './submit-batch.ts';
 import { look, watchStatus } from './watch-status.ts';
 import type { Workload } from './workload.ts';
+
+export interface BatchPaths {
+  readonly input: string;
+  readonly output: string;
+  readonly errors: string;
+}
 
 export interface LoadRun {
   readonly session: Session;
@@ -20,18 +27,20 @@ export interface LoadRun {
   readonly board: Board;
   readonly view: ProgressView;
   readonly server: ServeProcess;
-  readonly results: ResultsFile;
+  readonly paths: BatchPaths;
+  /** When the batch should be done, from its submission. */
+  readonly rowsDueInMs: number;
   /** Null = the server is left alone. */
   readonly killServerAfterMs: number | null;
   /** Ends the session with this error. */
   readonly fail: (error: Error) => void;
 }
 
+type CollectedFacts = Pick<RunFacts, 'rows' | 'lines' | 'batchesMade'>;
+
 const POLL_MS = 100;
 /** For the pool to go back to zero once nothing is left to do: keep-warm, drain, and the end of the processes. */
 const ZERO_WITHIN_MS = 90_000;
-/** For a job that is settled as far as /status tells to be so for its own page too. */
-const OUTCOME_WITHIN_MS = 20_000;
 /** Chats whose waiting is told comment by comment. */
 const NARRATED_CHATS = 2;
 
@@ -41,12 +50,11 @@ export async function runLoad(run: LoadRun): Promise<RunFacts> {
   const beside = Promise.all([watch(run, over.signal), killOnTime(run, over.signal)]);
   try {
     await Promise.all([failing(run, chat(run)), failing(run, submit(run))]);
-    await settle(run);
-    await collect(run);
+    const collected = await collect(run);
     const poolIsAtZero = await goToZero(run);
     // The counts of the last look may be older than the last outcome.
     await look(run.session, run.board);
-    return { ...(await factsOf(run)), poolIsAtZero };
+    return { ...factsOf(run), ...collected, poolIsAtZero };
   } finally {
     over.abort();
     await beside;
@@ -64,7 +72,7 @@ async function failing({ fail }: LoadRun, part: Promise<void>): Promise<void> {
 }
 
 async function watch({ session, board, view, workload, fail }: LoadRun, ends: AbortSignal): Promise<void> {
-  const planned = { jobs: workload.jobs.length, chats: workload.chats.length };
+  const planned = { rows: workload.rows.length, chats: workload.chats.length };
   const listener = {
     looked: () => view.show(frameOf(board, planned, session.elapsedMs())),
     decided: (sentence: string) => say({ session, view }, `autoscaler: ${sentence}`),
@@ -76,19 +84,50 @@ async function watch({ session, board, view, workload, fail }: LoadRun, ends: Ab
   }
 }
 
-async function submit({ session, workload, board, view }: LoadRun): Promise<void> {
-  const [first] = workload.jobs;
-  if (first !== undefined) {
-    await session.until(first.atMs);
-    say({ session, view }, `the jobs begin to come in: POST /v1/jobs, objective ${OBJECTIVES.nightly.name}`);
-  }
-  await submitJobs(session, workload.jobs, {
-    accepted: (job) => board.accepted.push(job),
-    refused: () => (board.refusals.jobs += 1),
-    unanswered: () => (board.unansweredSubmissions += 1),
-  });
-  board.allSubmitted = true;
-  if (board.accepted.length > 0) say({ session, view }, `all ${board.accepted.length} jobs are accepted and stored`);
+async function submit({ session, workload, board, view, paths, rowsDueInMs }: LoadRun): Promise<void> {
+  const [first] = workload.rows;
+  if (first === undefined) return;
+  await session.until(first.atMs);
+  say({ session, view }, `one file with ${rowsOf(workload)} comes in: POST /v1/files, then POST /v1/batches`);
+  board.accepted = await submitBatch(
+    session,
+    { path: paths.input, dueInMs: rowsDueInMs },
+    {
+      uploaded: (fileId) => say({ session, view }, `the file is stored as ${fileId}`),
+      refused: () => (board.refusals.rows += 1),
+    },
+  );
+  say(
+    { session, view },
+    `batch ${board.accepted.id} is accepted: objective ${OBJECTIVES.nightly.name}, due in ${formatDuration(rowsDueInMs)}`,
+  );
+  let status = '';
+  const told = (state: BatchState) => {
+    board.batch = state;
+    const news = NEWS[state.status]?.(state);
+    if (state.status !== status && news !== undefined) say({ session, view }, news);
+    status = state.status;
+  };
+  const last = await followBatch(session, board.accepted.id, told);
+  if (last === null) say({ session, view }, `the server does not know batch ${board.accepted.id} any more`);
+}
+
+/** By status; of the others nothing is said. */
+const NEWS: Readonly<Record<string, (state: BatchState) => string>> = {
+  in_progress: ({ total }) => `batch: its ${counted(total, 'row')} are valid; they run as slots come free`,
+  finalizing: () => 'batch: every row has ended; output and error file are put together, in the order of the input',
+  completed: ({ completed, failed }) =>
+    `batch: completed, ${completed} rows in the output file, ${failed} in the error file`,
+  failed: ({ why }) => `batch: its file did not validate: ${why ?? 'no reason was given'}`,
+  expired: () => 'batch: its window is over',
+};
+
+function rowsOf({ rows }: Workload): string {
+  return counted(rows.length, 'ticket');
+}
+
+function counted(count: number, what: string): string {
+  return `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`;
 }
 
 async function chat({ session, workload, board, view }: LoadRun): Promise<void> {
@@ -117,23 +156,12 @@ async function killOnTime({ session, view, server, killServerAfterMs }: LoadRun,
   server.kill();
 }
 
-async function settle({ session, board }: LoadRun): Promise<void> {
-  // The watch fails the session when nothing moves any more.
-  while (!board.allJobsSettled) await session.clock.sleep(POLL_MS, session.signal);
-}
-
-async function collect({ session, workload, board, view, results }: LoadRun): Promise<void> {
-  if (board.accepted.length > 0) say({ session, view }, 'every job has its outcome; fetching the results');
-  const untilMs = session.elapsedMs() + OUTCOME_WITHIN_MS;
-  const options = {
-    session,
-    planned: workload.jobs,
-    untilMs,
-    write: results.write.bind(results),
-    collected: (job: Board['collected'][number]) => board.collected.push(job),
-  };
-  await collectResults(options, board.accepted);
-  await results.close();
+async function collect({ session, workload, board, view, paths }: LoadRun): Promise<CollectedFacts> {
+  const { accepted: batch, batch: state } = board;
+  if (batch === null) return { rows: [], lines: { read: 0, repeated: 0, strange: 0, outOfOrder: 0 }, batchesMade: 0 };
+  say({ session, view }, 'its files are downloaded, and each line is held against its row');
+  const collected = await collectRows({ session, planned: workload.rows, batch, state, paths });
+  return { ...collected, batchesMade: await countBatches(session) };
 }
 
 async function goToZero({ session, board, view }: LoadRun): Promise<boolean> {
@@ -144,16 +172,14 @@ async function goToZero({ session, board, view }: LoadRun): Promise<boolean> {
   return board.isAtZero;
 }
 
-async function factsOf({ workload, board, results, server }: LoadRun): Promise<Omit<RunFacts, 'poolIsAtZero'>> {
+function factsOf({ workload, board, server }: LoadRun): Omit<RunFacts, keyof CollectedFacts | 'poolIsAtZero'> {
   return {
-    plannedJobs: workload.jobs.length,
+    plannedRows: workload.rows.length,
     plannedChats: workload.chats.length,
-    jobs: board.collected,
+    batch: board.batch,
     chats: board.chats,
-    unansweredSubmissions: board.unansweredSubmissions,
-    resultIds: await results.readIds(),
     settled: {
-      jobs: settledCount(board.lives, OBJECTIVES.nightly.name),
+      completedRows: completedCount(board.lives, OBJECTIVES.nightly.name),
       chats: settledCount(board.lives, OBJECTIVES.interactive.name),
     },
     serverDeaths: server.deaths,

@@ -26,6 +26,13 @@ export function usedGpuSeconds(usage: GpuUsage): number {
   return usage.loadingGpuSeconds + usage.idleGpuSeconds + usage.busyGpuSeconds;
 }
 
+/** Requests of one objective that the processes saw completed. */
+export function completedCount(lives: ServerLives, objective: string): number {
+  return [...lives.values()]
+    .flatMap(({ objectives }) => objectives.filter((report) => report.objective === objective))
+    .reduce((total, { outcomes }) => total + outcomes.completed, 0);
+}
+
 /** Outcomes of one objective that the processes counted, refusals left out. */
 export function settledCount(lives: ServerLives, objective: string): number {
   return [...lives.values()]

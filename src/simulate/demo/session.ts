@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
-import type { ApiAnswer, ApiCall, DemoApi, StreamEnd, StreamListener } from './adapters/api.ts';
+import type { ApiAnswer, ApiCall, DemoApi, FileCall, StreamEnd, StreamListener } from './adapters/api.ts';
 import type { ServeProcess } from './adapters/serve-process.ts';
 
 export interface SessionOptions {
@@ -8,7 +8,7 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** API keys of the two callers. */
-  readonly keys: { readonly jobs: string; readonly chats: string };
+  readonly keys: { readonly rows: string; readonly chats: string };
   readonly seed: number;
 }
 
@@ -56,6 +56,16 @@ export class Session {
     return this.#options.api.send({ ...call, origin: adminUrl }, this.signal);
   }
 
+  async upload(call: Omit<FileCall, 'origin'>): Promise<ApiAnswer> {
+    const { apiUrl } = await this.#options.server.address(this.signal);
+    return this.#options.api.upload({ ...call, origin: apiUrl }, this.signal);
+  }
+
+  async download(call: Omit<FileCall, 'origin'>): Promise<ApiAnswer> {
+    const { apiUrl } = await this.#options.server.address(this.signal);
+    return this.#options.api.download({ ...call, origin: apiUrl }, this.signal);
+  }
+
   async stream(call: CallWithoutOrigin, listener: StreamListener): Promise<StreamEnd> {
     const { apiUrl } = await this.#options.server.address(this.signal);
     return this.#options.api.stream({ ...call, origin: apiUrl }, listener, this.signal);
@@ -64,17 +74,5 @@ export class Session {
   /** To be awaited after a lost answer, before the call is sent again. */
   async pauseAfterLoss(): Promise<void> {
     await this.clock.sleep(LOST_PAUSE_MS, this.signal);
-  }
-
-  /** Runs `work` on the items in their order, at most `limit` at once. Rejects with the first error. */
-  async each<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
-    const rest = items.values();
-    const worker = async () => {
-      for (const item of rest) {
-        this.signal.throwIfAborted();
-        await work(item);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
   }
 }

@@ -23,10 +23,10 @@ export function summarise(context: SummaryContext): DemoSummary {
   const { wake, samples, lives } = board;
   const ttfts = (slept: boolean) =>
     present(run.chats.filter(({ metSleepingPool }) => metSleepingPool === slept).map(({ ttftMs }) => ttftMs));
-  const texts = [...run.jobs, ...run.chats].filter(({ textIsRight }) => textIsRight === true);
+  const texts = [...run.rows, ...run.chats].filter(({ textIsRight }) => textIsRight === true);
   return {
     elapsedMs,
-    objectives: [ofChats(context), ofJobs(context)],
+    objectives: [ofChats(context), ofRows(context)],
     wokenTtftsMs: ttfts(true),
     warmTtftsMs: ttfts(false),
     wake: wake && {
@@ -38,6 +38,7 @@ export function summarise(context: SummaryContext): DemoSummary {
     maxReplicas: context.maxReplicas,
     serverDeaths: run.serverDeaths,
     cutChats: run.chats.filter(({ outcome }) => outcome === 'cut').length,
+    retriedRows: run.rows.filter(({ attempts }) => (attempts ?? 1) > 1).length,
     broken: context.broken,
     checkedTexts: texts.length,
     files: context.files,
@@ -57,14 +58,14 @@ function ofChats({ board, run: { chats } }: SummaryContext): ObjectiveSummary {
   };
 }
 
-function ofJobs({ board, run: { jobs } }: SummaryContext): ObjectiveSummary {
+function ofRows({ board, run: { rows, batch } }: SummaryContext): ObjectiveSummary {
   return {
     ...OBJECTIVES.nightly,
-    accepted: jobs.length,
-    completed: jobs.filter(({ status }) => status === 'completed').length,
-    failed: jobs.filter(({ status }) => status !== null && status !== 'completed').length,
-    shed: board.refusals.jobs,
-    waitsMs: present(jobs.map(({ waitMs }) => waitMs)),
+    accepted: batch?.total ?? 0,
+    completed: rows.filter(({ status }) => status === 'completed').length,
+    failed: rows.filter(({ status }) => status === 'failed').length,
+    shed: board.refusals.rows,
+    waitsMs: present(rows.map(({ waitMs }) => waitMs)),
     ttftsMs: [],
   };
 }

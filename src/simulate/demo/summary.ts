@@ -28,6 +28,8 @@ export interface DemoSummary {
   readonly maxReplicas: number;
   readonly serverDeaths: number;
   readonly cutChats: number;
+  /** Rows that needed more than one try. */
+  readonly retriedRows: number;
   /** Sentences of the check; empty = every promise was kept. */
   readonly broken: readonly string[];
   readonly checkedTexts: number;
@@ -92,7 +94,7 @@ function spread(valuesMs: readonly number[]): string[] {
 }
 
 function facts(summary: DemoSummary): string[] {
-  const { wake, usage, wokenTtftsMs, warmTtftsMs, serverDeaths, cutChats, files } = summary;
+  const { wake, usage, wokenTtftsMs, warmTtftsMs, serverDeaths, cutChats, retriedRows, files } = summary;
   const used = usedGpuSeconds(usage);
   const chats = `asleep: ${ttfts(wokenTtftsMs)};  awake: ${ttfts(warmTtftsMs)}`;
   const deaths =
@@ -115,6 +117,7 @@ function facts(summary: DemoSummary): string[] {
       ? []
       : [['money', `$${usage.costUsd.toFixed(3)} instead of $${usage.alwaysOnCostUsd.toFixed(3)}`]]),
     ...deaths,
+    ...(retriedRows === 0 ? [] : [['retried', `${grouped(retriedRows)} rows needed more than one try`]]),
     ...files,
   ] as const;
   return rows.map(([what = '', text = '']) => `  ${what.padEnd(10)}${text}`);

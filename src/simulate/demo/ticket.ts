@@ -73,13 +73,23 @@ const REPLIES = [
   'I have noted that you would like a replacement and passed it on to the returns team.',
 ];
 
+/** "T-100042" */
+export function ticketNumber(index: number): string {
+  return `T-${FIRST_NUMBER + index}`;
+}
+
+/** The index of that ticket; null when the text is no ticket's number. */
+export function ticketIndex(number: string): number | null {
+  return /^T-[1-9]\d{5,8}$/.test(number) ? Number(number.slice(2)) - FIRST_NUMBER : null;
+}
+
 /** A paragraph is this many sentences, drawn evenly. */
 const SENTENCES_IN_MESSAGE = { least: 2, most: 6 } as const;
 
 /** Ticket `index` of the run with that seed, about `chars` characters long: always the same one. */
 export function supportTicket(seed: number, index: number, chars: number): Ticket {
   const random = seededRandom((seed + Math.imul(index + 1, SEED_STEP)) >>> 0);
-  const number = `T-${FIRST_NUMBER + index}`;
+  const number = ticketNumber(index);
   const subject = filled(pick(SUBJECTS, random), random);
   const customer = pick(WORDS['customer'] ?? [], random);
   let text = `Ticket ${number}: ${subject}\n`;

@@ -81,8 +81,9 @@ class DecisionTeller {
 }
 
 function stalled(board: Board): PilotlightError {
-  const { pool, accepted, settledJobs, chats } = board;
-  const seen = `${settledJobs} of ${accepted.length} jobs and ${chats.length} chats are over`;
+  const { pool, batch, endedRows, chats } = board;
+  const rows = batch === null ? 'there is no batch' : `${endedRows} of ${batch.total} rows are over (${batch.status})`;
+  const seen = `${rows}, and so are ${chats.length} chats`;
   const why = pool?.blockedWhy ?? pool?.lastDecision?.sentence ?? 'the pool is not reported';
   return new PilotlightError('internal_error', `nothing has moved for ${STALLED_MS / 60_000} minutes: ${seen}; ${why}`);
 }

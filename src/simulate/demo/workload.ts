@@ -11,16 +11,16 @@ export interface PlannedRequest {
 }
 
 export interface Workload {
-  readonly jobs: readonly PlannedRequest[];
+  /** Of the batch: they come in together, in one file. */
+  readonly rows: readonly PlannedRequest[];
   readonly chats: readonly PlannedRequest[];
 }
 
 export interface WorkloadShape {
-  readonly jobs: number;
+  readonly rows: number;
   readonly chats: number;
-  /** The jobs come in within this time from `jobsAfterMs` on, the chats within theirs from 0 on. */
-  readonly jobsWithinMs: number;
-  readonly jobsAfterMs: number;
+  /** The file of rows comes in at `rowsAfterMs`, the chats within their time from 0 on. */
+  readonly rowsAfterMs: number;
   readonly chatsWithinMs: number;
 }
 
@@ -29,21 +29,20 @@ const PROMPT_TOKENS = { least: 64, most: 6_144 } as const;
 const OUTPUT_TOKENS = { least: 8, most: 1_024 } as const;
 
 /**
- * Deals the requests of a trace out to jobs and chats, evenly over its length. Both keep the order and the relative gaps
- * of the trace, compressed in time (each kind by its own factor), and its token counts, cut to what a model server
- * takes. `trace` must hold `jobs + chats` requests.
+ * Deals the requests of a trace out to rows and chats, evenly over its length. Both keep its order and its token counts, cut to
+ * what a model server takes; chats keep its relative gaps, compressed in time. `trace` must hold `rows + chats` requests.
  */
 export function planWorkload(trace: readonly TraceRequest[], shape: WorkloadShape): Workload {
-  const total = shape.jobs + shape.chats;
-  const jobs: TraceRequest[] = [];
+  const total = shape.rows + shape.chats;
+  const rows: TraceRequest[] = [];
   const chats: TraceRequest[] = [];
-  for (const [row, request] of trace.slice(0, total).entries()) {
+  for (const [at, request] of trace.slice(0, total).entries()) {
     // The first request is a chat, if there is one: it is what wakes the pool.
-    const chatsUntilHere = Math.ceil(((row + 1) * shape.chats) / total);
-    (chatsUntilHere > chats.length ? chats : jobs).push(request);
+    const chatsUntilHere = Math.ceil(((at + 1) * shape.chats) / total);
+    (chatsUntilHere > chats.length ? chats : rows).push(request);
   }
   return {
-    jobs: compressed(jobs, shape.jobsAfterMs, shape.jobsWithinMs),
+    rows: compressed(rows, shape.rowsAfterMs, 0),
     chats: compressed(chats, 0, shape.chatsWithinMs),
   };
 }

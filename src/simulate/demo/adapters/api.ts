@@ -1,5 +1,8 @@
 import { createParser } from 'eventsource-parser';
-import { Agent, type Dispatcher } from 'undici';
+import { createWriteStream, openAsBlob } from 'node:fs';
+import { basename } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Agent, type Dispatcher, FormData } from 'undici';
 import { asError } from '../../../core/errors.ts';
 
 export interface ApiCall {
@@ -7,7 +10,17 @@ export interface ApiCall {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly key?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON, or a form. */
   readonly body?: unknown;
+}
+
+/** A call whose body, or whose answer, is a file. */
+export interface FileCall {
+  readonly origin: string;
+  readonly path: string;
+  readonly key: string;
+  readonly file: string;
 }
 
 /** `lost`: no answer, or only a part of one; `wasSent` = the server may have acted on it. */
@@ -25,6 +38,8 @@ export interface StreamListener {
 export type StreamEnd = ApiAnswer | { readonly kind: 'ended'; readonly queueMs: number | null };
 
 const ANSWER_TIMEOUT_MS = 30_000;
+/** Of a file of gigabytes, on a slow disk. */
+const FILE_TIMEOUT_MS = 10 * 60_000;
 /** A stream that waits for a sleeping pool has a comment every 5 s. */
 const STREAM_SILENCE_MS = 60_000;
 const DEFAULT_RETRY_MS = 1_000;
@@ -34,13 +49,38 @@ export class DemoApi {
   readonly #agent = new Agent({ connections: 128, connectTimeout: 5_000, headersTimeout: STREAM_SILENCE_MS });
 
   /** One call, its answer read whole. */
-  async send(call: ApiCall, signal: AbortSignal): Promise<ApiAnswer> {
-    const limit = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  send(call: ApiCall, signal: AbortSignal): Promise<ApiAnswer> {
+    return this.#whole(call, ANSWER_TIMEOUT_MS, signal);
+  }
+
+  async #whole(call: ApiCall, timeoutMs: number, signal: AbortSignal): Promise<ApiAnswer> {
+    const limit = AbortSignal.timeout(timeoutMs);
     try {
       return await wholeAnswer(await this.#request(call, AbortSignal.any([signal, limit])));
     } catch (thrown) {
       signal.throwIfAborted();
       return limit.aborted ? { kind: 'lost', why: 'no answer in time', wasSent: true } : lost(thrown);
+    }
+  }
+
+  /** Sends the file for batches, read as it is sent; its answer read whole. */
+  async upload({ file, ...call }: FileCall, signal: AbortSignal): Promise<ApiAnswer> {
+    const body = new FormData();
+    body.append('purpose', 'batch');
+    body.append('file', await openAsBlob(file), basename(file));
+    return this.#whole({ ...call, method: 'POST', body }, FILE_TIMEOUT_MS, signal);
+  }
+
+  /** Writes a 200 into the file as it comes; anything else is read whole. `lost` leaves a part of the file. */
+  async download({ file, ...call }: FileCall, signal: AbortSignal): Promise<ApiAnswer> {
+    try {
+      const response = await this.#request({ ...call, method: 'GET' }, signal);
+      if (response.statusCode !== 200) return await wholeAnswer(response);
+      await pipeline(response.body, createWriteStream(file, { mode: 0o600 }), { signal });
+      return { kind: 'answer', status: 200, retryAfterMs: null, text: '' };
+    } catch (thrown) {
+      signal.throwIfAborted();
+      return lost(thrown);
     }
   }
 
@@ -67,7 +107,10 @@ export class DemoApi {
     await this.#agent.destroy();
   }
 
-  #request({ origin, method, path, key, body }: ApiCall, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  #request(
+    { origin, method, path, key, headers, body }: ApiCall,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
     return this.#agent.request({
       origin,
       method,
@@ -75,10 +118,11 @@ export class DemoApi {
       signal,
       bodyTimeout: STREAM_SILENCE_MS,
       headers: {
+        ...headers,
         ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined || body instanceof FormData ? {} : { 'content-type': 'application/json' }),
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: body instanceof FormData ? body : JSON.stringify(body) }),
     });
   }
 }

@@ -12,7 +12,7 @@ export interface ProgressView {
 }
 
 const BARS_FPS = 4;
-const BAR_CHARS = 36;
+const BAR_CHARS = 26;
 const LABEL_CHARS = 12;
 const COUNT_CHARS = 9;
 const UNIT_CHARS = 6;

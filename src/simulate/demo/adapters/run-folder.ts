@@ -10,8 +10,12 @@ export interface RunFolder {
   readonly path: string;
   readonly objects: string;
   readonly log: string;
+  /** The file of the batch. */
+  readonly input: string;
+  /** What the batch gives back: rows that completed, and rows that did not. */
   readonly results: string;
-  /** Accept records, results, the bundled Redis, output of the model servers. */
+  readonly errors: string;
+  /** Files and records of batches, the bundled Redis, output of the model servers. */
   readonly data: string;
 }
 
@@ -27,7 +31,9 @@ export async function makeRunFolder(parent: string, nowEpochMs: number): Promise
       path,
       objects: join(path, 'demo.yaml'),
       log: join(path, 'serve.log'),
+      input: join(path, 'tickets.jsonl'),
       results: join(path, 'results.jsonl'),
+      errors: join(path, 'errors.jsonl'),
       data: join(path, 'data'),
     };
   }

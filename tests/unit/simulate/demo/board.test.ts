@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { batch } from './run-facts.ts';
 import type { Replica } from '../../../../src/core/replicas.ts';
 import type { ObjectiveReport, PoolReport, StatusReport } from '../../../../src/core/status.ts';
 import { Board } from '../../../../src/simulate/demo/board.ts';
 import { frameOf, plainLine } from '../../../../src/simulate/demo/frame.ts';
-import { settledCount, totalUsage } from '../../../../src/simulate/demo/server-lives.ts';
+import { completedCount, settledCount, totalUsage } from '../../../../src/simulate/demo/server-lives.ts';
 
 const NO_USAGE = {
   loadingGpuSeconds: 0,
@@ -70,28 +71,22 @@ const report = (one: PoolReport, startedAtEpochMs = 1): StatusReport => ({
   pools: [one],
 });
 
-const job = (index: number) => ({ index, id: `job-${index}`, acceptedAtEpochMs: 0 });
-
-test('jobs are settled once the server no longer stores them', () => {
+test('rows have ended as far as the batch tells', () => {
   const board = new Board();
-  board.accepted.push(job(0), job(1), job(2));
-  board.note(report(pool({ objectives: [objective({ stored: 2 })] })), 10);
-  expect([board.settledJobs, board.allJobsSettled]).toEqual([1, false]);
-  board.allSubmitted = true;
-  board.note(report(pool()), 20);
-  expect([board.settledJobs, board.allJobsSettled]).toEqual([3, true]);
+  expect(board.endedRows).toBe(0);
+  board.batch = batch({ status: 'in_progress', completed: 2, failed: 1 });
+  expect(board.endedRows).toBe(3);
 });
 
-test('without a server, or without its Redis, nothing is taken for settled or asleep', () => {
+test('without a server, or without its Redis, nothing is taken for asleep', () => {
   const board = new Board();
-  board.allSubmitted = true;
-  expect([board.allJobsSettled, board.isAtZero]).toEqual([false, false]);
+  expect(board.isAtZero).toBe(false);
   board.note({ ...report(pool()), redis: { source: '', version: '', reachable: false } }, 10);
-  expect([board.allJobsSettled, board.isAtZero]).toEqual([false, false]);
+  expect(board.isAtZero).toBe(false);
   board.note(report(pool()), 20);
-  expect([board.allJobsSettled, board.isAtZero]).toEqual([true, true]);
+  expect(board.isAtZero).toBe(true);
   board.noteDeath();
-  expect([board.allJobsSettled, board.isAtZero]).toEqual([false, false]);
+  expect(board.isAtZero).toBe(false);
 });
 
 test('a pool that wants a replica, or still ends one, is not at zero', () => {
@@ -123,6 +118,7 @@ test('counts and GPU time of a process that died stay counted', () => {
   board.noteDeath();
   board.note(report(counted(2, 5), 99), 30);
   expect(settledCount(board.lives, 'nightly')).toBe(7 + 1 + 2 + 1);
+  expect(completedCount(board.lives, 'nightly')).toBe(7 + 2);
   expect(totalUsage(board.lives).busyGpuSeconds).toBe(15);
 });
 
@@ -130,15 +126,15 @@ test('a stall is the time in which nothing moved', () => {
   const board = new Board();
   expect(board.stalledMs(1_000)).toBe(0);
   expect(board.stalledMs(6_000)).toBe(5_000);
-  board.accepted.push(job(0));
+  board.batch = batch({ status: 'in_progress', completed: 1 });
   expect(board.stalledMs(7_000)).toBe(0);
   board.note(report(pool({ replicas: [replica()] })), 10);
   expect(board.stalledMs(9_000)).toBe(0);
 });
 
-test('a frame on one line tells pods, slots and both objectives', () => {
+test('a frame on one line tells pods, slots, the chats and the batch', () => {
   const board = new Board();
-  board.accepted.push(job(0), job(1), job(2));
+  board.batch = batch({ status: 'in_progress', total: 5, completed: 1, rowsPerSecond: 1.6, etaMs: 3_000 });
   const interactive = objective({ objective: 'interactive', waitingHeld: 1, running: 2 });
   board.note(
     report(
@@ -146,12 +142,27 @@ test('a frame on one line tells pods, slots and both objectives', () => {
         replicas: [replica({ phase: 'Ready' })],
         replicasByPhase: { Ready: 1 },
         slots: { open: 8, used: 3 },
-        objectives: [interactive, objective({ stored: 2, running: 1 })],
+        objectives: [interactive, objective({ running: 1 })],
       }),
     ),
     12_000,
   );
-  expect(plainLine(frameOf(board, { jobs: 5, chats: 4 }, 12_000))).toBe(
-    ' 12 s: pods 1 Ready, slots 3/8, 0 GPU-s | interactive 0/4 chats (1 wait, 2 stream) | nightly 1/5 jobs (1 wait, 1 run)',
+  expect(plainLine(frameOf(board, { rows: 5, chats: 4 }, 12_000))).toBe(
+    ' 12 s: pods 1 Ready, slots 3/8, 0 GPU-s | interactive 0/4 chats (1 wait, 2 stream) | nightly 1/5 rows (3 wait, 1 run, 2/s, 3s left)',
   );
+});
+
+test.each([
+  { state: null, says: 'nightly 0/5 rows (no batch yet)' },
+  { state: batch({ status: 'validating', total: 0, completed: 0 }), says: 'nightly 0/5 rows (validating)' },
+  { state: batch({ status: 'finalizing', total: 5, completed: 4, failed: 1 }), says: 'nightly 5/5 rows (finalizing)' },
+  {
+    state: batch({ status: 'in_progress', total: 5, completed: 0, hold: 'the pool is waking' }),
+    says: 'nightly 0/5 rows (5 wait, 0 run, the pool is waking)',
+  },
+])('a frame says what the batch is at: $says', ({ state, says }) => {
+  const board = new Board();
+  board.batch = state;
+  board.note(report(pool()), 10);
+  expect(plainLine(frameOf(board, { rows: 5, chats: 4 }, 10))).toContain(says);
 });

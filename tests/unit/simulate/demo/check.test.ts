@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { brokenPromises } from '../../../../src/simulate/demo/check.ts';
 import type { RunFacts } from '../../../../src/simulate/demo/facts.ts';
-import { chat, goodRun, job } from './run-facts.ts';
+import { batch, chat, goodRun, row } from './run-facts.ts';
 
 test('a run in which all went well breaks nothing', () => {
   expect(brokenPromises(goodRun())).toEqual([]);
@@ -9,48 +9,55 @@ test('a run in which all went well breaks nothing', () => {
 
 test.each<{ name: string; run: Partial<RunFacts>; says: string }>([
   {
-    name: 'a job that was never accepted',
-    run: { plannedJobs: 4 },
-    says: '1 of 4 jobs were never accepted',
+    name: 'a file that was never accepted',
+    run: { batch: null, rows: [] },
+    says: 'the file of 3 rows was never accepted as a batch',
   },
   {
-    name: 'an accepted job without an outcome',
-    run: { jobs: [job(0), job(1), job(2, { status: null, textIsRight: null })], resultIds: ['job-0', 'job-1'] },
-    says: '1 accepted jobs have no outcome: job-2',
+    name: 'a batch that ended otherwise',
+    run: { batch: batch({ status: 'failed', why: 'line 2 is no JSON' }) },
+    says: 'batch batch_1 is failed: line 2 is no JSON',
+  },
+  { name: 'a batch with too few rows', run: { batch: batch({ total: 2 }) }, says: 'the batch has 2 rows, its file 3' },
+  { name: 'a file that became two batches', run: { batchesMade: 2 }, says: '2 batches were made of one file' },
+  {
+    name: 'a row in neither file',
+    run: { rows: [row(0), row(1), row(2, { status: null, textIsRight: null })] },
+    says: '1 accepted rows have no outcome: T-100002',
   },
   {
-    name: 'a job that failed',
-    run: { jobs: [job(0), job(1), job(2, { status: 'failed', textIsRight: null })] },
-    says: '1 jobs did not complete: job-2',
+    name: 'a row in the error file',
+    run: { rows: [row(0), row(1), row(2, { status: 'failed', textIsRight: null })] },
+    says: '1 rows did not complete: T-100002',
   },
   {
     name: 'a falsified result',
-    run: { jobs: [job(0), job(1, { textIsRight: false }), job(2)] },
-    says: '1 jobs have a wrong text: job-1',
+    run: { rows: [row(0), row(1, { textIsRight: false }), row(2)] },
+    says: '1 rows have a wrong text: T-100001',
   },
   {
-    name: 'two jobs with one id',
-    run: { jobs: [job(0), job(1), job(2, { id: 'job-1' })], resultIds: ['job-0', 'job-1'] },
-    says: '1 jobs got an id that another job has: job-1',
-  },
-  {
-    name: 'a line that repeats a job',
-    run: { resultIds: ['job-0', 'job-1', 'job-2', 'job-1'] },
-    says: '1 lines of the results file repeat a job',
-  },
-  {
-    name: 'a missing line',
-    run: { resultIds: ['job-0', 'job-2'] },
-    says: '1 finished jobs are missing in the results file: job-1',
+    name: 'a line that repeats a row',
+    run: { lines: { read: 4, repeated: 1, strange: 0, outOfOrder: 0 } },
+    says: '1 lines of the output repeat a row',
   },
   {
     name: 'a line of nobody',
-    run: { resultIds: ['job-0', 'job-1', 'job-2', 'job-9'] },
-    says: '1 lines of the results file belong to no accepted job',
+    run: { lines: { read: 4, repeated: 0, strange: 1, outOfOrder: 0 } },
+    says: '1 lines of the output belong to no row of the input',
+  },
+  {
+    name: 'a line in the wrong place',
+    run: { lines: { read: 3, repeated: 0, strange: 0, outOfOrder: 1 } },
+    says: '1 lines of the output are not in the order of the input',
+  },
+  {
+    name: 'a batch that counts otherwise than its files',
+    run: { batch: batch({ completed: 2, failed: 1 }) },
+    says: 'the batch tells of 2 completed rows, and the output has 3',
   },
   {
     name: 'a chat without an outcome',
-    run: { chats: [chat(0)], settled: { jobs: 3, chats: 1 } },
+    run: { chats: [chat(0)], settled: { completedRows: 3, chats: 1 } },
     says: '2 chats were begun and 1 have an outcome',
   },
   {
@@ -70,8 +77,8 @@ test.each<{ name: string; run: Partial<RunFacts>; says: string }>([
   },
   {
     name: 'a server that counts otherwise',
-    run: { settled: { jobs: 4, chats: 2 } },
-    says: 'the server settled 4 jobs and accepted 3',
+    run: { settled: { completedRows: 4, chats: 2 } },
+    says: 'the server completed 4 rows, and the output has 3',
   },
   { name: 'a pool that stays up', run: { poolIsAtZero: false }, says: 'the pool did not go back to zero in time' },
 ])('$name is told', ({ run, says }) => {
@@ -80,13 +87,18 @@ test.each<{ name: string; run: Partial<RunFacts>; says: string }>([
 
 test('the death of the serving process may cut a chat and loses its counts, nothing else', () => {
   const cut = chat(1, { outcome: 'cut', error: 'the connection broke', textIsRight: null });
-  const died = { serverDeaths: 1, chats: [chat(0), cut], settled: { jobs: 1, chats: 0 } };
+  const died = { serverDeaths: 1, chats: [chat(0), cut], settled: { completedRows: 1, chats: 0 } };
   expect(brokenPromises(goodRun(died))).toEqual([]);
-  expect(brokenPromises(goodRun({ ...died, jobs: [job(0), job(1)] }))).not.toEqual([]);
+  expect(brokenPromises(goodRun({ ...died, rows: [row(0), row(1), row(2, { status: null })] }))).not.toEqual([]);
 });
 
-test('many jobs are named by a few examples', () => {
-  const jobs = Array.from({ length: 9 }, (_job, index) => job(index, { status: null, textIsRight: null }));
-  const [sentence] = brokenPromises(goodRun({ jobs, plannedJobs: 9, resultIds: [] }));
-  expect(sentence).toBe('9 accepted jobs have no outcome: job-0, job-1, job-2, …');
+test('without a file there is no batch, and nothing is missed', () => {
+  const none = { plannedRows: 0, batch: null, batchesMade: 0, rows: [], settled: { completedRows: 0, chats: 2 } };
+  expect(brokenPromises(goodRun(none))).toEqual([]);
+});
+
+test('many rows are named by a few examples', () => {
+  const rows = Array.from({ length: 9 }, (_row, index) => row(index, { status: null, textIsRight: null }));
+  const told = brokenPromises(goodRun({ rows, plannedRows: 9, batch: batch({ total: 9, completed: 0 }) }));
+  expect(told[0]).toBe('9 accepted rows have no outcome: T-100000, T-100001, T-100002, …');
 });

@@ -13,19 +13,19 @@ const tuning: DemoTuning = {
   bootStartMs: 100,
   bootLoadMs: 900,
   keepWarmMs: 1_500,
-  jobGapMs: 1,
-  jobPaceMs: 1,
+  rowPaceMs: 1,
   leastChatsMs: 1,
-  jobsAfterMs: 1,
+  leastDueMs: 1,
+  rowsAfterMs: 1,
 };
 const chats = newApiKey();
-const jobs = newApiKey();
+const rows = newApiKey();
 const yaml = objectsYaml({
   runId: 'demo-20261122-174501-ab12',
   dataDir: '/tmp/a folder: "odd"/data',
   tuning,
   chatsKeyHash: chats.hash,
-  jobsKeyHash: jobs.hash,
+  rowsKeyHash: rows.hash,
 });
 
 function loaded() {
@@ -46,11 +46,11 @@ test('Pilotlight takes the file without a complaint', () => {
   expect(texts(loaded().problems)).toEqual([]);
 });
 
-test('chats are interactive and jobs nightly, by who calls', () => {
+test('chats are interactive and the batch is nightly, by who calls', () => {
   const { tenants } = loaded().config;
   expect(tenants.map(({ identity, keys }) => [identity.defaultObjective, keys])).toEqual([
     ['interactive', [chats.hash]],
-    ['nightly', [jobs.hash]],
+    ['nightly', [rows.hash]],
   ]);
 });
 
@@ -71,5 +71,5 @@ test('keys of the run have a prefix of their own, and the folder may have any na
 
 test('no secret is in the file', () => {
   expect(yaml).not.toContain(chats.secret);
-  expect(yaml).not.toContain(jobs.secret);
+  expect(yaml).not.toContain(rows.secret);
 });

@@ -1,7 +1,7 @@
-import type { ChatFacts, JobFacts, RunFacts } from '../../../../src/simulate/demo/facts.ts';
+import type { BatchState, ChatFacts, RowFacts, RunFacts } from '../../../../src/simulate/demo/facts.ts';
 
-export function job(index: number, changes: Partial<JobFacts> = {}): JobFacts {
-  const base = { index, id: `job-${index}`, acceptedAtEpochMs: 1_000, waitMs: 2_000 };
+export function row(index: number, changes: Partial<RowFacts> = {}): RowFacts {
+  const base = { index, id: `T-10000${index}`, waitMs: 2_000, attempts: 1 };
   return { ...base, status: 'completed', textIsRight: true, ...changes };
 }
 
@@ -10,16 +10,34 @@ export function chat(index: number, changes: Partial<ChatFacts> = {}): ChatFacts
   return { ...base, outcome: 'completed', textIsRight: true, ...changes };
 }
 
-/** Three jobs and two chats, all as promised. */
+export function batch(changes: Partial<BatchState> = {}): BatchState {
+  return {
+    id: 'batch_1',
+    status: 'completed',
+    total: 3,
+    completed: 3,
+    failed: 0,
+    rowsPerSecond: null,
+    etaMs: null,
+    hold: null,
+    outputFileId: 'file-1',
+    errorFileId: null,
+    why: null,
+    ...changes,
+  };
+}
+
+/** Three rows and two chats, all as promised. */
 export function goodRun(changes: Partial<RunFacts> = {}): RunFacts {
   return {
-    plannedJobs: 3,
-    jobs: [job(0), job(1), job(2)],
-    unansweredSubmissions: 0,
+    plannedRows: 3,
+    batch: batch(),
+    batchesMade: 1,
+    rows: [row(0), row(1), row(2)],
+    lines: { read: 3, repeated: 0, strange: 0, outOfOrder: 0 },
     plannedChats: 2,
     chats: [chat(0), chat(1)],
-    resultIds: ['job-0', 'job-1', 'job-2'],
-    settled: { jobs: 3, chats: 2 },
+    settled: { completedRows: 3, chats: 2 },
     serverDeaths: 0,
     poolIsAtZero: true,
     ...changes,

@@ -41,9 +41,10 @@ const summary = (changes: Partial<DemoSummary> = {}): DemoSummary => ({
   maxReplicas: 3,
   serverDeaths: 0,
   cutChats: 0,
+  retriedRows: 0,
   broken: [],
   checkedTexts: 2_020,
-  files: [['results', '.pilotlight/demo-1/results.jsonl']],
+  files: [['output', '.pilotlight/demo-1/results.jsonl']],
   nextCommands: [['npm start -- --keep', 'stays up']],
   ...changes,
 });
@@ -77,7 +78,7 @@ test.each([
   { name: 'the money', says: '$0.104 instead of $0.174' },
   { name: 'the wake', says: '4.2 s from the first request to a ready replica; its boot took 4.0 s' },
   { name: 'the chats that met a sleeping pool apart', says: 'asleep: p50 4.4 s, p95 4.4 s (1 chat);' },
-  { name: 'the results file', says: '.pilotlight/demo-1/results.jsonl' },
+  { name: 'the output file', says: '.pilotlight/demo-1/results.jsonl' },
   { name: 'what to try next', says: 'npm start -- --keep   stays up' },
   { name: 'what was checked', says: '2,020 accepted requests have one outcome each' },
 ])('the summary tells $name', ({ says }) => {
@@ -85,8 +86,8 @@ test.each([
 });
 
 test('a broken promise replaces the claim that all is well', () => {
-  const text = renderSummary(summary({ broken: ['1 jobs have a wrong text: job-1'] }));
-  expect(text).toContain('Not as promised:\n  - 1 jobs have a wrong text: job-1');
+  const text = renderSummary(summary({ broken: ['1 rows have a wrong text: T-100001'] }));
+  expect(text).toContain('Not as promised:\n  - 1 rows have a wrong text: T-100001');
   expect(text).not.toContain('Checked:');
 });
 
@@ -102,6 +103,11 @@ test('a run without a wake, money or GPU time is summarised as well', () => {
   const text = renderSummary(summary({ wake: null, usage, wokenTtftsMs: [], warmTtftsMs: [] }));
   expect(text).toContain('0 % saved');
   expect(text).not.toMatch(/money|NaN|undefined|null/);
+});
+
+test('rows that needed more than one try are told, when there are any', () => {
+  expect(renderSummary(summary())).not.toContain('retried');
+  expect(renderSummary(summary({ retriedRows: 12 }))).toMatch(/retried +12 rows/);
 });
 
 test('deaths of the serving process are told with the chats that they cut', () => {

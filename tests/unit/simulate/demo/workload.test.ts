@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { planWorkload, type WorkloadShape } from '../../../../src/simulate/demo/workload.ts';
 import type { TraceRequest } from '../../../../src/simulate/trace.ts';
 
-const shape: WorkloadShape = { jobs: 4, chats: 2, jobsWithinMs: 400, jobsAfterMs: 1_000, chatsWithinMs: 5_000 };
+const shape: WorkloadShape = { rows: 4, chats: 2, rowsAfterMs: 1_000, chatsWithinMs: 5_000 };
 
 const row = (arrivalMs: number, contextTokens = 500, generatedTokens = 100): TraceRequest => ({
   arrivalMs,
@@ -13,20 +13,20 @@ const row = (arrivalMs: number, contextTokens = 500, generatedTokens = 100): Tra
 
 test('chats are taken evenly from the trace, the first request among them', () => {
   const rows = [0, 1, 2, 3, 4, 5].map((index) => row(index * 1_000, 500 + index));
-  const { chats, jobs } = planWorkload(rows, shape);
+  const { chats, rows: ofBatch } = planWorkload(rows, shape);
   expect(chats.map(({ promptTokens }) => promptTokens)).toEqual([500, 503]);
-  expect(jobs.map(({ promptTokens }) => promptTokens)).toEqual([501, 502, 504, 505]);
+  expect(ofBatch.map(({ promptTokens }) => promptTokens)).toEqual([501, 502, 504, 505]);
 });
 
-test('arrivals keep their relative gaps and are compressed into their time', () => {
+test('chats keep their relative gaps, compressed into their time; the rows come in together', () => {
   const rows = [0, 10_000, 20_000, 30_000, 40_000, 90_000].map((arrivalMs) => row(arrivalMs));
-  const { chats, jobs } = planWorkload(rows, shape);
+  const { chats, rows: ofBatch } = planWorkload(rows, shape);
   expect(chats.map(({ atMs }) => atMs)).toEqual([0, 5_000]);
-  expect(jobs.map(({ atMs }) => atMs)).toEqual([1_000, 1_050, 1_150, 1_400]);
+  expect(ofBatch.map(({ atMs }) => atMs)).toEqual([1_000, 1_000, 1_000, 1_000]);
 });
 
 test('token counts are cut to what a model server takes', () => {
-  const { chats } = planWorkload([row(0, 1, 1), row(1, 90_000, 90_000)], { ...shape, jobs: 0 });
+  const { chats } = planWorkload([row(0, 1, 1), row(1, 90_000, 90_000)], { ...shape, rows: 0 });
   expect(chats.map(({ promptTokens, outputTokens }) => [promptTokens, outputTokens])).toEqual([
     [64, 8],
     [6_144, 1_024],
@@ -35,11 +35,11 @@ test('token counts are cut to what a model server takes', () => {
 
 test('every request of the trace is dealt out once, whatever the numbers', () => {
   fc.assert(
-    fc.property(fc.nat(60), fc.nat(60), (jobs, chats) => {
-      const rows = Array.from({ length: jobs + chats }, (_row, index) => row(index));
-      const plan = planWorkload(rows, { ...shape, jobs, chats });
-      expect([plan.jobs.length, plan.chats.length]).toEqual([jobs, chats]);
-      expect(plan.jobs.map(({ index }) => index)).toEqual([...plan.jobs.keys()]);
+    fc.property(fc.nat(60), fc.nat(60), (count, chats) => {
+      const rows = Array.from({ length: count + chats }, (_row, index) => row(index));
+      const plan = planWorkload(rows, { ...shape, rows: count, chats });
+      expect([plan.rows.length, plan.chats.length]).toEqual([count, chats]);
+      expect(plan.rows.map(({ index }) => index)).toEqual([...plan.rows.keys()]);
       expect(plan.chats.every(({ atMs }) => atMs >= 0 && atMs <= shape.chatsWithinMs)).toBe(true);
     }),
   );
