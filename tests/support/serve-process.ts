@@ -143,12 +143,20 @@ export class ServeProcess {
   }
 }
 
+export interface PrepareOptions {
+  /** Registers the clean-up: the end of the test, unless a hook passes `afterAll`. */
+  readonly atEnd?: (cleanUp: () => Promise<void>) => void;
+}
+
 /** Prepares a serve process in a folder of its own; it is stopped, and the folder removed, when the test ends. */
-export async function prepareServe(yaml: string): Promise<ServeProcess> {
+export async function prepareServe(
+  yaml: string,
+  { atEnd = onTestFinished }: PrepareOptions = {},
+): Promise<ServeProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'pilotlight-serve-'));
-  const serve = new ServeProcess(folder, await startDedicatedRedis());
+  const serve = new ServeProcess(folder, await startDedicatedRedis({ atEnd }));
   await serve.writeObjects(yaml);
-  onTestFinished(async () => {
+  atEnd(async () => {
     await serve.stop();
     await rm(folder, { recursive: true, force: true });
   });
