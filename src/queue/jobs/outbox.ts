@@ -42,6 +42,8 @@ const LISTENER_TIMEOUT_MS = 30_000;
 const CLAIM_MS = 60_000;
 const FIRST_RETRY_MS = 5_000;
 const MAX_RETRY_MS = 300_000;
+/** After so many, in some half a minute, an id that the index does not know is taken for one past retention. */
+const UNKNOWN_TRIES = 3;
 
 /** What another process has claimed is looked at again after this. */
 const ELSEWHERE_MS = 5_000;
@@ -147,7 +149,7 @@ export class OutboxMover {
   async #announce(id: string): Promise<Moved> {
     const { index, store, listenerOf, isReconciling, retentionMs, log, meter } = this.#deps;
     const place = await index.get(id);
-    if (!place && isReconciling()) return 'later';
+    if (!place && (isReconciling() || this.#isFresh(id))) return 'later';
     const header = place && (await store.readHeader(place.acceptRef));
     if (header?.kind !== 'accept') {
       log.warn({ jobId: id }, 'job.announcement_dropped');
@@ -162,6 +164,11 @@ export class OutboxMover {
     await this.#within(listener(finishedView(spec, stored, retentionMs), spec.announce));
     meter.announced(this.#lane.ledger.pool, spec.announce.kind);
     return 'done';
+  }
+
+  /** Another process may be ahead in noticing that Redis lost the index: it tells of ends again before it knows the jobs. */
+  #isFresh(id: string): boolean {
+    return (this.#putOff.get(id)?.failures ?? 0) < UNKNOWN_TRIES;
   }
 
   async #within(told: Promise<void>): Promise<void> {

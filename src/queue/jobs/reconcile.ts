@@ -28,7 +28,7 @@ export interface ReconcileDeps {
   readonly retentionMs: number;
 }
 
-export type ReconcileStage = 'ends' | 'outcomes' | 'jobs';
+export type ReconcileStage = 'ends' | 'outcomes' | 'jobs' | 'voids';
 
 export interface ReconcileHooks {
   readonly onProgress?: (stage: ReconcileStage, progress: ScanProgress) => void;
@@ -47,21 +47,27 @@ export interface ReconcileReport {
 }
 
 const BATCH = 500;
+/** Far longer than a submitter takes to find out that its job cannot be added, clocks that differ included. */
+const SUBMITTING_MS = 600_000;
 
 type Scanned<H> = Omit<ScannedRecord, 'header'> & { readonly header: H };
 
 /**
  * Brings ledger, index and backlog in line with the store, which alone knows what was accepted and what came out.
- * Three passes over the headers, in batches, each repeatable and safe beside live traffic:
+ * Three or four passes over the headers, in batches, each repeatable and safe beside live traffic:
  *
  * 1. ends: what the exceptions are (voided, gone, orphans, decided without an execution);
  * 2. outcomes: results the ledger does not know are settled, before anything could run again;
  * 3. jobs: accepted jobs without an outcome are indexed, added and confirmed (the backlog ignores ids it has); those
- *    with one are indexed if they are not.
+ *    with one are indexed if they are not;
+ * 4. voids, only if a job that was accepted a moment ago was added: its submitter may have taken it back since pass 1.
+ *    It takes it out of the backlog after its void record, and this looks for that record after adding it: whoever
+ *    comes last removes it.
  *
  * Throws when store or Redis do not answer; what was done stays and the next run goes on from there.
  */
 export async function reconcile(deps: ReconcileDeps, hooks: ReconcileHooks = {}): Promise<ReconcileReport> {
+  const startedEpochMs = deps.clock.epochMs();
   const ends = noJobEnds();
   for await (const record of scan(deps, hooks, 'ends')) noteJobEnd(ends, record.header);
 
@@ -72,12 +78,38 @@ export async function reconcile(deps: ReconcileDeps, hooks: ReconcileHooks = {})
 
   let restored = 0;
   let unserved = 0;
+  const young = new Map<string, Added>();
   for await (const batch of inBatches(accepts(scan(deps, hooks, 'jobs'), ends))) {
     const done = await restore(deps, batch);
-    restored += done.restored;
+    for (const { spec, lane } of done.added) {
+      if (spec.acceptedAtEpochMs >= startedEpochMs - SUBMITTING_MS) young.set(spec.id, { spec, lane });
+    }
+    restored += done.added.length;
     unserved += done.unserved;
   }
+  if (young.size > 0) restored -= await takeBackVoided(young, scan(deps, hooks, 'voids'));
   return { settled, restored, unserved };
+}
+
+interface Added {
+  readonly spec: Pick<AcceptRecord['spec'], 'id' | 'objective' | 'acceptedAtEpochMs'>;
+  readonly lane: JobLane;
+}
+
+/** Returns how many of the jobs were not accepted after all. */
+async function takeBackVoided(
+  added: ReadonlyMap<string, Added>,
+  records: AsyncIterable<ScannedRecord>,
+): Promise<number> {
+  let voided = 0;
+  for await (const { header } of records) {
+    const job = header.kind === 'void' ? added.get(header.jobId) : undefined;
+    if (!job) continue;
+    await job.lane.backlog.remove(job.spec.id, job.spec.objective);
+    await job.lane.ledger.forget(job.spec.id, job.spec.objective);
+    voided += 1;
+  }
+  return voided;
 }
 
 function scan({ store }: ReconcileDeps, hooks: ReconcileHooks, stage: ReconcileStage): AsyncIterable<ScannedRecord> {
@@ -106,17 +138,20 @@ async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>
 async function restore(
   deps: ReconcileDeps,
   batch: readonly Scanned<AcceptRecord>[],
-): Promise<{ restored: number; unserved: number }> {
+): Promise<{ readonly added: readonly Added[]; readonly unserved: number }> {
   const { served, unserved } = byLane(deps, batch, ({ header }) => header.spec.pool);
-  let restored = 0;
+  const added: Added[] = [];
   for (const { lane, records } of served) {
     const known = await lane.ledger.outcomes(records.map(({ header }) => header.spec.id));
     const open = records.filter((_, place) => !known[place]);
     await Promise.all(open.map((record) => restoreOne(deps, lane, record)));
     await indexEnded(deps, records, known);
-    restored += open.length;
+    for (const { header } of open) {
+      const { id, objective, acceptedAtEpochMs } = header.spec;
+      added.push({ spec: { id, objective, acceptedAtEpochMs }, lane });
+    }
   }
-  return { restored, unserved };
+  return { added, unserved };
 }
 
 /** Also when the ledger knew the outcome: a process that lived through the loss may have told it again by itself. */

@@ -92,6 +92,29 @@ test('a job that was cancelled stays cancelled when Redis is lost', async () => 
   expect(world.executions.size).toBe(0);
 });
 
+test('a job that its submitter takes back while another process reconciles does not run', async () => {
+  const world = new World();
+  const spec = jobSpec('job-a', { acceptedAtEpochMs: world.clock.epochMs() });
+  world.records.push({ ref: 'r0', header: { kind: 'accept', spec }, body: BODY });
+  const { work, store } = startProcess(world);
+  const scan = store.scan.bind(store);
+  let scans = 0;
+  store.scan = (...args) => {
+    scans += 1;
+    // Once its ends were read, and before it is found to be open.
+    const header = { kind: 'void', jobId: 'job-a', acceptRef: 'r0' } as const;
+    if (scans === 2) world.records.push({ ref: 'r1', header, body: new Uint8Array() });
+    return scan(...args);
+  };
+  work.start();
+  await settle(world);
+  world.ledger.setWindows({ nightly: 4 });
+  await settle(world);
+  expect(scans).toBeGreaterThan(2);
+  expect([world.items.size, world.executions.size]).toEqual([0, 0]);
+  expect(world.ledger.demand).toEqual([]);
+});
+
 test('a job that keeps killing its process ends as failed, and its error can be read', async () => {
   const world = new World();
   const submitter = startProcess(world);

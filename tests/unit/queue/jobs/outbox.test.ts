@@ -66,6 +66,35 @@ function rig() {
 }
 
 describe('the end of a job that is announced', () => {
+  test('is told although the index does not know the job yet: Redis lost it, and another process was quicker', async () => {
+    const { world, told, start, pass } = rig();
+    const { work } = start();
+    world.ledger.setWindows({});
+    await pass(2);
+    await work.jobs.submit(jobSpec('job-a', { announce: WEBHOOK }), BODY);
+    const place = world.index.get('job-a');
+    world.index.delete('job-a');
+    world.ledger.setWindows({ nightly: 4 });
+    await pass(3);
+    expect(told).toEqual([]);
+    if (place) world.index.set('job-a', place);
+    await pass(10);
+    expect(told).toMatchObject([{ view: { spec: { id: 'job-a' }, status: 'completed' } }]);
+  });
+
+  test('is not told for ever: a job that nobody knows is forgotten', async () => {
+    const { world, told, start, pass } = rig();
+    const { work } = start();
+    world.ledger.setWindows({});
+    await pass(2);
+    await work.jobs.submit(jobSpec('job-a', { announce: WEBHOOK }), BODY);
+    world.index.delete('job-a');
+    world.ledger.setWindows({ nightly: 4 });
+    await pass(60);
+    expect(told).toEqual([]);
+    expect(await world.ledger.outbox(10)).toEqual([]);
+  });
+
   test('is told once, with how it ended, within a moment', async () => {
     const { world, told, start, pass } = rig();
     const { work } = start();
