@@ -7,6 +7,7 @@ import { anonymousIdentity, checkCallers, readTenants } from './identities.ts';
 import { writtenFormOf } from './json-schema.ts';
 import { type Layer, layerOf, mergeLayers, sourceOf, treeOf } from './layers.ts';
 import { formatPath, hasErrors, type Problem } from './problem.ts';
+import { checkQueues } from './queue-settings.ts';
 import {
   API_VERSION,
   CONFIGURATION_KIND,
@@ -126,6 +127,7 @@ function completeConfig(settings: Partial<ParsedSettings>, written: Layer, repor
   };
   checkCallers(callers, report);
   checkTokens(callers, auth.serviceAccounts.enabled, report);
+  checkQueues(settings, callers, report);
   if (Object.keys(configurationSchema.shape).some((name) => !(name in settings))) return undefined;
   return { ...(settings as ParsedSettings), auth: callers.auth, tenants: callers.tenants };
 }

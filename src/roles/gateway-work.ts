@@ -15,6 +15,7 @@ import type { Engine } from './engine.ts';
 import type { PoolTaker } from './pool-set.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { PoolViews } from './scaling.ts';
+import { openSqs } from './sqs.ts';
 import { openStoredWork } from './stored-work.ts';
 import { openWebhooks } from './webhooks.ts';
 
@@ -47,6 +48,11 @@ export async function openGatewayWork(options: ProcessOptions, world: WorkWorld)
   const batches = options.config.batches.enabled
     ? openBatches(options, { store, engine, views, notices, registry })
     : null;
+  const sqs = await openSqs({ ...options, catalog: options.catalogSource, jobs: stored.jobs, registry });
+  if (sqs) {
+    stored.announceTo('sqs', sqs.onJobEnd);
+    options.closers.add('sqs', () => sqs.close());
+  }
   return {
     jobs: stored.jobs,
     batchApi: batches && batchApi(options, batches),
@@ -62,9 +68,10 @@ export async function openGatewayWork(options: ProcessOptions, world: WorkWorld)
     start() {
       stored.start();
       batches?.start();
+      sqs?.start();
     },
     async stop(finishWithinMs) {
-      await Promise.all([stored.stop(finishWithinMs), batches?.stop(finishWithinMs)]);
+      await Promise.all([stored.stop(finishWithinMs), batches?.stop(finishWithinMs), sqs?.stop()]);
     },
   };
 }

@@ -10,6 +10,7 @@ import { DEFAULT_INGRESS_SETTINGS } from '../../src/ingress/settings.ts';
 import { pickerMetrics } from '../../src/picker/metrics.ts';
 import { storedJobMetrics } from '../../src/queue/jobs/metrics.ts';
 import { liveOrderMetrics } from '../../src/queue/live-order/metrics.ts';
+import { sqsMetrics } from '../../src/sqs/metrics.ts';
 import { webhookMetrics } from '../../src/webhooks/metrics.ts';
 
 const PAGE = new URL('../../docs/metrics.md', import.meta.url);
@@ -25,7 +26,7 @@ objectives are configured names, everything else comes from closed lists. This t
 
 /** Names of dashboards that exist already; everything else is ours. */
 const BORROWED = /^inference_(pool|extension)_/;
-const OURS = /^pilotlight_(ingress|queue|dispatcher|picker|autoscaler|webhooks|batch)_[a-z0-9_]+$/;
+const OURS = /^pilotlight_(ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs)_[a-z0-9_]+$/;
 const UNIT =
   /_(total|seconds|bytes|ratio|requests|replicas|slots|calls|calls_limit|open|available|reachable|deadlines|endpoints|held)$/;
 
@@ -40,6 +41,7 @@ function everyMetric(): { name: string; type: string; help: string; labelNames: 
   autoscalerMetrics(registry);
   webhookMetrics(registry);
   batchMetrics(registry);
+  sqsMetrics(registry);
   // prom-client keeps type and labels on the metric, but types neither.
   return registry.getMetricsAsArray().map((metric) => {
     const { name, help, labelNames = [] } = metric as unknown as { name: string; help: string; labelNames?: string[] };

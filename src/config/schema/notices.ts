@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { positiveDuration, text } from '../fields.ts';
+import { labelName, positiveDuration, size, text } from '../fields.ts';
 
 /** Webhooks: what Pilotlight calls when a batch, a response or a job has ended. */
 export const webhooksSection = z
@@ -25,7 +25,7 @@ const queueUrl = text(2_048).refine((value) => URL.canParse(value) && /^https?:$
 });
 
 const sqsQueue = z.strictObject({
-  name: text(63).describe('What logs and metrics call it.'),
+  name: labelName.describe('What logs and metrics call it.'),
   url: queueUrl.describe('URL of the queue that requests are taken from.'),
   region: text(64).default('us-east-1').describe('Region of the queue.'),
   endpoint: text(2_048).nullable().default(null).describe('A service that is not AWS.').meta({ whenAbsent: 'AWS' }),
@@ -48,8 +48,19 @@ const sqsQueue = z.strictObject({
     .default(null)
     .describe('Bucket for results that are too large for a message.')
     .meta({ whenAbsent: 'such a result becomes an error message' }),
+  s3Endpoint: text(2_048)
+    .nullable()
+    .default(null)
+    .describe('An S3-compatible service for buckets and resultsBucket.')
+    .meta({ whenAbsent: 'AWS' }),
+  maxResult: size
+    .prefault('256Ki')
+    .describe('Largest result message, attributes included; what the results queues accept (at most 1Mi on AWS).'),
   maxHeld: z.int().min(1).max(10_000).default(100).describe('Messages being taken over at one time.'),
   visibility: positiveDuration
+    .refine((durationMs) => durationMs >= 10_000 && durationMs <= 43_200_000, {
+      error: 'must be from "10s" to "12h"',
+    })
     .prefault('2m')
     .describe('Visibility timeout, renewed each third of it for what is held.'),
 });
@@ -60,5 +71,9 @@ export const sqsSection = z
   })
   .prefault({})
   .transform(({ queues }) => ({
-    queues: queues.map(({ visibility, ...queue }) => ({ ...queue, visibilityMs: visibility })),
+    queues: queues.map(({ visibility, maxResult, ...queue }) => ({
+      ...queue,
+      visibilityMs: visibility,
+      maxResultBytes: maxResult,
+    })),
   }));
