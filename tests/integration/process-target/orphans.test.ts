@@ -30,9 +30,16 @@ function startOwner(count: number): ChildProcess {
 function sessions(): readonly number[] {
   const folder = join(place.dataDir, 'children');
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).map(
-    (name) => (JSON.parse(readFileSync(join(folder, name), 'utf8')) as { pid: number }).pid,
-  );
+  return readdirSync(folder).flatMap((name) => sessionIn(join(folder, name)));
+}
+
+/** None while the file gets its name, and after it was removed. */
+function sessionIn(path: string): readonly number[] {
+  try {
+    return [(JSON.parse(readFileSync(path, 'utf8')) as { pid: number }).pid];
+  } catch {
+    return [];
+  }
 }
 
 /** Processes that carry this test's folder in their command line, however they were started. */
@@ -79,7 +86,7 @@ test('children whose shim was killed together with Pilotlight are ended by the n
   for (const pid of shells) process.kill(pid, 'SIGKILL');
   owner?.kill('SIGKILL');
   await until('the owner is gone', () => owner?.signalCode === 'SIGKILL');
-  expect(alive(running)).toHaveLength(2);
+  await until('the shells are gone, engine and grandchild are left', () => alive(running).length === 2);
   place.open();
   await until('the sweep has ended them', () => alive(running).length === 0, 1_000);
   expect(sessions()).toEqual([]);
