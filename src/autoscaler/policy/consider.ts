@@ -37,7 +37,7 @@ export function consider(snapshot: Snapshot): Considered {
       snapshot,
       order,
       settings,
-      { ...need, busy: busyPods(order.supply.slice(0, order.live.length), deadlines) },
+      { ...need, busy: busyPods(order.supply.slice(0, order.live.length), deadlines, need.infeasible) },
       next,
     ),
     ...settings,

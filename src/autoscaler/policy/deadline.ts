@@ -94,11 +94,14 @@ export function deadlinePods<W extends DueWork>(
 
 /**
  * Pods to keep when deadlines could be met with fewer: all of `live`, while they have work with a deadline for a minute. It is
- * the same GPU time either way, done earlier, and a pod that was given up cannot be missed later.
+ * the same GPU time either way, done earlier, and a pod that was given up cannot be missed later. While a deadline that is
+ * still to come cannot be met, all of them too: fewer would only miss it by more.
  */
-export function busyPods(live: readonly PodSupply[], work: readonly DueWork[]): number {
+export function busyPods(live: readonly PodSupply[], work: readonly DeadlineWork[], infeasible: number): number {
   const slotMs = work.reduce((sum, due) => sum + due.slotMs, 0);
-  return slotMs > 0 && finishedInMs(live, slotMs) >= BUSY_MS ? live.length : 0;
+  if (slotMs === 0) return 0;
+  const isLosing = infeasible > 0 && work.some((due) => due.deadlineInMs > 0 && due.slotMs > 0);
+  return isLosing || finishedInMs(live, slotMs) >= BUSY_MS ? live.length : 0;
 }
 
 /**

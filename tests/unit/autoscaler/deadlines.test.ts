@@ -150,6 +150,18 @@ test('replicas that dated work keeps busy are kept, though fewer would do; the l
   expect(view(306)).toEqual({ rule: 'scale-down', desired: { gpu: 3 }, toFall: 1 });
 });
 
+test('replicas are kept while a deadline to come cannot be met, for fewer would miss it by more', () => {
+  const view = (deadlineInMs: number) => {
+    // More than 4 × 32 slots do in the time, and less than a minute of work.
+    const due = [dueView(250, deadlineInMs, { windowMs: 100 * S })];
+    const objectives = [objectiveView({ activation: 'Batched', queued: 250, due })];
+    return decide(snapshot({ objectives, replicas: ready(4) })).components;
+  };
+  expect(view(40 * S)).toMatchObject({ infeasibleDeadlines: 1, deadline: 0, wanted: 0, wantedToFall: 4 });
+  expect(view(2 * S)).toMatchObject({ infeasibleDeadlines: 1, wantedToFall: 4 });
+  expect(view(-1 * S)).toMatchObject({ wantedToFall: 0 });
+});
+
 test('work whose deadline has passed wakes nobody', () => {
   const due = [dueView(5, -1, { windowMs: HOUR })];
   const objectives = [objectiveView({ activation: 'Scheduled', queued: 5, due })];
