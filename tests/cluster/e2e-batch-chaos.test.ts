@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type OpenAI from 'openai';
+import { APIError, type OpenAI, toFile } from 'openai';
 import { expect, test } from 'vitest';
 import { type Random, seededRandom } from '../../src/core/random.ts';
-import { batchFiles, batchRows, problemsOf, sdk, startBatch } from '../support/batch-rows.ts';
+import { batchFiles, batchRows, problemsOf, rowsFile, sdk, startBatch } from '../support/batch-rows.ts';
 import { brownOut } from '../support/flaky-proxy.ts';
 import { findMoto } from '../support/moto.ts';
 import { type BatchWorld, openBatchWorld } from './support/batch-world.ts';
@@ -18,6 +18,10 @@ const MAX_REPLICAS = 3;
 const FIRST_ROWS = 200;
 const GAP_MS = { least: 1_000, spread: 1_000 };
 const BROWN_OUT_MS = 5_000;
+/** Longer than every lease: what it kept and ran is somebody else's when it goes on. */
+const FREEZE_MS = 20_000;
+/** A second batch, made and then cancelled in the middle of it all; its window is shorter, so that it runs at once. */
+const CANCELLED = { rows: 600, madeBeforeEvent: 1, cancelledBeforeEvent: 3, window: '8h' } as const;
 const END_DEADLINE_MS = 300_000;
 
 const moto = await findMoto();
@@ -53,8 +57,11 @@ describeCluster('a batch on shared storage while everything that runs it is kill
         return last !== null && ['completed', 'failed', 'expired', 'cancelled'].includes(last.status);
       };
       const plan = [...PLAN].sort(() => random.next() - 0.5);
-      for (const event of plan) {
+      const second = new CancelledBatch(client);
+      for (const [place, event] of plan.entries()) {
         if (await hasEnded()) break;
+        if (place === CANCELLED.madeBeforeEvent) await second.make();
+        if (place === CANCELLED.cancelledBeforeEvent) await second.cancel();
         happened.push(`${(await look())?.request_counts?.completed ?? '?'} rows done: ${event}`);
         await HOW[event](world, random);
         await sleep(GAP_MS.least + random.next() * GAP_MS.spread);
@@ -70,18 +77,108 @@ describeCluster('a batch on shared storage while everything that runs it is kill
       const files = await batchFiles(client(), batch);
       expect(problemsOf(rows, files), describe()).toEqual([]);
       expect(files.errors.slice(0, 5), describe()).toEqual([]);
+      await second.check(describe);
       for (const one of [...world.gateways, ...world.controllers]) expect(await one.stop(), describe()).toBe(0);
     },
     END_DEADLINE_MS * 2 + 120_000,
   );
 });
 
-type Event = 'kill a gateway' | 'kill a controller' | 'crash an engine' | 'restart Redis' | 'brown-out of S3';
+/** Whatever gateway is asked and however often: one batch of its own, cancelled once, whole in the end. */
+class CancelledBatch {
+  readonly #rows = batchRows(CANCELLED.rows, { max_tokens: 8 });
+  readonly #client: () => OpenAI;
+  #id: string | null = null;
+
+  constructor(client: () => OpenAI) {
+    this.#client = client;
+  }
+
+  /** A call without an answer is repeated, with the same key. */
+  async make(): Promise<void> {
+    const file = await this.#untilAnswered('a file of its rows', async (client) =>
+      client.files.create({ file: await toFile(Buffer.from(rowsFile(this.#rows)), 'rows.jsonl'), purpose: 'batch' }),
+    );
+    const body = {
+      input_file_id: file.id,
+      endpoint: '/v1/chat/completions',
+      completion_window: CANCELLED.window,
+      metadata: { 'pilotlight-objective': 'nightly' },
+    } as unknown as OpenAI.BatchCreateParams;
+    const headers = { 'idempotency-key': 'the-batch-that-is-cancelled' };
+    const made = await this.#untilAnswered('it is made', (client) => client.batches.create(body, { headers }));
+    const again = await this.#untilAnswered('it is made again', (client) => client.batches.create(body, { headers }));
+    expect(again.id).toBe(made.id);
+    this.#id = made.id;
+  }
+
+  async cancel(): Promise<void> {
+    const id = this.#id;
+    if (id === null) throw new Error('it is not made yet');
+    await this.#untilAnswered('it is cancelled', async (client) =>
+      (await client.batches.retrieve(id)).completed_at ? null : client.batches.cancel(id),
+    );
+  }
+
+  async check(describe: () => string): Promise<void> {
+    const id = this.#id;
+    if (id === null) return;
+    let batch: OpenAI.Batch | null = null;
+    const hasEnded = async (): Promise<boolean> => {
+      batch = await this.#client()
+        .batches.retrieve(id)
+        .catch(() => null);
+      return batch !== null && ['completed', 'cancelled'].includes(batch.status);
+    };
+    await eventually(hasEnded, `the cancelled batch has ended\n${describe()}`, END_DEADLINE_MS);
+    const ended = await this.#client().batches.retrieve(id);
+    const files = await batchFiles(this.#client(), ended);
+    expect(problemsOf(this.#rows, files), describe()).toEqual([]);
+    expect(ended.request_counts, describe()).toEqual({
+      total: CANCELLED.rows,
+      completed: files.output.length,
+      failed: files.errors.length,
+    });
+    const codes = new Set(files.errors.map(({ error }) => error?.code));
+    expect([...codes], describe()).toEqual(files.errors.length === 0 ? [] : ['batch_cancelled']);
+    const { data } = await this.#client().batches.list({ limit: 10 });
+    expect(data.length, describe()).toBe(2);
+  }
+
+  async #untilAnswered<T>(what: string, ask: (client: OpenAI) => Promise<T>): Promise<T> {
+    const answers: T[] = [];
+    const refusals: unknown[] = [];
+    const isAnswered = async (): Promise<boolean> => {
+      try {
+        answers.push(await ask(this.#client()));
+      } catch (error) {
+        const isRefused = error instanceof APIError && typeof error.status === 'number' && error.status < 500;
+        if (isRefused) refusals.push(error);
+      }
+      return answers.length + refusals.length > 0;
+    };
+    await eventually(isAnswered, what, END_DEADLINE_MS);
+    const [answer] = answers;
+    if (answer === undefined) throw refusals[0];
+    return answer;
+  }
+}
+
+type Event =
+  | 'kill a gateway'
+  | 'freeze a gateway'
+  | 'kill a controller'
+  | 'crash an engine'
+  | 'restart Redis'
+  | 'lose Redis'
+  | 'brown-out of S3';
 const PLAN: readonly Event[] = [
   ...Array<Event>(4).fill('kill a gateway'),
   ...Array<Event>(3).fill('crash an engine'),
+  'freeze a gateway',
   'kill a controller',
   'restart Redis',
+  'lose Redis',
   'brown-out of S3',
 ];
 
@@ -90,6 +187,11 @@ const HOW: Readonly<Record<Event, (world: BatchWorld, random: Random) => Promise
     const place = Math.floor(random.next() * world.gateways.length);
     await world.gateways[place]?.kill();
     world.gateways.splice(place, 1, await world.start('gateway'));
+  },
+  async 'freeze a gateway'({ gateways }, random) {
+    const { pid } = pick(gateways, random);
+    process.kill(pid, 'SIGSTOP');
+    await sleep(FREEZE_MS).finally(() => process.kill(pid, 'SIGCONT'));
   },
   async 'kill a controller'(world, random) {
     const place = Math.floor(random.next() * world.controllers.length);
@@ -104,6 +206,9 @@ const HOW: Readonly<Record<Event, (world: BatchWorld, random: Random) => Promise
     await redis.kill();
     await sleep(random.next() * 2_000);
     await redis.restart();
+  },
+  async 'lose Redis'({ redis }) {
+    await redis.lose();
   },
   async 'brown-out of S3'({ s3 }, random) {
     s3.misbehave(brownOut(0.5, Math.floor(random.next() * 1_000)));
