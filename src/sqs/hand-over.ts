@@ -124,7 +124,7 @@ export class HandOver {
       return answer.error.retryable ? answer.error : refuse(read, answer.error, replyUrl);
     }
     meter.message(known ? 'repeated' : 'accepted');
-    meter.accepted(clock.epochMs() - message.sentAtEpochMs);
+    if (!known) meter.accepted(clock.epochMs() - message.sentAtEpochMs);
     return { kind: 'accepted', spec, announcement };
   }
 
