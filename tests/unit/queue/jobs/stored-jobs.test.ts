@@ -65,6 +65,21 @@ describe('submit', () => {
     expect(kinds(world)).toEqual([]);
   });
 
+  test('what is submitted again under its id takes nothing back: neither its own record nor the job that is there', async () => {
+    const { jobs, world, backlog } = await open();
+    await jobs.submit(jobSpec('job-a'), BODY);
+    backlog.answer = { kind: 'refused', why: 'READONLY' };
+    const again = await jobs.submit(jobSpec('job-a'), BODY, { isRepeated: true });
+    expect(errorOf(again)).toMatchObject({ code: 'queue_unavailable' });
+    expect(kinds(world)).toEqual(['accept', 'accept']);
+    expect([...world.items.keys()]).toEqual(['job-a']);
+    backlog.answer = { kind: 'added' };
+    expect(await jobs.submit(jobSpec('job-a'), BODY, { isRepeated: true })).toMatchObject({ kind: 'accepted' });
+    world.ledger.setWindows({ nightly: 4 });
+    await world.clock.advance(100);
+    expect(world.executions.get('job-a')).toBe(1);
+  });
+
   test('a refused add is taken back by a void record before the caller hears of it', async () => {
     const { world, jobs, backlog } = await open();
     backlog.answer = { kind: 'refused', why: 'READONLY' };
