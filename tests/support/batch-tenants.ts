@@ -45,7 +45,7 @@ export function callerOf(apiUrl: () => string, key: string) {
     const text = await answer.text();
     return {
       status: answer.status,
-      body: answer.headers.get('content-type')?.startsWith('application/json') ? JSON.parse(text) : text,
+      body: /^application\/json\b/.test(answer.headers.get('content-type') ?? '') ? JSON.parse(text) : text,
       noRetry: answer.headers.get('x-should-retry') === 'false',
     };
   };

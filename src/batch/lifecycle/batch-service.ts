@@ -12,7 +12,7 @@ import { PilotlightError } from '../../core/errors.ts';
 import type { Page, PageRequest } from '../../core/files.ts';
 import type { Identity } from '../../core/identity.ts';
 import { cancelling } from '../policy/lifecycle/generations.ts';
-import { type BatchDoc, RowStatesLost, type Validate } from '../ports.ts';
+import { type BatchDoc, type BatchFinal, RowStatesLost, type Validate } from '../ports.ts';
 import { advance } from './advance.ts';
 import { Bell } from './bell.ts';
 import { changeBatch, notRunnable } from './change-batch.ts';
@@ -96,16 +96,15 @@ export class StoredBatches implements BatchService {
 
   async rows(id: string, tenant: string, afterRow: number, limit: number): Promise<Page<RowLine>> {
     const doc = await this.#doc(id, tenant);
-    if (doc.final !== null) {
-      const files = [doc.final.outputFileId, doc.final.errorFileId].filter((file) => file !== null).join(' and ');
-      const message = `Batch '${doc.id}' has ended; its rows are in ${files || 'no file: none of them ran'}.`;
-      throw new PilotlightError('batch_already_finished', message);
-    }
+    if (doc.final !== null) throw hasEnded(doc.id, doc.final);
     if (doc.plan === null) return { items: [], hasMore: false };
     try {
       return await this.#deps.readRows(doc, afterRow, limit);
     } catch (error) {
       if (!(error instanceof RowStatesLost)) throw error;
+      // They also go when it has ended, which may have been meanwhile.
+      const { final } = await this.#doc(id, tenant);
+      if (final !== null) throw hasEnded(id, final);
       const message = `What the rows of batch '${doc.id}' have come to is being read again from the store. Try again in a moment.`;
       throw new PilotlightError('queue_unavailable', message, { retryAfterMs: 2_000, cause: error });
     }
@@ -149,4 +148,10 @@ export class StoredBatches implements BatchService {
 
 function shown(text: string): string {
   return text.slice(0, SHOWN_CHARS);
+}
+
+function hasEnded(id: string, { outputFileId, errorFileId }: BatchFinal): PilotlightError {
+  const files = [outputFileId, errorFileId].filter((file) => file !== null).join(' and ');
+  const message = `Batch '${id}' has ended; its rows are in ${files || 'no file: none of them ran'}.`;
+  return new PilotlightError('batch_already_finished', message);
 }

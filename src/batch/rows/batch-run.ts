@@ -21,6 +21,9 @@ export interface BatchRunDeps {
 /** How old what is known of a batch may be before another row of it starts. */
 const FRESH_MS = 1_000;
 
+/** A batch that makes no sense to run starts no row here for so long: until then its pause is written and known. */
+const FAILING_HOLD_MS = 2_000;
+
 /** What this process knows of a batch while it holds chunks of it. */
 export class BatchRun {
   readonly id: string;
@@ -35,6 +38,7 @@ export class BatchRun {
   #checkedMs = Number.NEGATIVE_INFINITY;
   #checking: Promise<void> | null = null;
   #streak: FailingStreak = NO_STREAK;
+  #heldUntilMs = Number.NEGATIVE_INFINITY;
   readonly #deps: BatchRunDeps;
 
   constructor(id: string, deps: BatchRunDeps) {
@@ -45,7 +49,9 @@ export class BatchRun {
   /** Rows may start: as far as this process knew at most a second ago. */
   get mayStart(): boolean {
     const { doc } = this;
-    return doc !== null && mayRun(doc) && this.#gate === 'open' && this.#deps.clock.epochMs() < doc.expiresAtEpochMs;
+    if (doc === null || !mayRun(doc) || this.#gate !== 'open') return false;
+    const { clock } = this.#deps;
+    return clock.monotonicMs() >= this.#heldUntilMs && clock.epochMs() < doc.expiresAtEpochMs;
   }
 
   /** Reads document and gate when they are not fresh. Throws RowStatesLost, `queue_unavailable`, `store_unavailable`. */
@@ -60,7 +66,10 @@ export class BatchRun {
   learn(doc: BatchDoc): void {
     if (doc.generation <= (this.doc?.generation ?? 0)) return;
     // Whoever resumes it has looked at why it failed.
-    if (this.doc?.pause && !doc.pause) this.#streak = NO_STREAK;
+    if (this.doc?.pause && !doc.pause) {
+      this.#streak = NO_STREAK;
+      this.#heldUntilMs = Number.NEGATIVE_INFINITY;
+    }
     this.doc = doc;
   }
 
@@ -78,13 +87,18 @@ export class BatchRun {
   ended(httpStatus: number | null): void {
     this.#streak = streakAfter(this.#streak, httpStatus);
     if (this.#streak.rows < this.#deps.failingRows) return;
-    this.#deps.onFailing({ batchId: this.id, message: failingMessage(this.#streak) });
+    this.#fail(failingMessage(this.#streak));
     this.#streak = NO_STREAK;
   }
 
   /** The store has lost what its rows are read from. */
   cannotBeRead(): void {
-    this.#deps.onFailing({ batchId: this.id, message: LOST_INPUT_MESSAGE });
+    this.#fail(LOST_INPUT_MESSAGE);
+  }
+
+  #fail(message: string): void {
+    this.#heldUntilMs = this.#deps.clock.monotonicMs() + FAILING_HOLD_MS;
+    this.#deps.onFailing({ batchId: this.id, message });
   }
 
   async #check(): Promise<void> {
