@@ -118,9 +118,15 @@ async function show(setup: Setup, { view, board, server, api }: Parts): Promise<
 
 function introduction({ options: { jobs, chats }, world }: Setup): string {
   const { nightly, interactive } = OBJECTIVES;
+  const tickets = `${jobs.toLocaleString('en-US')} support ticket${jobs === 1 ? '' : 's'}`;
+  const parts = [
+    ...(jobs === 0
+      ? []
+      : [`One file of ${tickets} to summarise (objective ${nightly.name}, priority ${nightly.priority})`]),
+    ...(chats === 0 ? [] : [`${chats} chat${chats === 1 ? '' : 's'} (${interactive.name}, ${interactive.priority})`]),
+  ];
   return (
-    `One file of ${jobs.toLocaleString('en-US')} support tickets to summarise (objective ${nightly.name}, priority ${nightly.priority}) ` +
-    `and ${chats} chats (${interactive.name}, ${interactive.priority})\nshare one pool of at most ${world.tuning.maxReplicas} model servers. ` +
+    `${parts.join(' and ')}\nfor one pool of at most ${world.tuning.maxReplicas} model servers. ` +
     'None runs yet. They are simulators: no model, no GPU.\n'
   );
 }

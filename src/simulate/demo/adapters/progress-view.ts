@@ -80,7 +80,7 @@ export class BarsView implements ProgressView {
   }
 }
 
-/** "  12/2000 jobs  ", as wide for every value. */
+/** "  12/2000 rows  ", as wide for every value. */
 function counted(value: number, total: number, unit: string): string {
   return `${`${value}/${total}`.padStart(COUNT_CHARS)} ${unit.padEnd(UNIT_CHARS)}`;
 }
