@@ -119,6 +119,8 @@ export class BatchSupply {
       return;
     }
     await this.#teller.tell(this.#doc, totals.pending);
+    // Rows of chunks that were done are pending again: states were lost, and this process was not told.
+    if (this.#lanes.every(({ book }) => book.isDone)) for (const { book } of this.#lanes) book.forget();
     for (const lane of this.#lanes) {
       await this.#checkSilent(lane);
       await this.#topUp(lane);

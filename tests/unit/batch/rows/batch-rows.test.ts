@@ -54,6 +54,22 @@ describe('a batch', () => {
     expect(doc.plan?.runnable).toBe(137);
   });
 
+  test('is supplied again when its states went back, whoever was told of that', async () => {
+    const { clock, world } = newWorld();
+    const engine: RowProcessOptions['engine'] = async () => {
+      await clock.sleep(500);
+      return { status: 200 };
+    };
+    const process = startRowProcess(world, { engine, window: 10 });
+    const doc = await world.addBatch({ rows: 120 });
+    await process.rows.supply(doc);
+    await drive(clock, async () => (await pendingOf(world, doc.id)) < 30);
+    await world.states.drop(doc.id);
+    await world.states.open(doc.id, 120, 'open');
+    await drive(clock, async () => (await pendingOf(world, doc.id)) === 0);
+    expect([...world.tries.keys()]).toHaveLength(120);
+  });
+
   test('reaches the engine with the body as it was written', async () => {
     const bodies: string[] = [];
     await runWhole(
