@@ -11,6 +11,7 @@ export const REFERENCE_TABLES: Readonly<Record<string, () => string>> = {
   tenants: () => fieldTable(SETTINGS.properties?.['tenants']?.items ?? {}, 'tenants[].'),
   oidc: () => fieldTable(SETTINGS.properties?.['auth']?.properties?.['oidc']?.items ?? {}, 'auth.oidc[].'),
   plugins: () => fieldTable(SETTINGS.properties?.['picker']?.properties?.['plugins']?.items ?? {}, 'picker.plugins[].'),
+  queues: () => fieldTable(SETTINGS.properties?.['sqs']?.properties?.['queues']?.items ?? {}, ''),
   ...Object.fromEntries(OBJECT_KINDS.map((kind) => [kind, () => objectTable(kind)])),
 };
 

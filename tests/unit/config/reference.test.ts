@@ -3,7 +3,9 @@ import { expect, test } from 'vitest';
 import { DOCUMENT_KINDS, documentSchema } from '../../../src/config/document-schema.ts';
 import { REFERENCE_TABLES, withTables } from '../../../src/config/reference-table.ts';
 
-test.each(['docs/configuration.md', 'docs/objects.md', 'docs/authentication.md'])(
+const PAGES = ['docs/configuration.md', 'docs/objects.md', 'docs/authentication.md', 'docs/sqs.md'];
+
+test.each(PAGES)(
   'the tables of %s are what the program accepts',
   (file) => {
     const text = readFileSync(file, 'utf8');
@@ -12,9 +14,7 @@ test.each(['docs/configuration.md', 'docs/objects.md', 'docs/authentication.md']
 );
 
 test('every table stands in the documentation', () => {
-  const text = ['docs/configuration.md', 'docs/objects.md', 'docs/authentication.md']
-    .map((file) => readFileSync(file, 'utf8'))
-    .join('\n');
+  const text = PAGES.map((file) => readFileSync(file, 'utf8')).join('\n');
   const missing = Object.keys(REFERENCE_TABLES).filter((name) => !text.includes(`<!-- table:${name} -->`));
   expect(missing).toEqual([]);
 });
