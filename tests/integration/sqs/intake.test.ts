@@ -240,6 +240,28 @@ describe.skipIf(found.kind === 'missing')('messages of a real queue', () => {
     expect(order).toHaveLength(4);
   });
 
+  test('of a FIFO group keep their order when one gateway stops and another goes on; the job that runs is met again', async () => {
+    const [url, results, jobs] = [await world.queue({ fifo: true }), await world.queue(), new FakeJobs()];
+    for (const index of [0, 1, 2]) {
+      const more = { MessageGroupId: 'g', MessageDeduplicationId: `d-${index}` };
+      await world.send(url, row(`g-${index}`), {}, more);
+    }
+    const first = open({ url, jobs, resultsUrl: results, visibilityMs: 600_000 });
+    await until(() => jobs.accepted.size === 1, 'the first of them was accepted');
+    await first.intake.stop();
+    expect(await world.counts(url)).toEqual({ visible: 3, hidden: 0 });
+    open({ url, jobs, resultsUrl: results });
+    for (const count of [1, 2, 3]) {
+      await until(() => jobs.accepted.size === count, `${count} were accepted`);
+      jobs.finish([...jobs.accepted.keys()].at(-1) ?? '');
+    }
+    const told = await world.collect(results, 3);
+    const ids = told.map(({ Body = '' }) => (JSON.parse(Body) as { custom_id: string }).custom_id);
+    expect(ids.sort()).toEqual(['g-0', 'g-1', 'g-2']);
+    await world.untilEmpty(url);
+    expect(jobs.accepted.size).toBe(3);
+  });
+
   test('results that are too large for a message lie in a bucket, or become an error', async () => {
     const [url, results] = [await world.queue(), await world.queue()];
     await world.bucket('results');
