@@ -170,10 +170,15 @@ export class StoredFiles implements FileService, FileCabinet {
     source: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<StoredFile> {
-    const { records, intake, clock, limits } = this.#deps;
+    const { records, intake, index, clock, limits } = this.#deps;
     if (!isFileId(file.id)) throw new PilotlightError('internal_error', `'${file.id}' cannot be the id of a file.`);
     const there = await records.readEvenExpired(file.id);
-    if (there) return there;
+    if (there && (await records.read(file.id))) return there;
+    if (there) {
+      // It expired before anybody could be told of it.
+      await index.remove(there.id, there.tenant);
+      await records.delete(there);
+    }
     const key = fileDataKey(file.id);
     const taken = await intake.takeOwn(key, source, signal);
     const nowEpochMs = clock.epochMs();

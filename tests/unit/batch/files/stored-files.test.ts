@@ -249,6 +249,16 @@ describe('output files', () => {
     expect(await world.cabinet.createOutput(output(), chunks('a long line\n'), never)).toMatchObject({ bytes: 12 });
   });
 
+  test('that expired before their batch ended are made again, with their full time', async () => {
+    const short = { ...output(), expiresAfterMs: HOUR };
+    await world.cabinet.createOutput(short, chunks('one\n'), never);
+    await clock.advance(2 * HOUR);
+    const again = await world.cabinet.createOutput(short, chunks('one\n'), never);
+    expect(again.expiresAtEpochMs).toBe(clock.epochMs() + HOUR);
+    expect(await textOf(world.files.read(await world.files.get(again.id, again.tenant)))).toBe('one\n');
+    expect(await listed()).toEqual([again.id]);
+  });
+
   test('that broke off are made again', async () => {
     world.store.fault = (operation, key) => {
       if (operation === 'put' && key.endsWith('.json')) throw new PilotlightError('store_unavailable', 'No answer.');
