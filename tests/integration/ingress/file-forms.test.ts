@@ -195,6 +195,16 @@ describe('a sender', () => {
     await nothingIsLeft();
   });
 
+  test('whose file the store gives up in the middle, and takes its time over it, hears why', async () => {
+    world.store.put = async (_key, source) => {
+      for await (const _ of source) break;
+      for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      throw new PilotlightError('store_full', 'The disk is full.');
+    };
+    expect(await errorOf(await sent(endless()))).toMatchObject({ status: 507, code: 'store_full' });
+    await nothingIsLeft();
+  });
+
   test('that announces too much is refused before it sends', async () => {
     const heard = await new Promise<string>((resolve, reject) => {
       let text = '';

@@ -75,6 +75,23 @@ describe('the files of a batch', () => {
     });
   });
 
+  it('have a line without an id for rows that never ran when the input file is gone', async () => {
+    const rig = await FinaliseRig.create(['completed', 'cancelled', 'wrong', 'cancelled']);
+    const { createOutput } = rig.deps().files;
+     
+    async function* read(): AsyncGenerator<Uint8Array, void, void> {
+      await Promise.resolve();
+      throw new PilotlightError('file_not_found', 'No such File object: file-in');
+    }
+    const { counts } = await rig.finalise({ files: { read, createOutput } });
+    expect(counts).toEqual({ total: 4, completed: 1, failed: 3 });
+    expect(linesOf(rig, 'error').map(({ id, custom_id, error }) => [lineOfRowId(id), custom_id, error?.code])).toEqual([
+      [1, null, 'batch_cancelled'],
+      [2, customIdOf(2), 'invalid_value'],
+      [3, null, 'batch_cancelled'],
+    ]);
+  });
+
   it('exist only where they have lines', async () => {
     expect(await (await FinaliseRig.create(['completed'])).finalise()).toMatchObject({ errorFileId: null });
     expect(await (await FinaliseRig.create(['cancelled'])).finalise()).toMatchObject({ outputFileId: null });

@@ -68,6 +68,13 @@ describe('creating a batch', () => {
     expect((await refusal(world.create(gateway))).code).toBe('batches_full');
   });
 
+  it('refuses more than a tenant may have of those that are made at the same moment, too', async () => {
+    const world = new LifecycleWorld({ tenantBatches: 2 });
+    const gateway = world.gateway({ keeps: false });
+    const made = await Promise.allSettled(Array.from({ length: 6 }, () => world.create(gateway)));
+    expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+  });
+
   it('has the default objective of the settings, unless this tenant may not use it', async () => {
     const world = new LifecycleWorld({ objective: 'nightly' });
     const gateway = world.gateway({ keeps: false });
