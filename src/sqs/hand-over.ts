@@ -8,7 +8,7 @@ import { UNKNOWN_HEAD } from './policy/decode.ts';
 import type { MessageHead } from './policy/message-call.ts';
 import { seenAgainAfterMs, tryAgainAfterMs } from './policy/pace.ts';
 import { type ReplyRules, replyQueue } from './policy/reply.ts';
-import { type ReaderDeps, readMessage, type ReadMessage } from './read-message.ts';
+import { correlationOf, type ReaderDeps, readMessage, type ReadMessage } from './read-message.ts';
 import type { AttemptBook, SourceMeter, ToJob } from './ports.ts';
 
 export interface HandOverDeps extends ReaderDeps {
@@ -67,7 +67,8 @@ export class HandOver {
       // Counting is a precaution: without Redis nothing is taken over anyway.
       const tries = isCounted ? await attempts.begin(message.id).catch(() => 0) : 0;
       const verdict = tries > MAX_ATTEMPTS ? this.#exhausted(held, tries) : await this.#try(held, ended);
-      if (isCounted && verdict.kind === 'later') await attempts.undo(message.id).catch(() => undefined);
+      // A message of a FIFO group comes back as long as its job runs: only what came to no end counts.
+      if (isCounted && verdict.kind !== 'refused') await attempts.undo(message.id).catch(() => undefined);
       return verdict;
     } catch (error) {
       // Ours: it counts as a try.
@@ -140,7 +141,7 @@ export class HandOver {
     const error = new PilotlightError('attempts_exhausted', text);
     const replyUrl = replyQueue(message.attributes, this.#deps.replies);
     return refuse(
-      { head: UNKNOWN_HEAD, correlationId: message.attributes.CorrelationId ?? message.id, asked: error },
+      { head: UNKNOWN_HEAD, correlationId: correlationOf(message, null), asked: error },
       error,
       replyUrl instanceof PilotlightError ? this.#deps.replies.resultsUrl : replyUrl,
     );

@@ -15,6 +15,9 @@ export interface ReaderDeps {
   readonly jobIdOf: (messageId: string) => string;
 }
 
+/** It is kept with the job, and an attribute of the result is no longer. */
+const MAX_CORRELATION_CHARACTERS = 1_024;
+
 /** A message as it was understood. */
 export interface ReadMessage {
   readonly head: MessageHead;
@@ -67,8 +70,8 @@ function bodyOf(json: JsonReader, text: string, body: MessageBody): { bodyText: 
 }
 
 /** The attribute counts most; without any name the message's own id. */
-function correlationOf({ id, attributes }: QueueMessage, own: string | null): string {
-  const attribute = attributes[CORRELATION_ID];
+export function correlationOf({ id, attributes }: QueueMessage, own: string | null): string {
+  const attribute = attributes[CORRELATION_ID]?.slice(0, MAX_CORRELATION_CHARACTERS);
   return attribute !== undefined && attribute !== '' ? attribute : (own ?? id);
 }
 

@@ -133,6 +133,13 @@ describe('a message that came often', () => {
     expect(last).toMatchObject({ kind: 'refused', refusal: { error: { code: 'attempts_exhausted' } } });
   });
 
+  test('is not counted while its job runs, as one of a FIFO group is delivered again and again', async () => {
+    const { handOver } = rig({ announces: false });
+    for (let tries = 0; tries < 10; tries += 1) {
+      expect(await handOver.take(held({ receiveCount: 4 + tries }), going())).toMatchObject({ kind: 'accepted' });
+    }
+  });
+
   test('is not counted for what was handed back in order, however often that was', async () => {
     const { handOver, jobs, clock, book } = rig();
     jobs.refusal = new PilotlightError('queue_unavailable', 'Redis is away');
