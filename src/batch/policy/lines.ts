@@ -108,6 +108,7 @@ export function jsonOnOneLine(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+  if (!/[\r\n\u0085\u2028\u2029]/.test(text)) return text.trim();
   return text
     .replaceAll(/[\r\n]/g, ' ')
     .replaceAll(/[\u0085\u2028\u2029]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -65,6 +65,7 @@ export class ChunkRun {
   #wordsMs = 0;
   #verdict: ChunkVerdict | null = null;
   #wake: () => void = () => undefined;
+  #tick: Promise<void> | null = null;
 
   constructor(deps: ChunkRunDeps, batch: BatchRun, lane: ChunkLaneHere, claim: ChunkClaim, pointer: ChunkPointer) {
     this.#deps = deps;
@@ -248,14 +249,20 @@ export class ChunkRun {
 
   /** At least once in `FRESH_WORDS_MS`, so that a pause or an end that only others know of is noticed. */
   async #news(): Promise<void> {
-    const timer = new AbortController();
-    const news = new Promise<void>((resolve) => {
+    // One pause for many pieces of news: near the end of a chunk each of its rows brings some.
+    this.#tick ??= this.#deps.clock.sleep(FRESH_WORDS_MS, this.#stop.signal).then(
+      () => this.#ticked(),
+      () => this.#ticked(),
+    );
+    await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    const tick = this.#deps.clock.sleep(FRESH_WORDS_MS, timer.signal).catch(() => undefined);
-    await Promise.race([news, tick]);
     this.#wake = () => undefined;
-    timer.abort();
+  }
+
+  #ticked(): void {
+    this.#tick = null;
+    this.#wake();
   }
 
   /** Until the batch's window is over. */

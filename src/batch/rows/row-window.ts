@@ -11,7 +11,8 @@ export class RowWindow {
   #size = 0;
   #held = 0;
   #isAlone = false;
-  readonly #waiters = new Set<Waiter>();
+  /** At most one for each chunk that is held. */
+  readonly #waiters: Waiter[] = [];
 
   get size(): number {
     return this.#size;
@@ -30,7 +31,7 @@ export class RowWindow {
   /** Resolves with the way to give the place back (once; later calls do nothing). Rejects with the signal's reason. */
   async enter(signal: AbortSignal, alone = false): Promise<() => void> {
     signal.throwIfAborted();
-    if (this.#waiters.size > 0 || !this.#hasRoom(alone)) await this.#wait(signal, alone);
+    if (this.#waiters.length > 0 || !this.#hasRoom(alone)) await this.#wait(signal, alone);
     else this.#take(alone);
     let isGiven = false;
     return () => {
@@ -45,7 +46,7 @@ export class RowWindow {
   #wait(signal: AbortSignal, alone: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
-        this.#waiters.delete(waiter);
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
         reject(signal.reason as Error);
         this.#admit();
       };
@@ -57,7 +58,7 @@ export class RowWindow {
         },
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#waiters.add(waiter);
+      this.#waiters.push(waiter);
     });
   }
 
@@ -72,9 +73,10 @@ export class RowWindow {
   }
 
   #admit(): void {
-    for (const waiter of this.#waiters) {
-      if (!this.#hasRoom(waiter.alone)) return;
-      this.#waiters.delete(waiter);
+    for (;;) {
+      const [waiter] = this.#waiters;
+      if (!waiter || !this.#hasRoom(waiter.alone)) return;
+      this.#waiters.shift();
       this.#take(waiter.alone);
       waiter.admit();
     }

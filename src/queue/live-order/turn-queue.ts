@@ -43,7 +43,7 @@ export class TurnQueue {
   #waiting: Pending[] = [];
   /** From turns that failed: sent first when the queue resumes. */
   #again: Pending[] = [];
-  readonly #inFlight = new Set<readonly Pending[]>();
+  readonly #inFlight: (readonly Pending[])[] = [];
   #isHeld = true;
   #isScheduled = false;
   #isClosed = false;
@@ -82,14 +82,14 @@ export class TurnQueue {
 
   /** Resolves when no turn is on its way. */
   whenIdle(): Promise<void> {
-    if (this.#inFlight.size === 0) return Promise.resolve();
+    if (this.#inFlight.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle.push(resolve));
   }
 
   /** Reports every request whose deadline has passed, also those on their way. */
   expire(nowMs: number): void {
     const isLate = (pending: Pending) => pending.deadlineMs <= nowMs && !pending.isExpired;
-    const late = [...this.#again, ...this.#waiting, ...[...this.#inFlight].flat()].filter(isLate);
+    const late = [...this.#again, ...this.#waiting, ...this.#inFlight.flat()].filter(isLate);
     if (late.length === 0) return;
     for (const pending of late) pending.isExpired = true;
     this.#again = this.#again.filter((pending) => !pending.isExpired);
@@ -99,7 +99,7 @@ export class TurnQueue {
 
   #schedule(): void {
     if (this.#isScheduled || this.#isHeld || this.#waiting.length === 0) return;
-    if (this.#inFlight.size >= MAX_TURNS_IN_FLIGHT) return;
+    if (this.#inFlight.length >= MAX_TURNS_IN_FLIGHT) return;
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
@@ -118,7 +118,7 @@ export class TurnQueue {
       ops.push(op);
     }
     if (ops.length === 0) return;
-    this.#inFlight.add(sent);
+    this.#inFlight.push(sent);
     this.#deps.exec(ops).then(
       (result) => this.#landed(sent, result),
       (thrown: unknown) => this.#doubted(sent, asError(thrown)),
@@ -130,14 +130,14 @@ export class TurnQueue {
       this.#doubted(sent, null);
       return;
     }
-    this.#inFlight.delete(sent);
+    this.#inFlight.splice(this.#inFlight.indexOf(sent), 1);
     sent.forEach((pending, index) => this.#guard(() => answer(pending, result.replies[index])));
     this.#guard(() => this.#deps.onTurn(result));
     this.#settled();
   }
 
   #doubted(sent: readonly Pending[], error: Error | null): void {
-    this.#inFlight.delete(sent);
+    this.#inFlight.splice(this.#inFlight.indexOf(sent), 1);
     this.#isHeld = true;
     for (const pending of sent) {
       if (pending.isExpired) continue;
@@ -158,7 +158,7 @@ export class TurnQueue {
   }
 
   #settled(): void {
-    if (this.#inFlight.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+    if (this.#inFlight.length === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
     this.#schedule();
   }
 }

@@ -62,11 +62,18 @@ function afterSpace(text: Uint8Array, from: number): number {
   return at;
 }
 
-/** Behind the closing quote of the string that starts at `from`. */
+/** Behind the closing quote of the string that starts at `from`. Searched, not walked: long strings are most of a row. */
 function afterString(text: Uint8Array, from: number): number {
-  let at = from + 1;
-  while (at < text.length && text[at] !== QUOTE) at += text[at] === BACKSLASH ? 2 : 1;
-  return at + 1;
+  let quote = text.indexOf(QUOTE, from + 1);
+  while (quote !== -1 && isEscaped(text, quote)) quote = text.indexOf(QUOTE, quote + 1);
+  return (quote === -1 ? text.length : quote) + 1;
+}
+
+/** Behind an odd number of backslashes. */
+function isEscaped(text: Uint8Array, at: number): boolean {
+  let before = at;
+  while (text[before - 1] === BACKSLASH) before -= 1;
+  return (at - before) % 2 === 1;
 }
 
 function afterValue(text: Uint8Array, from: number): number {
