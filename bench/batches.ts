@@ -2,6 +2,7 @@
  * One batch from upload to download, against a model server that answers at once (or after --work-ms).
  *
  *   npm run bench -- batches [--rows 200000] [--row-bytes 3200] [--slots 128] [--work-ms 0] [--rounds 1] [--save NAME] [--redis URL]
+ *                            [--profile FOLDER] [--serve-node "FLAGS FOR NODE"]
  *
  * Each round: the bare client sends every row's body straight to the model server, as many at a time as there are slots,
  * without queue or storage; then the same file is uploaded in parts and run as a batch. Told are
@@ -10,7 +11,8 @@
  * - rows: rows/s from the first look at in_progress to the last row, and their ratio to the bare client's in the same round
  * - end to end: from the create call to the completed batch
  * - finalise: seconds
- * - memory: peak resident set of `pilotlight serve`, peak of Redis beyond what it had before
+ * - memory: peak resident set of `pilotlight serve`, over all and in each stage; with each of those peaks what of it was heap
+ *   in use, heap reserved, and external; peak of Redis beyond what it had before
  * - occupancy: slots in use of those open, mean over the looks while rows ran; means something with --work-ms only
  */
 import { execFile } from 'node:child_process';
@@ -22,6 +24,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { writeBatchFile } from './support/batch-file.ts';
+import { MemoryWatch } from './support/memory-watch.ts';
 import { circumstances, redisVersion, saveResult } from './support/results.ts';
 import { MAIN, Stage } from './support/stage.ts';
 import { median } from './support/statistics.ts';
@@ -35,6 +38,8 @@ const { values: flags } = parseArgs({
     rounds: { type: 'string', default: '1' },
     save: { type: 'string' },
     redis: { type: 'string' },
+    profile: { type: 'string' },
+    'serve-node': { type: 'string', default: '' },
   },
 });
 const rows = Number(flags.rows);
@@ -102,14 +107,21 @@ async function upload(api: string, path: string): Promise<{ readonly fileId: str
 }
 
 /** When the batch was first seen in each status, and how many slots were in use while its rows ran. */
-async function follow(stage: Stage, id: string): Promise<{ seenMs: Map<string, number>; used: number[] }> {
+async function follow(
+  stage: Stage,
+  id: string,
+  memory: MemoryWatch,
+): Promise<{ seenMs: Map<string, number>; used: number[] }> {
   const seenMs = new Map<string, number>();
   const used: number[] = [];
   const deadlineMs = performance.now() + WITHIN_MS;
   for (;;) {
     const batch = await json<BatchObject>(fetch(`${stage.apiUrl}/v1/batches/${id}`));
     const { total, completed, failed } = batch.request_counts;
-    if (!seenMs.has(batch.status)) seenMs.set(batch.status, performance.now());
+    if (!seenMs.has(batch.status)) {
+      seenMs.set(batch.status, performance.now());
+      memory.enter(batch.status);
+    }
     if (total > 0 && completed + failed === total && !seenMs.has('rows done')) {
       seenMs.set('rows done', performance.now());
     }
@@ -127,8 +139,9 @@ async function follow(stage: Stage, id: string): Promise<{ seenMs: Map<string, n
   }
 }
 
-async function round(stage: Stage, file: string, bytes: number): Promise<Round> {
+async function round(stage: Stage, file: string, bytes: number, memory: MemoryWatch): Promise<Round> {
   const { rowsPerSecond: bareRowsPerSecond } = await bare(file, await stage.modelServer(POOL));
+  memory.enter('upload');
   const uploaded = await upload(stage.apiUrl, file);
   const cpuBefore = await stage.serveCpu();
   const createdMs = performance.now();
@@ -143,7 +156,7 @@ async function round(stage: Stage, file: string, bytes: number): Promise<Round> 
       }),
     }),
   );
-  const { seenMs, used } = await follow(stage, id);
+  const { seenMs, used } = await follow(stage, id, memory);
   const at = (name: string): number => seenMs.get(name) ?? seenMs.get('completed') ?? Number.NaN;
   const cpuUs = (await stage.serveCpu()).cpuUs - cpuBefore.cpuUs;
   const rowsPerSecond = (rows * 1_000) / (at('rows done') - at('in_progress'));
@@ -176,10 +189,14 @@ async function main(): Promise<void> {
     main: MAIN,
     pools: [{ name: POOL, slots, minReplicas: 1 }],
     redisUrl: flags.redis,
-    nodeFlags: [],
+    nodeFlags: [
+      ...flags['serve-node'].split(' ').filter((flag) => flag !== ''),
+      ...(flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`]),
+    ],
     modelServerFlags: [`--delay-ms=${flags['work-ms']}`],
   });
   const redis = new Redis(stage.redis.url);
+  const memory = new MemoryWatch(stage.adminUrl);
   try {
     const about = circumstances(await redisVersion(redis));
     const file = join(stage.folder, 'rows.jsonl');
@@ -187,7 +204,7 @@ async function main(): Promise<void> {
     const redisBeforeMb = await redisMb(redis, 'used_memory');
     const rounds: Round[] = [];
     for (let count = 0; count < Number(flags.rounds); count += 1) {
-      const one = await round(stage, file, bytes);
+      const one = await round(stage, file, bytes, memory);
       process.stderr.write(`${JSON.stringify(one)}\n`);
       rounds.push(one);
     }
@@ -200,10 +217,13 @@ async function main(): Promise<void> {
       redisPeakMb: Number(((await redisMb(redis, 'used_memory_peak')) - redisBeforeMb).toFixed(1)),
     };
     console.table(summary);
+    const memoryMb = await memory.stop();
+    console.table(memoryMb);
     const command = `npm run bench -- batches --rows ${rows} --slots ${slots} --work-ms ${flags['work-ms']}`;
-    const result = { bench: 'batches', command, ...about, summary, rounds };
+    const result = { bench: 'batches', command, ...about, summary, memoryMb, rounds };
     if (flags.save !== undefined) console.log(saveResult(flags.save, result));
   } finally {
+    await memory.stop().catch(() => undefined);
     redis.disconnect();
     await stage.close();
   }
