@@ -263,14 +263,10 @@ export class BatchDrive {
     if (after) this.#adopt(after);
   }
 
-  async #wait(untilEpochMs: number, signal: AbortSignal): Promise<void> {
-    const { journal, clock } = this.#deps;
+  #wait(untilEpochMs: number, signal: AbortSignal): Promise<void> {
     this.#quietPolls = this.#teller.hasMoved ? 0 : this.#quietPolls + 1;
     const pollMs = this.#quietPolls > QUIET_AFTER_POLLS ? QUIET_POLL_MS : POLL_MS;
-    await this.#bell.wait(Math.max(0, Math.min(pollMs, untilEpochMs - clock.epochMs())), signal);
-    // A hint may be lost; what it was about must not be.
-    const newest = signal.aborted ? null : await journal.read(this.#doc.id).catch(() => null);
-    if (newest) this.heard(newest);
+    return this.#bell.wait(Math.max(0, Math.min(pollMs, untilEpochMs - this.#deps.clock.epochMs())), signal);
   }
 
   /** After a failure: what Redis lost is seen at the next look; everything else is tried again, ever more slowly. */

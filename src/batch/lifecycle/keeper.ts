@@ -84,6 +84,7 @@ export class BatchKeeper {
       await journal.catchUp();
       const [keepers, live] = await Promise.all([leases.beat(owner), index.live(), this.#renew()]);
       await this.#running.tell(live);
+      await this.#hear();
       await this.#take(live, keepers);
       await this.#giveAway(live.length, keepers);
       if (this.#isTroubled) log.info({}, 'batch_keeper.recovered');
@@ -93,6 +94,19 @@ export class BatchKeeper {
       this.#isTroubled = true;
     }
     this.#dropStale();
+  }
+
+  /** A hint may be lost; what it was about must not be. */
+  async #hear(): Promise<void> {
+    const { index, journal } = this.#deps;
+    const ids = this.kept;
+    const known = await index.known(ids);
+    for (const [place, id] of ids.entries()) {
+      const kept = this.#kept.get(id);
+      if (!kept || (known[place] ?? 0) <= kept.drive.doc.generation) continue;
+      const newest = await journal.read(id);
+      if (newest) kept.drive.heard(newest);
+    }
   }
 
   async #take(live: readonly string[], keepers: number): Promise<void> {
