@@ -139,7 +139,11 @@ test('before the first record nothing is known, and callers are told so without 
   expect(reader.status(POOL)).toBeUndefined();
   expect(reader.advice(POOL)).toBeNull();
   expect(reader.silence(POOL)).toBeNull();
-  expect(createWaitAdvisor(reader, () => 0).status(POOL, 'chat', 0)).toEqual({ position: 0, phase: 'queued', etaMs: null });
+  expect(createWaitAdvisor(reader, () => 0).status(POOL, 'chat', 0)).toEqual({
+    position: 0,
+    phase: 'queued',
+    etaMs: null,
+  });
 });
 
 test('a gateway knows what the controller knows: status, advice, targets, decisions', async () => {

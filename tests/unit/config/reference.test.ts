@@ -5,13 +5,10 @@ import { REFERENCE_TABLES, withTables } from '../../../src/config/reference-tabl
 
 const PAGES = ['docs/configuration.md', 'docs/objects.md', 'docs/authentication.md', 'docs/sqs.md'];
 
-test.each(PAGES)(
-  'the tables of %s are what the program accepts',
-  (file) => {
-    const text = readFileSync(file, 'utf8');
-    expect(text, `run: npx pilotlight config write-tables ${file}`).toBe(withTables(text));
-  },
-);
+test.each(PAGES)('the tables of %s are what the program accepts', (file) => {
+  const text = readFileSync(file, 'utf8');
+  expect(text, `run: npx pilotlight config write-tables ${file}`).toBe(withTables(text));
+});
 
 test('every table stands in the documentation', () => {
   const text = PAGES.map((file) => readFileSync(file, 'utf8')).join('\n');

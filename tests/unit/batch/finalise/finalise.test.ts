@@ -78,7 +78,7 @@ describe('the files of a batch', () => {
   it('have a line without an id for rows that never ran when the input file is gone', async () => {
     const rig = await FinaliseRig.create(['completed', 'cancelled', 'wrong', 'cancelled']);
     const { createOutput } = rig.deps().files;
-     
+
     async function* read(): AsyncGenerator<Uint8Array, void, void> {
       await Promise.resolve();
       throw new PilotlightError('file_not_found', 'No such File object: file-in');
