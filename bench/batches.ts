@@ -219,7 +219,8 @@ async function main(): Promise<void> {
     console.table(summary);
     const memoryMb = await memory.stop();
     console.table(memoryMb);
-    const command = `npm run bench -- batches --rows ${rows} --slots ${slots} --work-ms ${flags['work-ms']}`;
+    const serveNode = flags['serve-node'] === '' ? '' : ` --serve-node="${flags['serve-node']}"`;
+    const command = `npm run bench -- batches --rows ${rows} --slots ${slots} --work-ms ${flags['work-ms']}${serveNode}`;
     const result = { bench: 'batches', command, ...about, summary, memoryMb, rounds };
     if (flags.save !== undefined) console.log(saveResult(flags.save, result));
   } finally {
