@@ -13,7 +13,7 @@ import { isCrash, judgeRow, type RowEnding, type RowVerdict, SUSPECT_CRASHES } f
 import type { BatchDoc, RowGroup, RowRecord, RowStates, ToRowRequest } from '../ports.ts';
 import type { BatchRun } from './batch-run.ts';
 import type { Recorder } from './recorder.ts';
-import { RowSink } from './row-sink.ts';
+import { CollectedAnswer } from '../../core/collected-answer.ts';
 
 export interface RowExecutionDeps {
   readonly runner: CallRunner;
@@ -79,7 +79,7 @@ export class RowExecution {
   readonly #freePlace: () => void;
   readonly #id: string;
   #customId = '';
-  #sink: RowSink;
+  #sink: CollectedAnswer;
   /** What `persist` decided about an answer. */
   #answered: { readonly verdict: RowVerdict; readonly httpStatus: number } | null = null;
 
@@ -90,7 +90,7 @@ export class RowExecution {
     this.#task = task;
     this.#freePlace = freePlace;
     this.#id = rowId(context.doc.id, task.entry.line);
-    this.#sink = new RowSink(deps.maxResultBytes, () => this.#tooLarge());
+    this.#sink = new CollectedAnswer(deps.maxResultBytes, () => this.#tooLarge());
   }
 
   /** Resolves when the row is out of the live order. Throws what the states throw. */

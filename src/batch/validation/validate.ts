@@ -1,7 +1,7 @@
 import type { BatchError } from '../../core/batches.ts';
 import type { BlobStore } from '../../core/blobs.ts';
 import { PilotlightError } from '../../core/errors.ts';
-import type { JsonLimits } from '../policy/validation/json-line.ts';
+import type { JsonLimits } from '../../core/json-bounds.ts';
 import { wrongRowsKey } from '../policy/plan-entry.ts';
 import type { FileFindings } from '../policy/validation/file-check.ts';
 import type { FileCabinet, Validate, ValidationInput, ValidationResult } from '../ports.ts';

@@ -1,4 +1,5 @@
 import { PilotlightError } from '../../core/errors.ts';
+import { jsonExcess } from '../../core/json-bounds.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -18,21 +19,13 @@ export const MAX_JSON_PARTS = 250_000;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const COLON = 0x3a;
-
 /**
  * The JSON object in a request body, as JSON.parse reads it (of two equal keys the last counts). What would cost too
  * much to parse is refused before. Messages never quote the body.
  */
 export function parseJsonBody(bytes: Uint8Array): JsonBody | PilotlightError {
   if (bytes.length === 0) return invalid('The request has no body; send a JSON object.');
-  const excess = excessIn(bytes);
+  const excess = excessOf(bytes);
   if (excess !== undefined) return invalid(excess);
   const text = decode(bytes);
   if (text === undefined) return invalid('The body is not valid UTF-8.');
@@ -62,29 +55,10 @@ export function describe(value: unknown): string {
   return `a ${typeof value}`;
 }
 
-/** Which limit the structure of the text breaks, if any; valid JSON or not. */
-function excessIn(bytes: Uint8Array): string | undefined {
-  let depth = 0;
-  let parts = 0;
-  let inString = false;
-  for (let at = 0; at < bytes.length; at += 1) {
-    const byte = bytes[at];
-    if (inString) {
-      if (byte === BACKSLASH) at += 1;
-      else if (byte === QUOTE) inString = false;
-    } else if (byte === QUOTE) {
-      inString = true;
-    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      depth += 1;
-      parts += 1;
-      if (depth > MAX_JSON_DEPTH) return `The body nests deeper than ${MAX_JSON_DEPTH} levels (the limit).`;
-    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-      depth -= 1;
-    } else if (byte === COLON) {
-      parts += 1;
-    }
-  }
-  if (parts <= MAX_JSON_PARTS) return undefined;
+function excessOf(bytes: Uint8Array): string | undefined {
+  const excess = jsonExcess(bytes, { depth: MAX_JSON_DEPTH, parts: MAX_JSON_PARTS });
+  if (excess === null) return undefined;
+  if (excess === 'depth') return `The body nests deeper than ${MAX_JSON_DEPTH} levels (the limit).`;
   return `The body has more than ${MAX_JSON_PARTS} arrays, objects and members in all (the limit).`;
 }
 

@@ -4,7 +4,7 @@ import { asError, errorEnvelope, PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Outcome } from '../../core/outcome.ts';
-import { CollectedResponse } from './collected-response.ts';
+import { CollectedAnswer } from '../../core/collected-answer.ts';
 import type { JobEventLog } from './event-log.ts';
 import type { Execute, ExecutionVerdict, JobStore, Lanes, RecordRef, StoredRun, ToRequest } from './ports.ts';
 import { StreamedResponse } from './streamed-response.ts';
@@ -47,7 +47,7 @@ export class StoredExecution {
     const request = this.#deps.toRequest(run.spec, run.body);
     // Its pool left the configuration meanwhile, and may come back.
     if (request instanceof PilotlightError) return { kind: 'handed_back', reason: request.code };
-    const collected = new CollectedResponse(this.#deps.maxResultBytes, () => {
+    const collected = new CollectedAnswer(this.#deps.maxResultBytes, () => {
       // As a hand-back: the ticket leaves the live order without an outcome, which is then decided here.
       run.abort(new PilotlightError('draining', 'The answer is too large.'));
     });
@@ -69,7 +69,7 @@ export class StoredExecution {
     return verdict;
   };
 
-  #streamed({ id, streamed }: JobSpec, collected: CollectedResponse): StreamedResponse | null {
+  #streamed({ id, streamed }: JobSpec, collected: CollectedAnswer): StreamedResponse | null {
     const { events, clock, log } = this.#deps;
     return streamed === true && events ? new StreamedResponse({ events, clock, log }, id, collected) : null;
   }
@@ -157,7 +157,7 @@ export class StoredExecution {
     return { kind: 'handed_back', reason: 'queue_unavailable' };
   }
 
-  #record(run: StoredRun, outcome: Outcome, sink: CollectedResponse): Promise<RecordRef> {
+  #record(run: StoredRun, outcome: Outcome, sink: CollectedAnswer): Promise<RecordRef> {
     if (outcome.kind === 'completed') return this.#append(run, outcome, sink.contentType, sink.body());
     const error = new PilotlightError(
       outcome.code ?? 'internal_error',

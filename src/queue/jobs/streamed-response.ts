@@ -1,7 +1,7 @@
 import type { ResponseHead, ResponseSink } from '../../core/dispatch.ts';
 import { SseData } from '../policy/backlog/sse-data.ts';
 import { readStreamedEvent } from '../policy/backlog/streamed-answer.ts';
-import type { CollectedResponse } from './collected-response.ts';
+import type { CollectedAnswer } from '../../core/collected-answer.ts';
 import { EventFeed, type EventFeedDeps } from './event-feed.ts';
 
 const ENCODER = new TextEncoder();
@@ -14,11 +14,11 @@ const ENCODER = new TextEncoder();
 export class StreamedResponse implements ResponseSink {
   readonly #deps: EventFeedDeps;
   readonly #id: string;
-  readonly #collected: CollectedResponse;
+  readonly #collected: CollectedAnswer;
   #feed: EventFeed | null = null;
   #events: SseData | null = null;
 
-  constructor(deps: EventFeedDeps, id: string, collected: CollectedResponse) {
+  constructor(deps: EventFeedDeps, id: string, collected: CollectedAnswer) {
     this.#deps = deps;
     this.#id = id;
     this.#collected = collected;

@@ -1,9 +1,10 @@
+import type { JsonLimits } from '../../../core/json-bounds.ts';
 import type { BatchError } from '../../../core/batches.ts';
 import { rowId, wrongRowLine } from '../lines.ts';
 import { NO_GROUP } from '../plan-entry.ts';
 import { ErrorList, MAX_TOLD_ERRORS } from './error-list.ts';
 import { IdTable } from './id-table.ts';
-import { type JsonLimits, parseJsonLine } from './json-line.ts';
+import { parseJsonLine } from './json-line.ts';
 import type { LineSet } from './line-set.ts';
 import { LineSplitter, type SplitLine } from './line-splitter.ts';
 import { PlanTable } from './plan-table.ts';

@@ -1,23 +1,8 @@
+import { type JsonLimits, jsonExcess } from '../../../core/json-bounds.ts';
 import { isJsonObject, type JsonObject, kindOf, problem, type RowProblem } from './row-problem.ts';
-
-/** What the JSON of one line may be made of; as of a live call's body. */
-export interface JsonLimits {
-  /** Arrays and objects within each other. */
-  readonly depth: number;
-  /** Arrays, objects and members in all. */
-  readonly parts: number;
-}
 
 /** A line this short cannot cost much memory, whatever it holds: its depth is looked at after it was parsed. */
 const SHORT_LINE_BYTES = 65_536;
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const COLON = 0x3a;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -28,7 +13,7 @@ export type ParsedLine =
 /** The JSON object of a line, or why it is none. Costs little also for lines made to cost much. Messages never quote it. */
 export function parseJsonLine(bytes: Uint8Array, limits: JsonLimits): ParsedLine {
   const isShort = bytes.length <= SHORT_LINE_BYTES;
-  const excess = isShort ? undefined : excessIn(bytes, limits);
+  const excess = isShort ? undefined : excessOf(bytes, limits);
   if (excess !== undefined) return notParseable(excess);
   let text: string;
   try {
@@ -54,29 +39,10 @@ function notParseable(why: string): ParsedLine {
   return { kind: 'wrong', problem: problem('invalid_json_line', `This line is not parseable as valid JSON: ${why}.`) };
 }
 
-/** Which limit the structure of the text breaks, if any; valid JSON or not. */
-function excessIn(bytes: Uint8Array, limits: JsonLimits): string | undefined {
-  let depth = 0;
-  let parts = 0;
-  let inString = false;
-  for (let at = 0; at < bytes.length; at += 1) {
-    const byte = bytes[at];
-    if (inString) {
-      if (byte === BACKSLASH) at += 1;
-      else if (byte === QUOTE) inString = false;
-    } else if (byte === QUOTE) {
-      inString = true;
-    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      depth += 1;
-      parts += 1;
-      if (depth > limits.depth) return tooDeep(limits);
-    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-      depth -= 1;
-    } else if (byte === COLON) {
-      parts += 1;
-    }
-  }
-  if (parts <= limits.parts) return undefined;
+function excessOf(bytes: Uint8Array, limits: JsonLimits): string | undefined {
+  const excess = jsonExcess(bytes, limits);
+  if (excess === null) return undefined;
+  if (excess === 'depth') return tooDeep(limits);
   return `it has more than ${limits.parts} arrays, objects and members in all (the limit)`;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CollectedResponse } from '../../../../src/queue/jobs/collected-response.ts';
+import { CollectedAnswer } from '../../../../src/core/collected-answer.ts';
 import type { JobEventLog } from '../../../../src/queue/jobs/event-log.ts';
 import { StreamedResponse } from '../../../../src/queue/jobs/streamed-response.ts';
 import { FakeClock, settleMicrotasks } from '../../../support/fake-clock.ts';
@@ -17,7 +17,7 @@ const END = event('response.completed', { response: { id: 'engine', status: 'com
 
 function open(events: JobEventLog = new FakeJobEvents()) {
   const clock = new FakeClock();
-  const collected = new CollectedResponse(1_000, () => undefined);
+  const collected = new CollectedAnswer(1_000, () => undefined);
   return { clock, collected, sink: new StreamedResponse({ events, clock, log: silentLogger }, ID, collected) };
 }
 

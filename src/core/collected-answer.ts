@@ -1,7 +1,7 @@
-import type { ResponseHead, ResponseSink } from '../../core/dispatch.ts';
+import type { ResponseHead, ResponseSink } from './dispatch.ts';
 
-/** The answer of one stored job, kept until it is complete. */
-export class CollectedResponse implements ResponseSink {
+/** One answer that nobody watches, kept until it is complete: of a stored job, or of a row. */
+export class CollectedAnswer implements ResponseSink {
   readonly #limitBytes: number;
   readonly #onTooLarge: () => void;
   #head: ResponseHead = { status: 0, headers: {} };
@@ -23,14 +23,26 @@ export class CollectedResponse implements ResponseSink {
     return this.#head.headers['content-type'] ?? 'application/json';
   }
 
+  /** In the live order, before the slot; null = not told. */
+  get waitedMs(): number | null {
+    return this.#head.waitedMs ?? null;
+  }
+
   /** What came so far, in one piece. */
   body(): Uint8Array {
     const [only] = this.#chunks;
-    return this.#chunks.length === 1 && only ? only : Buffer.concat(this.#chunks);
+    if (this.#chunks.length === 1 && only) return only;
+    const whole = new Uint8Array(this.#bytes);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      whole.set(chunk, at);
+      at += chunk.byteLength;
+    }
+    return whole;
   }
 
   waiting(): void {
-    // Nobody watches: the job's status tells its position in words.
+    // Its job or its batch tells how far it is.
   }
 
   begin(head: ResponseHead): void {
@@ -43,6 +55,7 @@ export class CollectedResponse implements ResponseSink {
     if (this.#bytes > this.#limitBytes) {
       this.#isTooLarge = true;
       this.#chunks = [];
+      this.#bytes = 0;
       this.#onTooLarge();
     } else {
       this.#chunks.push(chunk);
@@ -55,6 +68,6 @@ export class CollectedResponse implements ResponseSink {
   }
 
   end(): void {
-    // The whole answer is here; `persist` takes it next.
+    // The whole answer is here; whoever collects it takes it next.
   }
 }
