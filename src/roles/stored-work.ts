@@ -24,7 +24,6 @@ export function openStoredWork(
   const { config, catalogSource, redis, log, closers } = options;
   const { pools, tally, advisor } = engine;
   const clock = systemClock;
-  closers.add('job blobs', () => blobs.close());
   const store = new BlobJobStore({}, { blobs, log });
   closers.add('job store', () => store.close());
   const settings = ingressSettings(config);

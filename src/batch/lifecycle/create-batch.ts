@@ -2,8 +2,8 @@ import type { BatchRequest } from '../../core/batches.ts';
 import type { Clock } from '../../core/clock.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import type { StoredFile } from '../../core/files.ts';
-import { refuseFile, refuseRequest, windowMs } from '../policy/lifecycle/create-rules.ts';
-import { NO_STAMPS } from '../policy/lifecycle/generations.ts';
+import { refuseFile, refuseRequest } from '../policy/lifecycle/create-rules.ts';
+import { created } from '../policy/lifecycle/generations.ts';
 import type { BatchDoc, BatchJournal, FileCabinet } from '../ports.ts';
 import type { BatchMeter } from './batch-meter.ts';
 import type { Creations } from './creations.ts';
@@ -116,11 +116,9 @@ async function claimedId({ claims, ids }: CreateDeps, { identity, repetition }: 
 }
 
 function newDoc({ clock, claims }: CreateDeps, id: string, { request, file, objective }: CheckedRequest): BatchDoc {
-  const nowEpochMs = clock.epochMs();
   const { key, bodyHash } = request.repetition;
-  return {
+  const batch = {
     id,
-    generation: 1,
     identity: request.identity,
     inputFile: file,
     onlyRowsKey: null,
@@ -129,19 +127,10 @@ function newDoc({ clock, claims }: CreateDeps, id: string, { request, file, obje
     metadata: request.metadata,
     outputExpiresAfterMs: request.outputExpiresAfterMs,
     wishes: { ...request.wishes, objective },
-    createdAtEpochMs: nowEpochMs,
-    expiresAtEpochMs: nowEpochMs + (windowMs(request.completionWindow) ?? 0),
     retryOf: null,
-    retriedBy: null,
-    status: 'validating',
-    stamps: NO_STAMPS,
-    errors: null,
-    plan: null,
-    pause: null,
-    ending: null,
-    final: null,
     repetition: { keyHash: key === null ? null : claims.keyHash(key), bodyHash },
   };
+  return created(batch, clock.epochMs());
 }
 
 /** The field of this call, where the error has the one of calls about files, or none. */

@@ -1,8 +1,7 @@
 import type { BlobStore } from '../../core/blobs.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import type { Identity } from '../../core/identity.ts';
-import { windowMs } from '../policy/lifecycle/create-rules.ts';
-import { NO_STAMPS, retriedAs } from '../policy/lifecycle/generations.ts';
+import { created, retriedAs } from '../policy/lifecycle/generations.ts';
 import type { BatchDoc } from '../ports.ts';
 import { advance } from './advance.ts';
 import { type CreateDeps, refuseBeyondQuota, writeBatch } from './create-batch.ts';
@@ -52,9 +51,8 @@ function retryDoc(doc: BatchDoc, id: string, identity: Identity, nowEpochMs: num
   const { inputFile, endpoint, completionWindow, metadata, outputExpiresAfterMs, wishes } = doc;
   const { deadlineEpochMs } = wishes;
   const isAhead = deadlineEpochMs !== null && deadlineEpochMs > nowEpochMs;
-  return {
+  const batch = {
     id,
-    generation: 1,
     identity,
     inputFile,
     onlyRowsKey: onlyRowsKey(id),
@@ -63,18 +61,9 @@ function retryDoc(doc: BatchDoc, id: string, identity: Identity, nowEpochMs: num
     metadata,
     outputExpiresAfterMs,
     wishes: { ...wishes, deadlineEpochMs: isAhead ? deadlineEpochMs : null },
-    createdAtEpochMs: nowEpochMs,
-    expiresAtEpochMs: nowEpochMs + (windowMs(completionWindow) ?? 0),
     retryOf: doc.id,
-    retriedBy: null,
-    status: 'validating',
-    stamps: NO_STAMPS,
-    errors: null,
-    plan: null,
-    pause: null,
-    ending: null,
-    final: null,
   };
+  return created(batch, nowEpochMs);
 }
 
 function advice({ status }: BatchDoc): string {

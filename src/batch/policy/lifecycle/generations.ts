@@ -1,5 +1,6 @@
 import type { BatchError, BatchStamps } from '../../../core/batches.ts';
 import type { BatchDoc, BatchFinal, BatchPlan } from '../batch-doc.ts';
+import { windowMs } from './create-rules.ts';
 
 /**
  * Every change that a batch can go through, as the generation it leads to. Each is null where the present generation does
@@ -24,6 +25,40 @@ const NOTHING_DONE: BatchFinal = {
 };
 
 type Next = BatchDoc | null;
+
+/** What a new batch is asked for; the rest of its first generation is the same for all. */
+export type NewBatch = Pick<
+  BatchDoc,
+  | 'id'
+  | 'identity'
+  | 'inputFile'
+  | 'onlyRowsKey'
+  | 'endpoint'
+  | 'completionWindow'
+  | 'metadata'
+  | 'outputExpiresAfterMs'
+  | 'wishes'
+  | 'retryOf'
+  | 'repetition'
+>;
+
+/** The first generation; its window begins now. */
+export function created(batch: NewBatch, nowEpochMs: number): BatchDoc {
+  return {
+    ...batch,
+    generation: 1,
+    createdAtEpochMs: nowEpochMs,
+    expiresAtEpochMs: nowEpochMs + (windowMs(batch.completionWindow) ?? 0),
+    retriedBy: null,
+    status: 'validating',
+    stamps: NO_STAMPS,
+    errors: null,
+    plan: null,
+    pause: null,
+    ending: null,
+    final: null,
+  };
+}
 
 /** It validated under this objective: its rows may run. */
 export function validated(doc: BatchDoc, plan: BatchPlan, objective: string | null, nowEpochMs: number): Next {
