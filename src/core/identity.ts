@@ -1,3 +1,5 @@
+import type { TenantQuotas } from './tenants.ts';
+
 /** Who calls, as decided by authentication; nothing in it comes from the request's own headers or body. */
 export interface Identity {
   /** Fairness id and owner of jobs. */
@@ -13,4 +15,5 @@ export interface Identity {
   readonly serviceTiers: Readonly<Record<string, string>>;
   /** Relative share among tenants of one band. */
   readonly weight: number;
+  readonly quotas: TenantQuotas;
 }

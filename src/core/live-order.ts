@@ -17,6 +17,25 @@ export interface AdmissionLimits {
   /** What this objective alone may have. */
   readonly objectiveMaxRequests: number;
   readonly objectiveMaxBytes: number;
+  /** What one fairness id may have in this pool, over all objectives; absent = no limit of its own. */
+  readonly tenantMaxRequests?: number;
+  readonly tenantMaxBytes?: number;
+}
+
+/** How the order treats the work of one objective beyond its priority; the same for every process of an installation. */
+export interface ObjectiveRules {
+  readonly objective: string;
+  readonly priority: number;
+  /** Of the tokens that the pool serves while this objective has work, at least so many percent are its own. 0 = no guarantee. */
+  readonly guaranteedSharePercent: number;
+  /** A ticket that has waited this long stands in the highest band from then on. Null = never. */
+  readonly agingMs: number | null;
+  /** Of the pool's open slots, so many percent are kept free of lower bands for this objective. 0 = none. */
+  readonly reservedSlotsPercent: number;
+  /** The reserved slots lapse when nothing of this objective came for so long. */
+  readonly reservedLapseMs: number;
+  /** Declared in its policy: it keeps its queue and gets no slots. */
+  readonly paused: boolean;
 }
 
 /**
@@ -31,14 +50,22 @@ export interface TicketSpec {
   readonly kind: TicketKind;
   readonly objective: string;
   readonly priority: number;
-  /** Tenant; its share of a band comes with fair queueing. */
+  /** Tenant; the tenants of a band share its slots by tokens, in proportion to their weights. */
   readonly fairnessId: string;
+  /** 1..1000; absent = 1. */
+  readonly weight?: number;
+  /** Requests of this fairness id that may hold a slot of this pool at one time; absent = any number. */
+  readonly maxConcurrency?: number;
   readonly costTokens: number;
   readonly bytes: number;
   /** Adapter an endpoint must be able to serve; '' = any endpoint. Tickets of one class block only each other. */
   readonly classKey: string;
   /** Evicted when still waiting then. Null = waits for ever. */
   readonly expiresAtEpochMs: number | null;
+  /** The way to `expiresAtEpochMs` is only counted while the pool has an open slot: what passes without moves it. */
+  readonly expiryStopsWithoutCapacity?: boolean;
+  /** Within a fairness id the earliest goes first. Absent or null: its expiry, else a day after its arrival. */
+  readonly deadlineEpochMs?: number | null;
   /** Arrival to keep (re-claimed stored work, a repeated call); null = now. */
   readonly arrivedAtEpochMs: number | null;
   readonly limits: AdmissionLimits;
@@ -47,7 +74,67 @@ export interface TicketSpec {
 }
 
 export type RejectReason = 'queue_full' | 'queue_shed' | 'paused';
-export type EvictReason = 'expired' | 'withdrawn' | 'lost' | 'handed_back';
+/** `displaced`: a held ticket made room for a higher band. */
+export type EvictReason = 'expired' | 'withdrawn' | 'lost' | 'handed_back' | 'displaced';
+
+/** Why a ticket waits, the first of these that holds. */
+export const WAIT_REASONS = [
+  /** Its objective is paused. */
+  'paused',
+  /** The pool has no open slot: it sleeps or boots. */
+  'no_capacity',
+  /** No open endpoint serves its adapter, or all that do have failed it. */
+  'no_endpoint_for_class',
+  /** Its fairness id runs as many requests as it may. */
+  'tenant_concurrency',
+  /** Free slots are kept for a higher band. */
+  'reserved',
+  /** Its owner does not answer. */
+  'owner_silent',
+  /** Others are before it. */
+  'order',
+] as const;
+export type WaitReason = (typeof WAIT_REASONS)[number];
+
+/** One ticket of the live order as an operator sees it; no part of the request itself. */
+export interface LiveTicket {
+  readonly id: string;
+  readonly kind: TicketKind;
+  readonly objective: string;
+  readonly priority: number;
+  readonly fairnessId: string;
+  readonly state: 'waiting' | 'offered' | 'running' | 'recording';
+  /** Estimated number of tickets that get a slot before it, 0 = next; null unless it waits. */
+  readonly position: number | null;
+  readonly reason: WaitReason | null;
+  readonly endpointId: string | null;
+  readonly owner: string;
+  readonly attempt: number;
+  readonly costTokens: number;
+  readonly queuedAtEpochMs: number;
+  readonly expiresAtEpochMs: number | null;
+}
+
+export interface LiveTicketQuery {
+  /** Null = all. */
+  readonly objective: string | null;
+  readonly fairnessId: string | null;
+  /** At most so many, 1..500: waiting tickets by arrival, before those in service. */
+  readonly limit: number;
+}
+
+/** Looking at and steering the order of one pool, for operators. */
+export interface OrderControl {
+  readonly pool: PoolKey;
+  /** Replaces the rules of all objectives. Repeated by the client after the ledger was lost. */
+  setRules(rules: readonly ObjectiveRules[]): Promise<void>;
+  /** By an operator, beside what the policy declares; kept by the ledger until it is taken back. */
+  setPaused(objective: string, paused: boolean): Promise<void>;
+  pausedObjectives(): Promise<readonly string[]>;
+  list(query: LiveTicketQuery): Promise<readonly LiveTicket[]>;
+  /** Null = not in the live order. */
+  find(id: string): Promise<LiveTicket | null>;
+}
 
 /** How `enter` ends. Refusals are values; only a broken ledger connection throws (PilotlightError `queue_unavailable`). */
 export type Entry =
@@ -76,9 +163,10 @@ export interface Lease {
   requeue(excludeEndpointId: string): Promise<Entry>;
   /**
    * Gives the slot back; the engine's last byte has come. The result may still have to be synced. Idempotent. If the
-   * signal given to `enter` has aborted, this ends the ticket (stored work goes back to the backlog).
+   * signal given to `enter` has aborted, this ends the ticket (stored work goes back to the backlog). `usedTokens`, when the
+   * engine told: what the tenant is charged instead of the estimate (as is `usage` of the outcome that settles).
    */
-  release(): void;
+  release(usedTokens?: number): void;
   /**
    * Ends the ticket (and releases, if not done yet). For stored work the first outcome wins: `settled` = this one,
    * `already` = another one was first (returned). `recordRef` points at the synced result record.
@@ -215,6 +303,8 @@ export interface StoredTicket {
   readonly id: string;
   readonly objective: string;
   readonly priority: number;
+  /** Tenant whose budget it counts against; absent = none. */
+  readonly fairnessId?: string;
   readonly bytes: number;
   readonly costTokens: number;
   readonly limits: AdmissionLimits;

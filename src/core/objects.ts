@@ -113,11 +113,22 @@ export interface ObjectiveSpec {
   readonly maxWaitMs: number;
   /** Queued longer than this: evicted with `queue_ttl_exceeded`. Null = never. */
   readonly queueTtlMs: number | null;
+  /** The clock of `queueTtlMs` stands still while the pool has no open slot. */
+  readonly queueTtlStopsWithoutCapacity: boolean;
   /** Default deadline of a stored request, from its acceptance. Null = none. */
   readonly defaultDeadlineMs: number | null;
   /** Refused with 429 once the pool's budget is used to this percent. 1..100. */
   readonly shedAtPercent: number;
   readonly mayExtendKeepWarm: boolean;
+  /** Percent of served tokens that are its own while it has work. 0 = no guarantee. */
+  readonly guaranteedSharePercent: number;
+  /** A request that waited this long stands in the highest band. Null = never. */
+  readonly agingMs: number | null;
+  /** Percent of the pool's open slots that lower bands leave free, until nothing of it came for `reservedLapseMs`. 0 = none. */
+  readonly reservedSlotsPercent: number;
+  readonly reservedLapseMs: number;
+  /** Its work is queued and gets no slot. */
+  readonly paused: boolean;
   /** Stored requests and their bytes this objective may hold in its pool. */
   readonly maxStoredRequests: number;
   readonly maxStoredBytes: number;

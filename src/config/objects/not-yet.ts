@@ -7,8 +7,6 @@ const KEYS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'spec.windows': 'windows are not supported by this version; remove them (minReplicas keeps replicas up all day)',
   },
   ObjectivePolicy: {
-    'spec.guaranteedSharePercent': 'guaranteed shares are not supported by this version; remove it and use priorities',
-    'spec.aging': 'aging is not supported by this version; remove it and use priorities',
     'spec.windows': 'windows are not supported by this version; remove them and use Batched with maxWait',
   },
 };

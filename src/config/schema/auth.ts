@@ -1,9 +1,22 @@
 import { z } from 'zod';
-import { duration, labelName, objectName, show, text } from '../fields.ts';
+import { duration, labelName, objectName, show, size, text } from '../fields.ts';
+
+const quota = (text: string) =>
+  z.int().min(1).max(1_000_000_000).nullable().default(null).describe(text).meta({ whenAbsent: 'no limit of its own' });
 
 /** What a caller may do, once it is known who it is; the same for a tenant and for anonymous callers. */
 export const callerFields = {
   weight: z.int().min(1).max(1_000).default(1).describe('Share among the tenants of one priority band.'),
+  quotas: z
+    .strictObject({
+      requestsPerMinute: quota('Requests that may begin in a minute, over all pools and replicas. Beyond: 429.'),
+      tokensPerMinute: quota('Their tokens, estimated before and corrected after each.'),
+      maxConcurrency: quota('Requests that may hold a slot at one time, in each pool. Beyond: they wait.'),
+      maxRequests: quota('Requests queued or stored in each pool. Beyond: 429.'),
+      maxBytes: size.nullable().default(null).describe('Their bytes.').meta({ whenAbsent: 'no limit of its own' }),
+    })
+    .prefault({})
+    .describe('What it may use. Absent: no limit of its own.'),
   trusted: z
     .boolean()
     .default(false)

@@ -3,6 +3,7 @@ import type { BatchDoc, BatchFinal, BatchPlan, RowGroup, RowTotals } from '../..
 import type { BatchRequest, BatchUsage, BatchWishes } from '../../../src/core/batches.ts';
 import type { StoredFile } from '../../../src/core/files.ts';
 import type { Identity } from '../../../src/core/identity.ts';
+import { NO_QUOTAS } from '../../../src/core/tenants.ts';
 
 export const START_EPOCH_MS = 1_700_000_000_000;
 export const NO_USAGE: BatchUsage = { inputTokens: 0, cachedTokens: 0, outputTokens: 0, reasoningTokens: 0 };
@@ -15,6 +16,7 @@ export const TENANT: Identity = {
   allowedModels: null,
   serviceTiers: {},
   weight: 1,
+  quotas: NO_QUOTAS,
 };
 
 export const WISHES: BatchWishes = {

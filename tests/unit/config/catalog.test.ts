@@ -175,7 +175,7 @@ describe('objectives', () => {
 
   test('a policy fills in what it names, and the configuration what it does not', () => {
     const spec =
-      '{targetRefs: [{name: o}], activation: Batched, maxWait: 5m, queueTtl: 10m, defaultDeadline: 1h, limits: {storedRequests: 7}}';
+      '{targetRefs: [{name: o}], queueTtlClock: WithCapacity, guaranteedSharePercent: 10, aging: 30m, reservedSlots: {percent: 20}, paused: true, activation: Batched, maxWait: 5m, queueTtl: 10m, defaultDeadline: 1h, limits: {storedRequests: 7}}';
     const text = all(BASE, objective('o', 'a', -5), objectivePolicy('p', spec));
     expect(compileOk(text).objective('default/a', 'o')).toEqual({
       name: 'o',
@@ -185,6 +185,12 @@ describe('objectives', () => {
       activation: 'Batched',
       maxWaitMs: 300_000,
       queueTtlMs: 600_000,
+      queueTtlStopsWithoutCapacity: true,
+      guaranteedSharePercent: 10,
+      agingMs: 1_800_000,
+      reservedSlotsPercent: 20,
+      reservedLapseMs: 300_000,
+      paused: true,
       defaultDeadlineMs: 3_600_000,
       shedAtPercent: 50,
       mayExtendKeepWarm: false,

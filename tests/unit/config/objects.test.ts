@@ -123,7 +123,7 @@ const SHAPE: readonly Row[] = [
     name: 'what this version cannot do yet',
     text: file(
       policy('  endpointUrl: http://gateway\n  windows: []\n  onDelete: Drain\n  mode: KEDA'),
-      objectivePolicy('{targetRefs: [{name: o}], activation: Sheduled, aging: 1h}'),
+      objectivePolicy('{targetRefs: [{name: o}], activation: Sheduled, windows: []}'),
     ),
     want: [
       'objects.yaml:8:9: ScalePolicy default/p: spec.mode: KEDA is not supported by this version; use Native or Observe',
@@ -131,7 +131,7 @@ const SHAPE: readonly Row[] = [
       'objects.yaml:5:3: ScalePolicy default/p: spec.endpointUrl: a pool behind a URL is not supported by this version; use poolRef or pool, with targets',
       'objects.yaml:6:3: ScalePolicy default/p: spec.windows: windows are not supported by this version; remove them (minReplicas keeps replicas up all day)',
       'objects.yaml:13:45: ObjectivePolicy default/op: spec.activation: "Sheduled" is not allowed; did you mean "Scheduled"?',
-      'objects.yaml:13:55: ObjectivePolicy default/op: spec.aging: aging is not supported by this version; remove it and use priorities',
+      'objects.yaml:13:55: ObjectivePolicy default/op: spec.windows: windows are not supported by this version; remove them and use Batched with maxWait',
     ],
   },
 ];

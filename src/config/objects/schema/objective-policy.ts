@@ -35,6 +35,10 @@ const spec = z.strictObject({
       'The oldest queued request wakes the pool at this age. Scheduled: only if there is work without a deadline.',
     ),
   queueTtl: positiveDuration.optional().describe('Queued longer than this: evicted. Absent: never.'),
+  queueTtlClock: z
+    .enum(['Always', 'WithCapacity'])
+    .default('Always')
+    .describe('WithCapacity: the time in which the pool has no open slot does not count against queueTtl.'),
   defaultDeadline: positiveDuration
     .optional()
     .describe('Deadline of a stored request that names none, from its acceptance. Absent: none.'),
@@ -49,6 +53,28 @@ const spec = z.strictObject({
     .describe(
       'Whether its requests restart the keep-warm time. Default: true for Immediate, false for Batched and Scheduled.',
     ),
+  guaranteedSharePercent: z
+    .int()
+    .min(1)
+    .max(90)
+    .optional()
+    .describe(
+      'While it has work, at least this percent of the tokens that its pool serves are its own, whatever its priority. ' +
+        'The guarantees of one pool add up to 90 at most.',
+    ),
+  aging: positiveDuration
+    .optional()
+    .describe('A request that has waited this long in the live order stands in the highest band from then on.'),
+  reservedSlots: z
+    .strictObject({
+      percent: z.int().min(1).max(90).describe("Percent of the pool's open slots."),
+      lapseAfter: positiveDuration
+        .prefault('5m')
+        .describe('Nothing of it came for so long: the slots are free for all until its next request.'),
+    })
+    .optional()
+    .describe('Slots that requests of lower priority leave free for it. Those of one pool add up to 90 % at most.'),
+  paused: z.boolean().default(false).describe('Its requests are queued and get no slot.'),
   limits: z
     .strictObject({
       storedRequests: z.int().min(1).max(100_000_000).optional(),

@@ -1,8 +1,9 @@
-import type { Identity } from '../../../../src/core/identity.ts';
-import type { StoredFile } from '../../../../src/core/files.ts';
 import type { ValidationInput } from '../../../../src/batch/ports.ts';
 import type { ResolveRow } from '../../../../src/batch/validation/ports.ts';
 import type { ValidationLimits } from '../../../../src/batch/validation/validate.ts';
+import type { StoredFile } from '../../../../src/core/files.ts';
+import type { Identity } from '../../../../src/core/identity.ts';
+import { NO_QUOTAS } from '../../../../src/core/tenants.ts';
 import { CHAT } from './batch-file.ts';
 
 export const IDENTITY: Identity = {
@@ -13,6 +14,7 @@ export const IDENTITY: Identity = {
   allowedModels: null,
   serviceTiers: {},
   weight: 1,
+  quotas: NO_QUOTAS,
 };
 
 export const LIMITS: ValidationLimits = {

@@ -1,5 +1,6 @@
 import type { Identity } from '../../../../src/core/identity.ts';
 import type { Catalog, ModelRoute, ObjectiveSpec, PoolSpec } from '../../../../src/core/objects.ts';
+import { NO_QUOTAS } from '../../../../src/core/tenants.ts';
 
 /** A tenant that may do everything, changed where a test says. */
 export function identity(changes: Partial<Identity> = {}): Identity {
@@ -11,6 +12,7 @@ export function identity(changes: Partial<Identity> = {}): Identity {
     allowedModels: null,
     serviceTiers: {},
     weight: 1,
+    quotas: NO_QUOTAS,
     ...changes,
   };
 }
@@ -26,6 +28,12 @@ export function objective(name: string, changes: Partial<ObjectiveSpec> = {}): O
     queueTtlMs: null,
     defaultDeadlineMs: null,
     shedAtPercent: 90,
+    queueTtlStopsWithoutCapacity: false,
+    guaranteedSharePercent: 0,
+    agingMs: null,
+    reservedSlotsPercent: 0,
+    reservedLapseMs: 0,
+    paused: false,
     mayExtendKeepWarm: true,
     maxStoredRequests: 50_000,
     maxStoredBytes: 1_000_000_000,

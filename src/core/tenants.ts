@@ -1,0 +1,64 @@
+/** What a tenant is entitled to, wherever its requests come in; the same in every process of an installation. */
+export interface TenantTerms {
+  /** Relative share among the tenants of one band, 1..1000. */
+  readonly weight: number;
+  readonly quotas: TenantQuotas;
+}
+
+/** Null = no limit of its own. */
+export interface TenantQuotas {
+  /** Requests, and tokens (estimated before, corrected after each), that may begin in a minute over all pools and replicas. */
+  readonly requestsPerMinute: number | null;
+  readonly tokensPerMinute: number | null;
+  /** Requests that may hold a slot at one time, in each pool. */
+  readonly maxConcurrency: number | null;
+  /** Requests queued or stored in each pool, and their bytes. */
+  readonly maxRequests: number | null;
+  readonly maxBytes: number | null;
+}
+
+export const NO_QUOTAS: TenantQuotas = {
+  requestsPerMinute: null,
+  tokensPerMinute: null,
+  maxConcurrency: null,
+  maxRequests: null,
+  maxBytes: null,
+};
+
+/** Terms of a tenant by name; a tenant that is not configured has weight 1 and no quotas, or those of anonymous callers. */
+export interface TenantDirectory {
+  termsOf(tenant: string): TenantTerms;
+}
+
+/** `after`: milliseconds until the same request would pass, if nobody else asks. */
+export type QuotaAnswer =
+  | { readonly kind: 'granted' }
+  | {
+      readonly kind: 'refused';
+      readonly limit: 'requestsPerMinute' | 'tokensPerMinute';
+      readonly limitPerMinute: number;
+      readonly afterMs: number;
+    };
+
+export interface QuotaState {
+  readonly limitPerMinute: number;
+  /** As far as this replica knows. */
+  readonly remaining: number;
+  /** Until it is full again. */
+  readonly resetMs: number;
+}
+
+/**
+ * Rates of tenants over all replicas of an installation. Each replica leases portions of what is left, so that most
+ * requests ask nobody; together they grant at most the limit and one portion each.
+ */
+export interface RateQuotas {
+  /** Takes one request of so many tokens out of the tenant's quotas. A tenant without quotas costs nothing. */
+  take(tenant: string, costTokens: number, signal: AbortSignal): Promise<QuotaAnswer>;
+  /** The request of `take` used so many tokens more (or, below 0, fewer). */
+  correct(tenant: string, tokens: number): void;
+  /** The request of `take` was not run after all. */
+  giveBack(tenant: string, costTokens: number): void;
+  /** For the x-ratelimit headers; null = no such quota. */
+  state(tenant: string): { readonly requests: QuotaState | null; readonly tokens: QuotaState | null };
+}
