@@ -1,4 +1,5 @@
 import type { ObjectiveSpec, PoolKey, PoolSpec } from '../../core/objects.ts';
+import { GuaranteeCheck } from './check-guarantees.ts';
 import type { ObjectSet, SourceObject } from './parse-objects.ts';
 import { type Reporter, whichOf } from './report.ts';
 import { OBJECTIVE_CLASS_LABEL } from './schema/inference-objective.ts';
@@ -27,6 +28,7 @@ export function compileObjectives(
   report: Reporter,
 ): ClassedObjective[] {
   const policies = assignPolicies(objects, surroundings, report);
+  const guarantees = new GuaranteeCheck(surroundings, report);
   const written = new Set(objects.pools.map((pool) => pool.key));
   return objects.objectives.map((objective) => {
     const { namespace, name, spec } = objective;
@@ -40,9 +42,11 @@ export function compileObjectives(
       const why = `there is no pool "${spec.poolRef.name}" in namespace "${namespace}"; add it or correct the name`;
       report.error(objective, ['spec', 'poolRef', 'name'], why, 'PoolNotFound');
     }
-    const policy = policies.get(objective)?.spec ?? DEFAULT_OBJECTIVE_POLICY;
+    const policy = policies.get(objective);
+    const settings = policy?.spec ?? DEFAULT_OBJECTIVE_POLICY;
+    const compiled = objectiveSpec({ namespace, name, pool, priority: spec.priority }, settings, limits);
     return {
-      spec: objectiveSpec({ namespace, name, pool, priority: spec.priority }, policy, limits),
+      spec: guarantees.admit(compiled, policy),
       className: objective.labels[OBJECTIVE_CLASS_LABEL] ?? null,
     };
   });
