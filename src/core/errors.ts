@@ -41,6 +41,7 @@ const CATALOGUE = {
   batch_not_finished: { httpStatus: 409, type: 'invalid_request_error', retryable: false },
   nothing_to_retry: { httpStatus: 409, type: 'invalid_request_error', retryable: false },
   idempotency_conflict: { httpStatus: 409, type: 'invalid_request_error', retryable: false },
+  idempotency_in_progress: { httpStatus: 409, type: 'invalid_request_error', retryable: true },
   stream_position_gone: { httpStatus: 410, type: 'invalid_request_error', retryable: false },
   range_not_satisfiable: { httpStatus: 416, type: 'invalid_request_error', retryable: false },
   body_too_large: { httpStatus: 413, type: 'invalid_request_error', retryable: false },
@@ -48,6 +49,8 @@ const CATALOGUE = {
   // Rejected before the queue.
   queue_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   queue_shed: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
+  tenant_queue_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
+  rate_limit_exceeded: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   batch_rows_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   batches_full: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   files_full: { httpStatus: 429, type: 'rate_limit_error', retryable: false },
@@ -62,6 +65,7 @@ const CATALOGUE = {
   queue_unavailable: { httpStatus: 503, type: 'overloaded_error', retryable: true },
   accept_unknown: { httpStatus: 503, type: 'overloaded_error', retryable: true },
   // Evicted after the queue took it.
+  evicted_displaced: { httpStatus: 429, type: 'rate_limit_error', retryable: true },
   max_hold_exceeded: { httpStatus: 503, type: 'overloaded_error', retryable: true },
   queue_ttl_exceeded: { httpStatus: 504, type: 'timeout_error', retryable: true },
   batch_expired: { httpStatus: 504, type: 'timeout_error', retryable: false },
