@@ -1,8 +1,9 @@
 /**
- * Pilotlight on a real control plane, in two parts:
+ * Pilotlight on a real control plane, in three parts:
  *
  *   npm run bench -- kubernetes wake [--wakes 200] [--pools 24]
  *   npm run bench -- kubernetes upkeep [--pools 100] [--pods 10] [--seconds 60]
+ *   npm run bench -- kubernetes replicas [--gateways 3] [--rounds 5] [--seconds 5]
  *   … [--save NAME] [--redis URL] [--profile FOLDER]
  *
  * wake: from the sending of the first request to a pool at zero until the API server has stored the patched scale, by the
@@ -18,10 +19,15 @@
  * pools are ready (KWOK plays them, one process answers for all model servers): at rest, and while a tenth of the
  * pods is deleted and made anew within a minute. Beside them a bare watcher: it lists and watches the same pods and
  * policies and does nothing with them.
+ *
+ * replicas: one, two and three gateways on one Redis, the same load on all of them together (KWOK plays the pods, one process
+ * answers for all model servers): throughput and latency as ratios to those of one gateway in the same round, CPU time of
+ * gateways and Redis, turns of the ledger and bytes to and from Redis for each call.
  */
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
 import { KubernetesRig } from './support/kubernetes-rig.ts';
+import { measureReplicas, type ReplicasCell } from './support/kubernetes-replicas.ts';
 import { measureUpkeep, type Upkeep } from './support/kubernetes-upkeep.ts';
 import { measureWakes, type Wake, WAKE_TARGETS, type WakeTarget } from './support/kubernetes-wake.ts';
 import { circumstances, redisVersion, saveResult } from './support/results.ts';
@@ -33,7 +39,9 @@ const { values: flags, positionals } = parseArgs({
     wakes: { type: 'string', default: '200' },
     pools: { type: 'string' },
     pods: { type: 'string', default: '10' },
-    seconds: { type: 'string', default: '60' },
+    seconds: { type: 'string' },
+    gateways: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '5' },
     save: { type: 'string' },
     redis: { type: 'string' },
     profile: { type: 'string' },
@@ -114,7 +122,7 @@ async function upkeep(rig: KubernetesRig): Promise<object> {
   const phases = await measureUpkeep(rig, {
     pools: Number(flags.pools ?? '100'),
     podsPerPool: Number(flags.pods),
-    seconds: Number(flags.seconds),
+    seconds: Number(flags.seconds ?? '60'),
     churnPerMinute: CHURN_PER_MINUTE,
     nodeFlags,
     onProgress: (sentence) => process.stderr.write(`${sentence}\n`),
@@ -137,10 +145,60 @@ async function upkeep(rig: KubernetesRig): Promise<object> {
   return { phases };
 }
 
+/** Figures of each scenario and number of gateways over the rounds; `of one` = against one gateway in the same round. */
+function replicaLines(cells: readonly ReplicasCell[]): Record<string, Record<string, string>> {
+  const names = [...new Set(cells.map(({ scenario, gateways }) => `${scenario} x ${gateways}`))];
+  const lines = names.map((name) => {
+    const own = cells.filter(({ scenario, gateways }) => `${scenario} x ${gateways}` === name);
+    const ones = cells.filter(({ scenario, gateways }) => scenario === own[0]?.scenario && gateways === 1);
+    const figure = (of: (cell: ReplicasCell) => number, digits = 0): string =>
+      showSpread(spreadOf(own.map(of), digits));
+    const ofOne = (of: (cell: ReplicasCell) => number): string =>
+      showSpread(
+        spreadOf(
+          own.map((cell, round) => of(cell) / of(ones[round] ?? cell)),
+          2,
+        ),
+      );
+    return [
+      name,
+      {
+        'calls/s': figure(({ perSecond }) => perSecond),
+        'of one': ofOne(({ perSecond }) => perSecond),
+        'p50 us': figure(({ p50Us }) => p50Us),
+        'p50 of one': ofOne(({ p50Us }) => p50Us),
+        'p99 us': figure(({ p99Us }) => p99Us),
+        'gateways us': figure(({ gatewayCpuUs }) => gatewayCpuUs),
+        'Redis us': figure(({ redisCpuUs }) => redisCpuUs),
+        turns: figure(({ turns }) => turns, 2),
+        'bytes in': figure(({ redisBytesIn }) => redisBytesIn),
+        'bytes out': figure(({ redisBytesOut }) => redisBytesOut),
+        failed: String(own.reduce((sum, { failed }) => sum + failed, 0)),
+      },
+    ] as const;
+  });
+  return Object.fromEntries(lines);
+}
+
+async function replicas(rig: KubernetesRig): Promise<object> {
+  const cells = await measureReplicas(rig, {
+    gateways: Number(flags.gateways),
+    rounds: Number(flags.rounds),
+    seconds: Number(flags.seconds ?? '5'),
+    nodeFlags,
+    onProgress: (sentence) => process.stderr.write(`${sentence}\n`),
+  });
+  const lines = replicaLines(cells);
+  console.table(lines);
+  return { lines, cells };
+}
+
+const PARTS = { wake, upkeep, replicas };
+
 async function main(): Promise<void> {
-  const run = part === 'wake' ? wake : part === 'upkeep' ? upkeep : null;
-  if (run === null) throw new Error(`there is no part "${part}"; there are: wake, upkeep`);
-  const rig = await KubernetesRig.open({ redisUrl: flags.redis, scheduler: part === 'upkeep' });
+  const run = Object.hasOwn(PARTS, part) ? PARTS[part as keyof typeof PARTS] : null;
+  if (run === null) throw new Error(`there is no part "${part}"; there are: ${Object.keys(PARTS).join(', ')}`);
+  const rig = await KubernetesRig.open({ redisUrl: flags.redis, scheduler: part !== 'wake' });
   const redis = new Redis(rig.redis.url);
   try {
     const about = circumstances(await redisVersion(redis));

@@ -84,7 +84,7 @@ export class KubernetesRig {
 
   /** Starts one, as the administrator of the control plane; its installation is named like its namespace. */
   async serve(namespace: string, role: ClusterRole, nodeFlags: readonly string[] = []): Promise<Serving> {
-    const name = `${namespace}-${role}`;
+    const name = `${namespace}-${role}-${this.#serving.length}`;
     const spec = {
       installation: namespace,
       role,
