@@ -22,6 +22,8 @@ export interface JobSpec {
   readonly announce?: JobAnnouncement;
   /** Its answer is also streamed to whoever looks on while it runs; needs `stream: true` in its body. */
   readonly streamed?: boolean;
+  /** The job that failed and was accepted again as this one, by an operator. */
+  readonly retryOf?: string;
 }
 
 /** What happens when a job has ended: at least once, also after a crash. */
@@ -65,6 +67,8 @@ export interface JobView {
   readonly resultExpiresAtEpochMs: number | null;
   /** Requests before it in its pool's order, 0 = next; absent when nobody knows (not in the live order, or running). */
   readonly position?: number;
+  /** Of a failed job: the job that an operator made of it. */
+  readonly retriedAs?: string;
 }
 
 export interface JobResult {

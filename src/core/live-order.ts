@@ -201,6 +201,8 @@ export interface EndpointSlots {
 export interface ObjectiveDemand {
   readonly objective: string;
   readonly priority: number;
+  /** By its policy or by an operator: what waits gets no slot, and neither wakes a pool nor keeps it up. Absent = no. */
+  readonly paused?: boolean;
   /** Tickets waiting in the live order. */
   readonly waitingHeld: number;
   readonly waitingStored: number;
