@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import { asError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { isAmongFirstBoots } from './adapters/boot-marks.ts';
+import { CallJournal } from './adapters/call-journal.ts';
 import { EngineLoop } from './adapters/engine-loop.ts';
 import { simServer } from './adapters/http-server.ts';
 import { OpenCalls } from './adapters/open-calls.ts';
@@ -69,7 +70,8 @@ export class ModelSim implements SimState {
     this.engine.slowFactor = options.faults.slowFactor;
     this.loop = new EngineLoop(this.engine, deps.clock, (report) => this.calls.stepDone(report));
     this.metrics = new VllmMetrics(this.engine, { ...options, modelName: options.models[0] ?? '' });
-    this.calls = new OpenCalls(this.loop, this.metrics);
+    const journal = options.journal === '' ? null : new CallJournal(options.journal, deps.clock);
+    this.calls = new OpenCalls(this.loop, this.metrics, journal);
     this.adapters = new AdapterRegistry(options.maxAdapters > 0, options.models);
     for (const { name, path } of options.adapters)
       this.adapters.load(name, path, Math.floor(this.startedAtEpochMs / 1_000));

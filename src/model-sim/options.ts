@@ -128,6 +128,12 @@ export const MODEL_SIM_FLAGS = {
     parseBytes,
   ),
 
+  journal: flag(
+    '--journal <path>',
+    '',
+    'append a JSON line for each call that begins, speaks and ends to this file, which processes may share',
+    anyText,
+  ),
   faults: flag('--faults <json>', '{}', 'faults from the start, as POST /sim/faults takes them', faultsJson),
   crashAtBoot: flag(
     '--crash-at-boot <exit code>',

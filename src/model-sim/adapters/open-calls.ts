@@ -4,6 +4,7 @@ import type { StepReport } from '../policy/engine.ts';
 import type { CallFault } from '../policy/faults.ts';
 import type { Sequence } from '../policy/sequence.ts';
 import type { VllmMetrics } from '../policy/vllm-metrics.ts';
+import type { CallJournal } from './call-journal.ts';
 import type { EngineLoop } from './engine-loop.ts';
 import type { Reply, ReplySource } from './reply.ts';
 
@@ -21,14 +22,16 @@ interface Place {
 export class OpenCalls {
   readonly #loop: EngineLoop;
   readonly #metrics: VllmMetrics;
+  readonly #journal: CallJournal | null;
   readonly #calls = new Set<OpenCall>();
   readonly #places = new Map<Sequence, Place>();
   readonly #hanging = new Set<ServerResponse>();
   #onEmpty: () => void = () => undefined;
 
-  constructor(loop: EngineLoop, metrics: VllmMetrics) {
+  constructor(loop: EngineLoop, metrics: VllmMetrics, journal: CallJournal | null) {
     this.#loop = loop;
     this.#metrics = metrics;
+    this.#journal = journal;
   }
 
   get size(): number {
@@ -47,6 +50,7 @@ export class OpenCalls {
   /** Answers the call from now on: with each step, and until its caller leaves. */
   open(call: OpenCall): void {
     this.#calls.add(call);
+    this.#journal?.began(call);
     call.sequences.forEach((sequence, choice) => this.#places.set(sequence, { call, choice }));
     call.response.on('close', () => this.#leave(call));
     call.reply.start();
@@ -68,6 +72,7 @@ export class OpenCalls {
       this.#metrics.tokenEmitted(sequence);
       const place = this.#places.get(sequence);
       if (place === undefined) continue;
+      this.#journal?.spoke(place.call);
       if (sequence.state !== 'finished') place.call.reply.grown(place.choice);
       if (place.call.fault !== null) this.#trip(place.call);
     }
@@ -91,6 +96,8 @@ export class OpenCalls {
     const { call, choice } = place;
     this.#places.delete(sequence);
     this.#metrics.sequenceFinished(sequence, call.request.maxTokens, call.request.choices);
+    if (call.sequences.every(({ state }) => state === 'finished'))
+      this.#journal?.ended(call, sequence.finishReason ?? 'abort');
     call.reply.ended(choice);
   }
 
@@ -113,12 +120,14 @@ export class OpenCalls {
 
   #fail(call: OpenCall, error: ApiError): void {
     this.#forget(call);
+    this.#journal?.ended(call, 'failed');
     call.reply.fail(error);
   }
 
   /** The answer is out, or its caller has gone: then the engine stops working on it. */
   #leave(call: OpenCall): void {
     this.#forget(call);
+    this.#journal?.ended(call, 'left');
     this.#calls.delete(call);
     this.#tellIfEmpty();
   }
