@@ -5,7 +5,7 @@ import type { Outcome, OutcomeKind } from '../core/outcome.ts';
 import { Attempt, type AttemptEnd } from './attempt.ts';
 import { recordEnd } from './call-metrics.ts';
 import { CallTimer } from './call-timer.ts';
-import { attemptError, cancelled, drained, leaseLost } from './policy/call-errors.ts';
+import { attemptError, cancelled, drained, leaseLost, noCapacity } from './policy/call-errors.ts';
 import { failureRule } from './policy/failure.ts';
 import { planRetry, type RetryPlan } from './policy/retry-plan.ts';
 import { type StopReason, unserved } from './policy/unserved.ts';
@@ -85,7 +85,7 @@ export class CallRun implements Watched {
     const { pool } = this.#request.call;
     const runtime = this.#shared.poolRuntimes(pool);
     if (!runtime) {
-      return this.#rejected(new PilotlightError('no_capacity', `The pool ${pool} is not served here any more.`));
+      return this.#rejected(noCapacity(`The pool ${pool} is not served here any more.`, this.#retryAfterMs()));
     }
     const refusal = this.#noCapacity();
     if (refusal) return refusal;
@@ -122,8 +122,7 @@ export class CallRun implements Watched {
     const capacity = this.#shared.advisor.capacity(pool);
     if (capacity.canCome) return null;
     if (this.#stored) return { kind: 'handed_back', reason: 'no_capacity' };
-    const retryAfterMs = this.#retryAfterMs();
-    return this.#rejected(new PilotlightError('no_capacity', capacity.why, { retryAfterMs }));
+    return this.#rejected(noCapacity(capacity.why, this.#retryAfterMs()));
   }
 
   #enter(runtime: PoolRuntime): Promise<Entry> {
@@ -261,10 +260,10 @@ export class CallRun implements Watched {
     if (this.#stop === 'lease_lost') {
       // The ledger has given the slot up already; a settle would be refused, and stored work is run again.
       if (this.#stored) return { kind: 'handed_back', reason: 'lease_lost' };
-      return this.#failed(leaseLost(this.#retryAfterMs()), 'failed', begun);
+      return this.#failed(leaseLost('revoked', this.#retryAfterMs()), 'failed', begun);
     }
     if (this.#stop === 'draining') {
-      if (!this.#stored) return await this.#settleFailure(lease, drained(), begun);
+      if (!this.#stored) return await this.#settleFailure(lease, drained('revoked'), begun);
       // With its signal aborted, a released ticket leaves the order without an outcome.
       lease.release();
       return { kind: 'handed_back', reason: 'draining' };
@@ -283,7 +282,8 @@ export class CallRun implements Watched {
   }
 
   #notRun(entry: Exclude<Entry, { kind: 'run' }>): DispatchResult {
-    const call = { stored: this.#stored, stop: this.#stop, retryAfterMs: this.#retryAfterMs() };
+    const isServing = !this.#shared.endpoints.isEmpty(this.#request.call.pool);
+    const call = { stored: this.#stored, stop: this.#stop, retryAfterMs: this.#retryAfterMs(), isServing };
     const end = unserved(entry, call);
     return end.kind === 'ended' ? this.#failed(end.error, end.outcome, false) : end;
   }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { FLOW_OUTCOMES_METRIC } from '../core/flow-outcomes.ts';
 
 /** Bucket edges of the EPP's own queue histogram, continued to ten minutes for pools that sleep. */
 const WAIT_BUCKETS_S = [
@@ -16,6 +17,7 @@ export const dispatcherMetrics = (registry: Registry) => ({
     labelNames: ['pool', 'objective', 'outcome', 'code'] as const,
     help: 'Calls that ended in the dispatcher, by outcome and error code ("none" for a plain success).',
   }),
+  flowOutcomes: flowOutcomes(registry),
   attemptsTotal: new Counter({
     name: 'pilotlight_dispatcher_attempts_total',
     registers: [registry],
@@ -70,3 +72,12 @@ export const dispatcherMetrics = (registry: Registry) => ({
 });
 
 export type DispatcherMetrics = ReturnType<typeof dispatcherMetrics>;
+
+type FlowOutcomes = Counter<'pool' | 'objective' | 'outcome'>;
+
+/** Whichever part of the process asks first makes it. */
+function flowOutcomes(registry: Registry): FlowOutcomes {
+  const { name, help, labelNames } = FLOW_OUTCOMES_METRIC;
+  const known = registry.getSingleMetric(name) as FlowOutcomes | undefined;
+  return known ?? new Counter({ name, help, labelNames, registers: [registry] });
+}
