@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../platform/redis/connection.ts';
 import type { Clock } from '../../core/clock.ts';
 import { defineScript } from '../../platform/redis/script.ts';
 import type { EndpointKnowledge, PublishRight } from '../ports.ts';
@@ -22,7 +22,7 @@ const giveUp = defineScript({
 });
 
 export interface RedisPublishRightOptions {
-  readonly command: Redis;
+  readonly command: RedisClient;
   /** Shares the pool's hash tag. */
   readonly key: string;
   /** Unique per run of a process. */

@@ -1,5 +1,10 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from '../../core/logger.ts';
+import { anyNodeConnector } from './any-node-connector.ts';
+import { type RedisTarget, type RedisTls, tlsOptions } from './target.ts';
+
+/** What adapters send commands through, whatever Redis is behind it. */
+export type RedisClient = Redis | Cluster;
 
 /**
  * | purpose    | for                              | while Redis is away                                   | limit of a wait          |
@@ -22,6 +27,12 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const BLOCKING_TIMEOUT_MS = 30_000;
 const BLOCKING_GRACE_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
+/** A tenth of a second apart. */
+const MAX_REDIRECTIONS = 10;
+/** How soon a cluster's new primary is known where no answer tells of it. */
+const SLOTS_REFRESH_MS = 2_000;
+/** Nodes of which is remembered that they are away. */
+const MAX_KNOWN_DOWN = 1_000;
 
 const BY_PURPOSE = {
   command: {
@@ -40,25 +51,118 @@ const BY_PURPOSE = {
   },
 } satisfies Record<RedisPurpose, RedisOptions>;
 
+/** exactOptionalPropertyTypes: ioredis wants this one given or left out. */
+type Options = Omit<RedisOptions, 'replyMapping'>;
+
 export interface RedisClientOptions {
   /** redis:// or rediss://, with user, password and database where needed (see parseRedisUrl). */
   url: string;
+  /** For rediss:// only. */
+  tls?: RedisTls | null;
   purpose: RedisPurpose;
   log: Logger;
 }
 
+export interface OpenRedisOptions extends Pick<RedisClientOptions, 'purpose' | 'log'> {
+  target: RedisTarget;
+}
+
 /** A client that connects in the background and reconnects for ever. Never throws on connection trouble: it is logged. */
 export function createRedis(options: RedisClientOptions): Redis {
-  const client = new Redis(options.url, {
-    ...BY_PURPOSE[options.purpose],
-    connectionName: `pilotlight-${options.purpose}`,
+  const tls = options.tls && new URL(options.url).protocol === 'rediss:' ? { tls: tlsOptions(options.tls) } : {};
+  return watched(new Redis(options.url, { ...commonOptions(options.purpose), ...tls }), options);
+}
+
+/**
+ * The same for any kind of Redis. In a cluster a `command` client knows all nodes; a `subscriber` is a plain connection to
+ * one node after the other, because every node hears every message.
+ */
+export function openRedis({ target, purpose, log }: OpenRedisOptions & { purpose: 'subscriber' }): Redis;
+export function openRedis({ target, purpose, log }: OpenRedisOptions): RedisClient;
+export function openRedis({ target, purpose, log }: OpenRedisOptions): RedisClient {
+  if (target.kind === 'single') return createRedis({ url: target.url, tls: target.tls, purpose, log });
+  const { username, password } = target.login;
+  const tls = target.tls === null ? null : tlsOptions(target.tls);
+  const options: Options = {
+    ...commonOptions(purpose),
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(tls === null ? {} : { tls }),
+  };
+  if (target.kind === 'sentinel')
+    return watched(new Redis({ ...options, ...sentinelOptions(target) }), { purpose, log });
+  if (purpose === 'subscriber') {
+    return watched(new Redis({ ...options, Connector: anyNodeConnector(target.nodes, tls) }), { purpose, log });
+  }
+  return openCluster(target, options, { purpose, log });
+}
+
+function commonOptions(purpose: RedisPurpose): Options {
+  return {
+    ...BY_PURPOSE[purpose],
+    connectionName: `pilotlight-${purpose}`,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, MAX_RECONNECT_DELAY_MS) * (0.75 + Math.random() / 2),
-    // After a managed fail-over the old primary stays reachable, read-only: a new connection finds the new one.
-    reconnectOnError: (error) => error.message.includes('READONLY'),
+    retryStrategy: reconnectDelayMs,
+    // After a managed fail-over the old primary stays reachable, as a replica: a new connection finds the new one.
+    reconnectOnError: (error) => /^(READONLY|MASTERDOWN) /.test(error.message),
+  };
+}
+
+function reconnectDelayMs(attempt: number): number {
+  return Math.min(25 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.75 + Math.random() / 2);
+}
+
+function sentinelOptions(target: Extract<RedisTarget, { kind: 'sentinel' }>): Options {
+  const { username, password } = target.sentinelLogin;
+  return {
+    sentinels: target.sentinels.map(({ host, port }) => ({ host, port })),
+    name: target.masterName,
+    db: target.database,
+    ...(username === null ? {} : { sentinelUsername: username }),
+    ...(password === null ? {} : { sentinelPassword: password }),
+    ...(target.sentinelTls === null ? {} : { sentinelTLS: tlsOptions(target.sentinelTls) }),
+    enableTLSForSentinelMode: target.tls !== null,
+    sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
+    sentinelRetryStrategy: reconnectDelayMs,
+    // Sentinels tell of a fail-over before the old primary, cut off perhaps, notices that it is none any more.
+    failoverDetector: true,
+  };
+}
+
+function openCluster(
+  target: Extract<RedisTarget, { kind: 'cluster' }>,
+  redisOptions: Options,
+  watch: Pick<RedisClientOptions, 'purpose' | 'log'>,
+): Cluster {
+  const options = {
+    redisOptions,
+    enableOfflineQueue: watch.purpose !== 'command',
+    clusterRetryStrategy: reconnectDelayMs,
+    // 0 = a command whose connection was lost is not sent again: nobody knows whether it was executed.
+    retryDelayOnFailover: 0,
+    // What a node answers with MOVED, ASK, TRYAGAIN or CLUSTERDOWN it has not executed; these are followed, for a second.
+    maxRedirections: MAX_REDIRECTIONS,
+    slotsRefreshTimeout: COMMAND_TIMEOUT_MS,
+    slotsRefreshInterval: SLOTS_REFRESH_MS,
+    // Names are looked up by each connection, so that certificates are compared with names and not with addresses.
+    dnsLookup: (address, done) => done(null, address),
+  } satisfies ClusterOptions;
+  const cluster = new Cluster(
+    target.nodes.map(({ host, port }) => ({ host, port })),
+    options,
+  );
+  // Connected before they are needed: a command for a node that is not is refused.
+  cluster.on('+node', (node: Redis) => {
+    if (node.status === 'wait') node.connect().catch(() => undefined);
   });
-  if (options.purpose === 'subscriber') outliveLostRenewals(client);
-  logConnection(client, options);
+  cluster.setMaxListeners(0);
+  logConnection(cluster, watch, redisOptions);
+  return cluster;
+}
+
+function watched(client: Redis, watch: Pick<RedisClientOptions, 'purpose' | 'log'>): Redis {
+  if (watch.purpose === 'subscriber') outliveLostRenewals(client);
+  logConnection(client, watch, client.options);
   return client;
 }
 
@@ -79,7 +183,7 @@ function outliveLostRenewals(client: Redis): void {
  * Resolves when commands can be sent. Rejects with the signal's reason, with the last connection error after
  * `timeoutMs`, or when the client is closed.
  */
-export async function whenReady(client: Redis, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+export async function whenReady(client: RedisClient, timeoutMs: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
   if (client.status === 'ready') return;
   const deadline = AbortSignal.timeout(timeoutMs);
@@ -120,22 +224,33 @@ export function isReplyError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
-/** One warning when the connection is lost and one line when it is back; the attempts between are debug lines. */
-function logConnection(client: Redis, { log, purpose }: RedisClientOptions): void {
-  let isDown = false;
-  client.on('error', (error: Error & { code?: string }) => {
-    const fields = { purpose, code: error.code, problem: withoutSecrets(error.message, client.options) };
-    if (isDown) log.debug(fields, 'redis.connection_failed');
+/** One warning when a connection is lost and one line when it is back; the attempts between are debug lines. */
+function logConnection(
+  client: RedisClient,
+  { log, purpose }: Pick<RedisClientOptions, 'purpose' | 'log'>,
+  secrets: Options,
+): void {
+  /** Addresses of nodes; '' = the client as a whole. */
+  const down = new Set<string>();
+  const failed = (error: Error & { code?: string }, node = '') => {
+    const fields = { purpose, node, code: error.code, problem: withoutSecrets(error.message, secrets) };
+    if (down.has(node)) log.debug(fields, 'redis.connection_failed');
     else log.warn(fields, 'redis.connection_failed');
-    isDown = true;
-  });
-  client.on('ready', () => {
-    log.debug({ purpose, afterFailure: isDown }, 'redis.connected');
-    if (isDown) log.info({ purpose }, 'redis.connection_recovered');
-    isDown = false;
-  });
+    if (down.size < MAX_KNOWN_DOWN) down.add(node);
+  };
+  const ready = (node = '') => {
+    const afterFailure = down.delete(node);
+    log.debug({ purpose, node, afterFailure }, 'redis.connected');
+    if (afterFailure) log.info({ purpose, node }, 'redis.connection_recovered');
+  };
+  client.on('error', (error: Error) => failed(error));
+  client.on('ready', () => ready());
+  client.on('node error', failed);
+  client.on('+node', (node: Redis) => node.on('ready', () => ready(`${node.options.host}:${node.options.port}`)));
 }
 
-function withoutSecrets(text: string, { password }: RedisOptions): string {
-  return password ? text.replaceAll(password, '***') : text;
+function withoutSecrets(text: string, { password, sentinelPassword }: Options): string {
+  let shown = text;
+  for (const secret of [password, sentinelPassword]) if (secret) shown = shown.replaceAll(secret, '***');
+  return shown;
 }

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './connection.ts';
 
 /** What a Redis says about itself. Managed servers hide some of it: then the field is undefined. */
 export interface RedisInspection {
@@ -25,7 +25,7 @@ export interface RedisFinding {
 export const MINIMUM_REDIS_VERSION = '6.2';
 
 /** Asks with one INFO, which servers that forbid CONFIG still answer. Rejects as any command does. */
-export async function inspectRedis(client: Redis): Promise<RedisInspection> {
+export async function inspectRedis(client: RedisClient): Promise<RedisInspection> {
   return parseRedisInfo(await client.info());
 }
 

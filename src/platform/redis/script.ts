@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Redis } from 'ioredis';
-import { isReplyError } from './connection.ts';
+import { isReplyError, type RedisClient } from './connection.ts';
 
 /** Lua that Redis runs as one step, under the name that EVALSHA knows it by. */
 export interface LuaScript {
@@ -22,7 +21,7 @@ export function loadLua(...files: readonly URL[]): LuaScript {
  * NOSCRIPT means that nothing ran. One round trip when known, two when not. Rejects as any command does.
  */
 export async function runLua(
-  client: Redis,
+  client: RedisClient,
   script: LuaScript,
   keys: readonly string[],
   args: readonly ScriptArgument[],
@@ -51,7 +50,7 @@ export interface ScriptCall<Key extends string, Arg extends string> {
 }
 
 export type Script<Key extends string, Arg extends string, Reply> = (
-  client: Redis,
+  client: RedisClient,
   call: ScriptCall<Key, Arg>,
 ) => Promise<Reply>;
 

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../platform/redis/connection.ts';
 import type { AttemptBook } from '../ports.ts';
 
 /** The longest that SQS keeps a message. */
@@ -6,10 +6,10 @@ const KEPT_S = 14 * 86_400;
 
 /** One counter for each message that came often. */
 export class RedisAttemptBook implements AttemptBook {
-  readonly #client: Pick<Redis, 'multi' | 'decr'>;
+  readonly #client: Pick<RedisClient, 'multi' | 'decr'>;
   readonly #prefix: string;
 
-  constructor(client: Pick<Redis, 'multi' | 'decr'>, prefix: string) {
+  constructor(client: Pick<RedisClient, 'multi' | 'decr'>, prefix: string) {
     this.#client = client;
     this.#prefix = prefix;
   }

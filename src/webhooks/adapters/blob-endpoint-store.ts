@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../platform/redis/connection.ts';
 import { createHash, randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import type { BlobStore } from '../../core/blobs.ts';
 import type { Clock } from '../../core/clock.ts';
 import { PilotlightError } from '../../core/errors.ts';
@@ -8,7 +8,7 @@ import type { EndpointChange, EndpointStore } from '../ports.ts';
 
 export interface BlobEndpointStoreOptions {
   readonly blobs: BlobStore;
-  readonly client: Redis;
+  readonly client: RedisClient;
   /** Of all its keys in Redis. */
   readonly prefix: string;
   readonly clock: Clock;
@@ -136,7 +136,7 @@ async function asked<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    throw new PilotlightError('queue_unavailable', 'Webhooks cannot be looked up: Redis does not answer.', {
+    throw new PilotlightError('queue_unavailable', 'Webhooks cannot be looked up: RedisClient does not answer.', {
       cause: error,
       retryAfterMs: 2_000,
     });

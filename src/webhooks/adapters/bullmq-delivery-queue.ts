@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../platform/redis/connection.ts';
 import { type BackendFactory, DelayedError, type Job, Queue, type RedisQueueBackend, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { asError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { DeliveryHandler, DeliveryPointer, DeliveryQueue, DeliveryVerdict } from '../ports.ts';
@@ -11,7 +11,7 @@ export interface SharedFetch {
 }
 
 export interface BullmqDeliveryQueueOptions {
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly fetch: SharedFetch;
   /** BullMQ's key prefix, with a hash tag. */
   readonly prefix: string;

@@ -1,9 +1,9 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../platform/redis/connection.ts';
 import type { DeliveryRecord } from '../policy/delivery.ts';
 import type { DeliveryPointer, DeliveryStore } from '../ports.ts';
 
 export interface RedisDeliveryStoreOptions {
-  readonly client: Redis;
+  readonly client: RedisClient;
   /** Of all its keys. */
   readonly prefix: string;
   /** How long a delivery is tried again. */

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { asError } from '../../../core/errors.ts';
 import type { Leadership } from '../../../core/kubernetes.ts';
@@ -20,7 +20,7 @@ export interface BoardSource {
 
 export interface BoardPublisherDeps {
   /** Purpose `command`. */
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly place: RedisPlace;
   readonly clock: Clock;
   readonly log: Logger;

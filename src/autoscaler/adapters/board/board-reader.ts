@@ -1,4 +1,5 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
+import { sendMany } from '../../../platform/redis/many.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { asError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
@@ -16,7 +17,7 @@ import { type BoardView, decodeDecisions, decodeView } from './view.ts';
 
 export interface BoardReaderDeps {
   /** Purpose `command`. */
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly channels: Channels;
   readonly place: RedisPlace;
   readonly clock: Clock;
@@ -173,20 +174,18 @@ export class BoardReader implements AdviceSource {
 
   async #read(pools: readonly PoolKey[]): Promise<void> {
     const { client, place, clock } = this.#deps;
-    const pipeline = client.pipeline();
-    for (const pool of pools) pipeline.hmget(boardKey(place, pool), 'atMs', 'view');
+    const replies = await sendMany(
+      client,
+      pools.map((pool) => ['hmget', boardKey(place, pool), 'atMs', 'view']),
+    );
     // Asked last, so that no record is younger than it.
-    pipeline.time();
-    const replies = (await pipeline.exec()) ?? [];
-    const failed = replies.find(([error]) => error !== null)?.[0];
-    if (failed) throw failed;
+    const [seconds = 0, micros = 0] = await client.time();
     const readAtMs = clock.monotonicMs();
-    const [seconds = 0, micros = 0] = (replies.at(-1)?.[1] ?? []) as readonly (number | string)[];
-    const redisNowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    const redisNowMs = seconds * 1_000 + Math.floor(micros / 1_000);
     const held = new Map(this.#held);
     const news: PoolKey[] = [];
     for (const [index, pool] of pools.entries()) {
-      const [atMs, text] = replies[index]?.[1] as readonly [string | null, string | null];
+      const [atMs, text] = replies[index] as readonly [string | null, string | null];
       const view = text === null ? null : decodeView(text);
       // A record that has lapsed leaves what was read last, and that grows old.
       if (view === null) continue;

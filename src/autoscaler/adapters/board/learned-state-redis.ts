@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { Leadership } from '../../../core/kubernetes.ts';
 import { formatBytes } from '../../../core/units.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
@@ -7,7 +7,7 @@ import { installationKey, type RedisPlace } from './keys.ts';
 
 export interface LearnedStateRedisDeps {
   /** Purpose `command`. */
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly place: RedisPlace;
   readonly leadership: Leadership;
 }

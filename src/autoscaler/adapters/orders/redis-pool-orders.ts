@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { asError, PilotlightError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
@@ -13,7 +13,7 @@ import { checkedChange, OrderListeners } from './checked.ts';
 
 export interface RedisPoolOrdersDeps {
   /** Purpose `command`. */
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly channels: Channels;
   readonly place: RedisPlace;
   readonly clock: Clock;
@@ -81,7 +81,7 @@ export class RedisPoolOrders implements PoolOrders {
     const args = { pool, change: JSON.stringify(checked), mostPools: MOST_POOLS, channel: this.#channel };
     const isStored = await changeOrder(this.#deps.client, { keys: { orders: this.#key }, args }).catch(
       (cause: unknown) => {
-        const message = `The order for pool ${pool} may not have been stored: Redis does not answer. Give it again.`;
+        const message = `The order for pool ${pool} may not have been stored: RedisClient does not answer. Give it again.`;
         throw new PilotlightError('store_unavailable', message, { cause });
       },
     );

@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { PilotlightError } from '../../../core/errors.ts';
 import type { Page, StoredFile } from '../../../core/files.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
@@ -56,10 +56,10 @@ const REBUILD_FOR_MS = 6 * 3_600_000;
  * | complete, building, sweep  | string | see FileIndex                                 |
  */
 export class RedisFileIndex implements FileIndex {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
 
-  constructor(client: Redis, prefix: string) {
+  constructor(client: RedisClient, prefix: string) {
     this.#client = client;
     this.#prefix = `${prefix}:{files}:`;
   }

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { BatchStatus } from '../../../core/batches.ts';
 import { PilotlightError } from '../../../core/errors.ts';
 import type { PageRequest } from '../../../core/files.ts';
@@ -36,11 +36,11 @@ const putAll = defineScript({
  * `:live`, `:ended`, `:complete`.
  */
 export class RedisBatchIndex implements BatchIndex {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
   readonly #fileRetentionMs: number;
 
-  constructor(client: Redis, options: { readonly prefix: string; readonly fileRetentionMs: number }) {
+  constructor(client: RedisClient, options: { readonly prefix: string; readonly fileRetentionMs: number }) {
     this.#client = client;
     this.#prefix = `${options.prefix}:batches:`;
     this.#fileRetentionMs = options.fileRetentionMs;

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
 import type { BatchBoard } from '../../lifecycle/ports.ts';
 import type { KeeperNews } from '../../policy/lifecycle/view.ts';
@@ -20,10 +20,10 @@ const readRunning = defineScript({ files: lua('read-running'), keys: ['running']
 
 /** Keys "<prefix>:batches:{<id>}:news" and ":running", both with a lifetime. */
 export class RedisBatchBoard implements BatchBoard {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
 
-  constructor(client: Redis, options: { readonly prefix: string }) {
+  constructor(client: RedisClient, options: { readonly prefix: string }) {
     this.#client = client;
     this.#prefix = `${options.prefix}:batches:`;
   }

@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { defineScript } from '../../../platform/redis/script.ts';
 import type { Claim, CreationClaims } from '../../lifecycle/ports.ts';
 import type { BatchDoc } from '../../ports.ts';
@@ -17,10 +17,10 @@ const claimBody = defineScript({
 
 /** Keys "<prefix>:batches:claim:{<tenant and what it sent, as SHA-256>}": callers' texts are in no key. */
 export class RedisCreationClaims implements CreationClaims {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
 
-  constructor(client: Redis, options: { readonly prefix: string }) {
+  constructor(client: RedisClient, options: { readonly prefix: string }) {
     this.#client = client;
     this.#prefix = `${options.prefix}:batches:claim:`;
   }

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { BatchHints } from './blob-journal.ts';
 
 /** Listeners of Redis channels over a shared subscriber connection. */
@@ -8,11 +8,11 @@ export interface Channels {
 
 /** Ids of batches that changed, on "<prefix>:batches:changes". */
 export class RedisBatchHints implements BatchHints {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #channels: Channels;
   readonly #channel: string;
 
-  constructor(client: Redis, channels: Channels, options: { readonly prefix: string }) {
+  constructor(client: RedisClient, channels: Channels, options: { readonly prefix: string }) {
     this.#client = client;
     this.#channels = channels;
     this.#channel = `${options.prefix}:batches:changes`;

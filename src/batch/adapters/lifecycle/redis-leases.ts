@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
 import { type BatchLeases, LEASE_MS, type Lease } from '../../lifecycle/ports.ts';
 import { reached } from './redis-batch-index.ts';
@@ -19,11 +19,11 @@ const release = defineScript({ files: lua('release'), keys: ['lease', 'past'], a
 
 /** Keys "<prefix>:batches:{<id>}:lease", ":past" (token, whether the last one was given back), "…{all}:keepers". */
 export class RedisBatchLeases implements BatchLeases {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
   readonly #leaseMs: number;
 
-  constructor(client: Redis, options: { readonly prefix: string; readonly leaseMs?: number }) {
+  constructor(client: RedisClient, options: { readonly prefix: string; readonly leaseMs?: number }) {
     this.#client = client;
     this.#prefix = `${options.prefix}:batches:`;
     this.#leaseMs = options.leaseMs ?? LEASE_MS;

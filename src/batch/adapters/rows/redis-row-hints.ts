@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { RowHint, RowHints } from '../../rows/ports.ts';
 
 /** Subscriptions over the process's one subscriber connection. */
@@ -8,11 +8,11 @@ export interface HintChannels {
 
 /** Hints as messages "<kind> <batch> [<first place>]" on "<prefix>:row-hints". */
 export class RedisRowHints implements RowHints {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #channels: HintChannels;
   readonly #channel: string;
 
-  constructor(client: Redis, channels: HintChannels, prefix: string) {
+  constructor(client: RedisClient, channels: HintChannels, prefix: string) {
     this.#client = client;
     this.#channels = channels;
     this.#channel = `${prefix}:row-hints`;

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { asError, PilotlightError } from '../../../core/errors.ts';
 import type { Random } from '../../../core/random.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
@@ -33,12 +33,12 @@ interface Segments {
  * `row-segments` (key of a segment of records → its number, given at its first commit), `row-crashes`.
  */
 export class RedisRowStates implements RowStates {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
   readonly #random: Random;
   readonly #segments = new Map<string, Segments>();
 
-  constructor(client: Redis, prefix: string, random: Random) {
+  constructor(client: RedisClient, prefix: string, random: Random) {
     this.#client = client;
     this.#prefix = prefix;
     this.#random = random;
@@ -192,7 +192,7 @@ async function reached<T>(ask: () => Promise<T>): Promise<T> {
     if (asError(error).message.startsWith('ROWPLACE')) {
       throw new PilotlightError('internal_error', `A row that is not there was ended: ${asError(error).message}.`);
     }
-    const text = 'States of rows cannot be reached: Redis does not answer.';
+    const text = 'States of rows cannot be reached: RedisClient does not answer.';
     throw new PilotlightError('queue_unavailable', text, { cause: error, retryAfterMs: 2_000 });
   }
 }

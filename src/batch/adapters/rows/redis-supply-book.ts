@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { PoolKey } from '../../../core/objects.ts';
 import { PilotlightError } from '../../../core/errors.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
@@ -26,10 +26,10 @@ const openedScript = defineScript({
 
 /** The supply book in Redis, under "<prefix>:{rows/<pool>/<objective>}:"; the tag's rule is policy/rows/fair-tag.ts. */
 export class RedisSupplyBook implements SupplyBook {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
 
-  constructor(client: Redis, prefix: string) {
+  constructor(client: RedisClient, prefix: string) {
     this.#client = client;
     this.#prefix = prefix;
   }
@@ -86,7 +86,7 @@ async function reached<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    const text = 'The order of chunks cannot be reached: Redis does not answer.';
+    const text = 'The order of chunks cannot be reached: RedisClient does not answer.';
     throw new PilotlightError('queue_unavailable', text, { cause: error, retryAfterMs: 2_000 });
   }
 }

@@ -1,9 +1,8 @@
 import { Queue, type RedisConnection } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { asError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { PoolKey } from '../../../core/objects.ts';
-import { redisFailure } from '../../../platform/redis/connection.ts';
+import { type RedisClient, redisFailure } from '../../../platform/redis/connection.ts';
 import type { AddAnswer, Backlog, BacklogItem, ClaimHandler, IntakeQueue } from '../../backlog/ports.ts';
 import type { RedisChannels } from '../job-index/channels.ts';
 import { IntakeWorker, type JobPointer } from './intake-worker.ts';
@@ -14,7 +13,7 @@ export interface BullmqBacklogOptions {
   readonly pool: PoolKey;
   /** "<prefix>:{<installation>/<namespace>/<pool>}": the root of all keys of the pool, its hash tag included. */
   readonly root: string;
-  readonly client: Redis;
+  readonly client: RedisClient;
   /** Over the same client; see `shareConnection`. */
   readonly connection: RedisConnection;
   readonly channels: RedisChannels;

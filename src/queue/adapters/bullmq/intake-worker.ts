@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { DelayedError, type Job, type RedisConnection, WaitingError, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { asError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { ClaimHandler, ClaimVerdict, IntakeQueue } from '../../backlog/ports.ts';
@@ -15,7 +15,7 @@ export interface JobPointer {
 }
 
 export interface IntakeWorkerOptions {
-  readonly client: Redis;
+  readonly client: RedisClient;
   readonly connection: RedisConnection;
   /** BullMQ's key prefix. */
   readonly prefix: string;

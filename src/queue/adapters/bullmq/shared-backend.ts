@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { type BackendFactory, QueueKeys, RedisConnection, RedisQueueBackend } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { Wake } from './wake.ts';
 
 /** A Worker of an idle queue looks at it this often, whatever it was told. */
@@ -54,7 +54,7 @@ class SharedBackend extends RedisQueueBackend {
 }
 
 /** A connection that all queues and Workers of this process share. Rejects when Redis is lost before it has answered once. */
-export async function shareConnection(client: Redis): Promise<RedisConnection> {
+export async function shareConnection(client: RedisClient): Promise<RedisConnection> {
   const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
   // Connection errors are the client's to report; without a listener they would be thrown.
   connection.on('error', () => undefined);

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import type { JobHint, JobHints } from '../../jobs/ports.ts';
 import type { RedisChannels } from './channels.ts';
 
@@ -6,11 +6,11 @@ const KINDS: ReadonlySet<string> = new Set<JobHint['kind']>(['settled', 'cancell
 
 /** Hints as messages "<kind> <id> <id> …" on "<prefix>:job-hints". */
 export class RedisJobHints implements JobHints {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #channels: RedisChannels;
   readonly #channel: string;
 
-  constructor(client: Redis, channels: RedisChannels, prefix: string) {
+  constructor(client: RedisClient, channels: RedisChannels, prefix: string) {
     this.#client = client;
     this.#channels = channels;
     this.#channel = `${prefix}:job-hints`;

@@ -1,12 +1,13 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
+import { sendMany } from '../../../platform/redis/many.ts';
 import type { JobIndex, JobPlace } from '../../jobs/ports.ts';
 
 /** "<prefix>:job:<id>" → place as JSON, outside the pool's hash tag: an id alone has to lead to its pool. */
 export class RedisJobIndex implements JobIndex {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
 
-  constructor(client: Redis, prefix: string) {
+  constructor(client: RedisClient, prefix: string) {
     this.#client = client;
     this.#prefix = `${prefix}:job:`;
   }
@@ -23,22 +24,17 @@ export class RedisJobIndex implements JobIndex {
   }
 
   async missing(ids: readonly string[]): Promise<ReadonlySet<string>> {
-    const pipeline = this.#client.pipeline();
-    for (const id of ids) pipeline.exists(this.#prefix + id);
-    const replies = (await pipeline.exec()) ?? [];
-    return new Set(ids.filter((_, place) => answerOf(replies[place]) === 0));
+    const replies = await sendMany(
+      this.#client,
+      ids.map((id) => ['exists', this.#prefix + id]),
+    );
+    return new Set(ids.filter((_, place) => Number(replies[place]) === 0));
   }
 
   async expire(ids: readonly string[], ttlMs: number): Promise<void> {
-    const pipeline = this.#client.pipeline();
-    for (const id of ids) pipeline.pexpire(this.#prefix + id, ttlMs);
-    for (const reply of (await pipeline.exec()) ?? []) answerOf(reply);
+    await sendMany(
+      this.#client,
+      ids.map((id) => ['pexpire', this.#prefix + id, ttlMs]),
+    );
   }
-}
-
-/** A pipeline resolves whatever happens; a failure of one command is a failure of all here. */
-function answerOf(reply: [Error | null, unknown] | undefined): unknown {
-  if (!reply) throw new Error('Redis sent no answer');
-  if (reply[0]) throw reply[0];
-  return reply[1];
 }

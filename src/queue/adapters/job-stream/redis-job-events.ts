@@ -1,5 +1,5 @@
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import type { JobEvent, JobEvents, JobEventsAnswer } from '../../../core/job-events.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
 import {
@@ -39,12 +39,12 @@ const MAX_APPEND = 1_000;
  * told by the channel and read a range.
  */
 export class RedisJobEvents implements JobEvents, JobEventLog {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #channels: RedisChannels;
   readonly #prefix: string;
   readonly #limits: JobEventLimits;
 
-  constructor(client: Redis, channels: RedisChannels, prefix: string, limits: Partial<JobEventLimits> = {}) {
+  constructor(client: RedisClient, channels: RedisChannels, prefix: string, limits: Partial<JobEventLimits> = {}) {
     this.#client = client;
     this.#channels = channels;
     this.#prefix = `${prefix}:job-events:`;

@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { PoolKey } from '../../../core/objects.ts';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { parseRedisInfo } from '../../../platform/redis/inspect.ts';
+import { isMoved, refreshSlots, serverOf } from '../../../platform/redis/server-of.ts';
 import type { LedgerNews, LedgerStore } from '../../live-order/ports.ts';
 import type { PoolHint, TurnRequest, TurnResult } from '../../policy/ledger/ops.ts';
 import { decodeMail, decodeTurn } from './decode.ts';
@@ -8,7 +10,7 @@ import { LedgerLibrary } from './ledger-library.ts';
 
 export interface RedisLedgerStoreOptions {
   /** For turns; purpose `command`. */
-  readonly command: Redis;
+  readonly command: RedisClient;
   /** For news; purpose `subscriber`. May be shared. */
   readonly subscriber: Redis;
   /** In front of every key of this program, e.g. "pilotlight:". */
@@ -27,16 +29,21 @@ export function poolHashTag(installation: string, pool: PoolKey): string {
   return `{${installation}/${pool}}`;
 }
 
-/** The ledger in Redis: one script call for each turn. */
+/**
+ * The ledger in Redis: one script call for each turn, sent to the very server whose identity was checked. In a cluster that
+ * is the node which owns the pool's slot: a turn that would be led elsewhere (MOVED, ASK) is refused instead, so that none
+ * is executed by a server that may not have the latest state before the ledger is opened anew there.
+ */
 export class RedisLedgerStore implements LedgerStore {
   readonly #options: RedisLedgerStoreOptions;
   readonly #keys: string;
   readonly #library: LedgerLibrary;
+  readonly #watched = new WeakSet<Redis>();
   /** The server that the ledger was opened on; '' = not asked yet. */
   #openedOn = '';
-  /** Whether the present connection leads to that server. */
-  #isVerified = false;
-  #verifying: Promise<boolean> | null = null;
+  /** Whose present connection leads to that server. */
+  #verified: Redis | null = null;
+  #verifying: { readonly server: Redis; readonly isSame: Promise<boolean> } | null = null;
 
   constructor(options: RedisLedgerStoreOptions) {
     this.#options = options;
@@ -45,24 +52,26 @@ export class RedisLedgerStore implements LedgerStore {
     // One listener a pool, on connections that all pools share.
     options.command.setMaxListeners(0);
     options.subscriber.setMaxListeners(0);
-    // A new connection may lead to a server that restarted from an older file, or to another server.
-    options.command.on('close', () => {
-      this.#isVerified = false;
-    });
   }
 
   async exec(request: TurnRequest): Promise<TurnResult> {
-    if (!this.#isVerified && !(await this.#verify())) return { kind: 'stale' };
-    const { command, nowUs } = this.#options;
+    const server = this.#server();
+    if (this.#verified !== server && !(await this.#verify(server))) return { kind: 'stale' };
+    const { nowUs } = this.#options;
     const now = nowUs === undefined ? '' : nowUs();
-    const reply = await this.#library.run(command, `${this.#keys}meta`, [JSON.stringify(request), now]);
-    return decodeTurn(reply);
+    try {
+      return decodeTurn(await this.#library.run(server, `${this.#keys}meta`, [JSON.stringify(request), now]));
+    } catch (error) {
+      this.#noteMove(error);
+      throw error;
+    }
   }
 
   async runId(): Promise<string> {
-    const runId = await this.#askRunId();
+    const server = this.#server();
+    const runId = await this.#askRunId(server);
     this.#openedOn = runId;
-    this.#isVerified = true;
+    this.#verified = server;
     return runId;
   }
 
@@ -89,19 +98,44 @@ export class RedisLedgerStore implements LedgerStore {
     };
   }
 
-  /** One INFO for all turns that wait for it. */
-  async #verify(): Promise<boolean> {
-    this.#verifying ??= this.#askRunId()
-      .then((runId) => (this.#isVerified = runId === this.#openedOn))
-      .finally(() => {
-        this.#verifying = null;
+  #server(): Redis {
+    const server = serverOf(this.#options.command, `${this.#keys}meta`);
+    if (!this.#watched.has(server)) {
+      this.#watched.add(server);
+      server.setMaxListeners(0);
+      // A new connection may lead to a server that restarted from an older file, or to another server.
+      server.on('close', () => {
+        if (this.#verified === server) this.#verified = null;
       });
-    return this.#verifying;
+    }
+    return server;
   }
 
-  async #askRunId(): Promise<string> {
-    const { runId } = parseRedisInfo(await this.#options.command.info('server'));
+  /** One INFO for all turns that wait for it. */
+  #verify(server: Redis): Promise<boolean> {
+    if (this.#verifying?.server !== server) {
+      const isSame = this.#askRunId(server)
+        .then((runId) => {
+          if (runId === this.#openedOn) this.#verified = server;
+          return runId === this.#openedOn;
+        })
+        .finally(() => {
+          if (this.#verifying?.server === server) this.#verifying = null;
+        });
+      this.#verifying = { server, isSame };
+    }
+    return this.#verifying.isSame;
+  }
+
+  async #askRunId(server: Redis): Promise<string> {
+    const { runId } = parseRedisInfo(await server.info('server'));
     if (runId === undefined) throw new Error('this Redis hides its run_id (INFO server), which the ledger needs');
     return runId;
+  }
+
+  #noteMove(error: unknown): void {
+    if (!isMoved(error)) return;
+    this.#verified = null;
+    refreshSlots(this.#options.command);
   }
 }
