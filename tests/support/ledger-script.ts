@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import type { TicketKind } from '../../src/core/live-order.ts';
 import type { LedgerStore } from '../../src/queue/live-order/ports.ts';
-import type { LedgerOp, ReassertedTicket, Timing, TurnResult } from '../../src/queue/policy/ledger/ops.ts';
+import type {
+  LedgerOp,
+  ReassertedTicket,
+  RuleLine,
+  TenantFields,
+  Timing,
+  TurnResult,
+} from '../../src/queue/policy/ledger/ops.ts';
 
 /**
  * Random stories for a ledger: what two owners do to it, with time passing. A step names tickets and grants by what the
@@ -28,6 +35,7 @@ const IDS = Array.from({ length: 14 }, (_, index) => `t${index}`);
 /** Work of every kind, so that a story has tickets, jobs and rows of the same ids. */
 const KINDS: readonly TicketKind[] = ['held', 'stored', 'held', 'row', 'stored'];
 const kindOf = (id: string) => KINDS[IDS.indexOf(id) % KINDS.length]!;
+const TENANTS = ['', 'acme', 'bee', 'capped'];
 const CLASSES = ['', '', '', 'lora'];
 const LIMITS = [
   { poolMaxRequests: 8, poolMaxBytes: 400, shedAtPercent: 50, objectiveMaxRequests: 2, objectiveMaxBytes: 150 },
@@ -63,6 +71,7 @@ const weighted: [number, string][] = [
     [6, 'setEndpoints'],
     [6, 'setGate'],
     [2, 'setSoonSlots'],
+    [4, 'setRules'],
     [2, 'closeIfIdle'],
     [8, 'observe'],
     [15, 'reserve'],
@@ -94,6 +103,29 @@ export const stepArbitrary: fc.Arbitrary<Step> = fc.record({
   ranking: fc.shuffledSubarray([0, 1, 2], { minLength: 0 }),
   joined: fc.boolean(),
 });
+
+/** Tenants of all weights, some with a limit of slots or a deadline. */
+function tenantOf(step: Step): TenantFields {
+  const fairnessId = TENANTS[(step.id + step.pick) % TENANTS.length]!;
+  if (step.pick < 3) return { fairnessId };
+  return {
+    fairnessId,
+    weight: 1 + (step.pick % 3),
+    ...(fairnessId === 'capped' && { maxConcurrency: 1 + (step.pick % 2) }),
+    ...(step.flag && { deadlineMs: START_US / 1_000 + 1_000 * step.pick }),
+  };
+}
+
+function rulesOf(step: Step): RuleLine[] {
+  return OBJECTIVES.slice(step.pick % 3).map(({ objective, priority }, index) => ({
+    ...{ objective, priority },
+    guaranteedSharePercent: (step.pick + index) % 3 === 0 ? 10 * index : 0,
+    agingMs: (step.pick + index) % 4 === 0 ? 10 : 0,
+    reservedSlotsPercent: (step.pick + index) % 5 === 0 ? 50 : 0,
+    reservedLapseMs: 100,
+    paused: step.flag && (step.pick + index) % 4 === 1,
+  }));
+}
 
 /** Plays the same story on several stores and hands every pair of answers to `compare`. */
 export class Story {
@@ -213,13 +245,14 @@ export class Story {
         const expiresAtMs = step.pick > 8 ? nowMs + 50 * (step.pick - 9) : 0;
         const arrivedAtMs = step.pick === 7 ? nowMs - 500 : 0;
         const classKey = CLASSES[step.pick % CLASSES.length]!;
-        return { op: 'admit', ...work, kind, classKey, expiresAtMs, arrivedAtMs, limits, ranking };
+        const tenant = tenantOf(step);
+        return { op: 'admit', ...work, ...tenant, kind, classKey, expiresAtMs, arrivedAtMs, limits, ranking };
       }
       case 'take':
         return { op: 'take', id, token, ranking };
       case 'release':
       case 'finish':
-        return { op: step.what, id, token };
+        return { op: step.what, id, token, ...(step.flag && { usedTokens: 3 * step.pick }) };
       case 'requeue':
         return { op: 'requeue', id, token, exclude: ENDPOINTS[step.pick % 4] ?? '' };
       case 'withdraw':
@@ -238,6 +271,8 @@ export class Story {
         };
       case 'setSoonSlots':
         return { op: 'setSoonSlots', slots: step.pick };
+      case 'setRules':
+        return { op: 'setRules', rules: rulesOf(step) };
       case 'closeIfIdle':
         return { op: 'closeIfIdle', activityEpoch: this.#epoch };
       case 'observe':
@@ -262,6 +297,7 @@ export class Story {
           id,
           objective: objective.objective,
           token: step.flag ? token : '',
+          ...(step.pick > 5 && { usedTokens: step.pick }),
           outcome: `{"attempts":${step.pick}}`,
           recordRef: 'null',
           announced: step.pick > 9,

@@ -1,6 +1,6 @@
 import { PilotlightError } from '../../core/errors.ts';
 import type { EnterOptions, Entry, TicketSpec } from '../../core/live-order.ts';
-import type { AdmitOp, Offer, ReassertedTicket, Stamp } from '../policy/ledger/ops.ts';
+import type { AdmitOp, Offer, ReassertedTicket, Stamp, TenantFields } from '../policy/ledger/ops.ts';
 
 /** Endpoints told to the ledger: a slot beyond the best of these is not worth a longer message. */
 const MAX_RANKING = 32;
@@ -108,6 +108,7 @@ export class OwnedTicket {
     return {
       op: 'admit',
       ...{ id, kind, objective, priority, classKey, bytes, costTokens },
+      ...tenantFields(spec),
       expiresAtMs: spec.expiresAtEpochMs ?? 0,
       arrivedAtMs: spec.arrivedAtEpochMs ?? 0,
       limits,
@@ -121,6 +122,7 @@ export class OwnedTicket {
     const { id, kind, objective, priority, classKey, bytes, costTokens, expiresAtEpochMs } = this.spec;
     return {
       ...{ id, kind, objective, priority, classKey, bytes, costTokens },
+      ...tenantFields(this.spec),
       expiresAtMs: expiresAtEpochMs ?? 0,
       tag: this.tag,
       queuedAtMs: this.queuedAtMs,
@@ -130,6 +132,16 @@ export class OwnedTicket {
       attempt: this.attempt,
     };
   }
+}
+
+/** What is as usual is not sent: every admission carries this. */
+function tenantFields({ fairnessId, weight, maxConcurrency, deadlineEpochMs }: TicketSpec): TenantFields {
+  return {
+    fairnessId,
+    ...(weight !== undefined && weight !== 1 && { weight }),
+    ...(maxConcurrency !== undefined && { maxConcurrency }),
+    ...(deadlineEpochMs != null && { deadlineMs: deadlineEpochMs }),
+  };
 }
 
 function leaseLost(): PilotlightError {

@@ -8,6 +8,7 @@ import type {
   Gate,
   LedgerSnapshot,
   LiveOrder,
+  ObjectiveRules,
   Reservation,
   SlotLedger,
   StoredLedger,
@@ -124,6 +125,10 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
 
   setSoonSlots(slots: number): Promise<void> {
     return this.#slots.setSoonSlots(slots);
+  }
+
+  setRules(rules: readonly ObjectiveRules[]): Promise<void> {
+    return this.#slots.setRules(rules);
   }
 
   snapshot(): Promise<LedgerSnapshot> {

@@ -1,4 +1,4 @@
-import type { EndpointSlots, Gate, LedgerSnapshot } from '../../core/live-order.ts';
+import type { EndpointSlots, Gate, LedgerSnapshot, ObjectiveRules } from '../../core/live-order.ts';
 import type { Ask } from './stored-requests.ts';
 
 export interface SlotControlDeps {
@@ -13,6 +13,7 @@ export class SlotControl {
   #endpoints: readonly EndpointSlots[] | null = null;
   #gates = new Map<string, Gate>();
   #soonSlots: number | null = null;
+  #rules: readonly ObjectiveRules[] | null = null;
 
   constructor(deps: SlotControlDeps) {
     this.#deps = deps;
@@ -41,6 +42,12 @@ export class SlotControl {
     await this.#deps.ask({ op: 'setSoonSlots', slots });
   }
 
+  /** Rules of all objectives. */
+  async setRules(rules: readonly ObjectiveRules[]): Promise<void> {
+    this.#rules = rules;
+    await this.#deps.ask({ op: 'setRules', rules: rules.map((rule) => ({ ...rule, agingMs: rule.agingMs ?? 0 })) });
+  }
+
   async closeIfIdle(activityEpoch: number): Promise<boolean> {
     const { closed } = await this.#deps.ask({ op: 'closeIfIdle', activityEpoch });
     if (closed) for (const { id } of this.#endpoints ?? []) this.#gates.set(id, 'closed');
@@ -67,6 +74,7 @@ export class SlotControl {
   async restore(): Promise<void> {
     const gates = [...this.#gates];
     const tasks: Promise<void>[] = [];
+    if (this.#rules) tasks.push(this.setRules(this.#rules));
     if (this.#endpoints) tasks.push(this.setEndpoints(this.#endpoints));
     for (const [endpointId, gate] of gates) tasks.push(this.setGate(endpointId, gate));
     if (this.#soonSlots !== null) tasks.push(this.setSoonSlots(this.#soonSlots));

@@ -80,7 +80,7 @@ export class TicketLease implements Lease {
     return entry;
   }
 
-  release(): void {
+  release(usedTokens = 0): void {
     const ticket = this.#ticket;
     if (!this.#isPresent()) return;
     if (ticket.options.signal.aborted) {
@@ -91,20 +91,21 @@ export class TicketLease implements Lease {
     ticket.state = 'recording';
     // Not needed if the ticket was ended before the turn left.
     this.#desk.tell(() => {
-      return ticket.state === 'recording' ? { op: 'release', id: ticket.id, token: ticket.token } : null;
+      const { id, token, state } = ticket;
+      return state === 'recording' ? { op: 'release', id, token, ...(usedTokens > 0 && { usedTokens }) } : null;
     });
   }
 
   settle(outcome: Outcome, recordRef?: string): Promise<Settled> {
-    return this.#ticket.spec.kind === 'stored' ? this.#settleStored(outcome, recordRef ?? null) : this.#finish();
+    return this.#ticket.spec.kind === 'stored' ? this.#settleStored(outcome, recordRef ?? null) : this.#finish(outcome);
   }
 
   /** The outcome of a held call is the answer itself, and a row's is kept by its batch: the ledger only hears that it is over. */
-  #finish(): Promise<Settled> {
+  #finish(outcome: Outcome): Promise<Settled> {
     const ticket = this.#ticket;
     if (ticket.isActive) {
       this.#desk.forget(ticket);
-      this.#desk.tell(() => ({ op: 'finish', id: ticket.id, token: ticket.token }));
+      this.#desk.tell(() => ({ op: 'finish', id: ticket.id, token: ticket.token, ...usedTokens(outcome) }));
     }
     return Promise.resolve({ kind: 'settled' });
   }
@@ -119,7 +120,7 @@ export class TicketLease implements Lease {
         make: () => {
           const token = ticket.state === 'recording' ? ticket.token : '';
           const { objective, announced = false } = spec;
-          return { op: 'settle', id, objective, token, ...texts, announced };
+          return { op: 'settle', id, objective, token, ...texts, announced, ...usedTokens(outcome) };
         },
         onReply: (reply) => {
           this.#desk.forget(ticket);
@@ -140,6 +141,12 @@ export class TicketLease implements Lease {
   #isPresent(): boolean {
     return this.#ticket.state === 'running' && this.#ticket.attempt === this.attempt;
   }
+}
+
+/** Tokens that the engine told; nothing when it did not. */
+function usedTokens({ usage }: Outcome): { usedTokens?: number } {
+  const tokens = usage === null ? 0 : usage.promptTokens + usage.completionTokens;
+  return tokens > 0 ? { usedTokens: tokens } : {};
 }
 
 /** An outcome that is there already and equal is our own, written by a turn whose answer was lost. */

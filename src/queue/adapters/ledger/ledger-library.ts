@@ -3,8 +3,9 @@ import { isReplyError } from '../../../platform/redis/connection.ts';
 import { type LuaScript, loadLua, runLua } from '../../../platform/redis/script.ts';
 
 const FILES = [
-  ...['turn', 'slots', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'],
+  ...['turn', 'slots', 'rules', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'],
   ...[
+    'new-ticket',
     'admit',
     'take',
     'release',

@@ -12,13 +12,10 @@ function L.count_arrival(op)
   L.set_meta('activityEpoch', T.meta.activityEpoch + 1)
 end
 
-function L.new_ticket(op)
+function L.arriving_ticket(op)
   local stamp = L.next_stamp()
   local tag = op.arrivedAtMs > 0 and math.min(stamp, op.arrivedAtMs * 1000) or stamp
-  return {
-    op.id, op.kind, op.objective, op.priority, op.classKey, op.bytes, op.costTokens, op.expiresAtMs,
-    tag, now_ms, owner, 'waiting', '', false, 0, '', 0,
-  }
+  return L.new_ticket(op, tag, now_ms, '', false, 0, 0)
 end
 
 function L.run(ticket, endpoint_id)
@@ -49,7 +46,7 @@ function handlers.admit(op)
   local rejected = not endpoint_id and op.kind == 'held' and L.refusal(op.objective, op.bytes, op.limits)
   if rejected then return rejected end
   L.count_arrival(op)
-  local ticket = L.new_ticket(op)
+  local ticket = L.arriving_ticket(op)
   L.add_ticket(ticket)
   if endpoint_id then return L.run(ticket, endpoint_id) end
   return L.wait(ticket)

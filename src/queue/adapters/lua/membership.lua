@@ -1,7 +1,7 @@
 -- Owners join and leave; incarnations begin. `awaiting` = owners that have yet to re-assert.
 
 function L.clear_live_order()
-  local dead = { 'tickets', 'queues', 'quarantine', 'clean', 'owners', 'executors', 'missed' }
+  local dead = { 'tickets', 'queues', 'expiries', 'quarantine', 'clean', 'owners', 'executors', 'missed' }
   for _, key in ipairs(call('ZRANGE', P .. 'queues', 0, -1)) do dead[#dead + 1] = 'wait:' .. key end
   for _, endpoint in ipairs(L.endpoint_list()) do dead[#dead + 1] = 'used:' .. endpoint.id end
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do

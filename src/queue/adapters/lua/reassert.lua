@@ -17,11 +17,9 @@ end
 function L.ticket_of(claim)
   local tag = tonumber(claim.tag)
   L.set_meta('stamp', math.max(T.meta.stamp, tag))
-  return {
-    claim.id, claim.kind, claim.objective, claim.priority, claim.classKey, claim.bytes, claim.costTokens,
-    claim.expiresAtMs, tag > 0 and tag or L.next_stamp(), claim.queuedAtMs, owner, 'waiting', claim.endpointId,
-    #claim.excluded > 0 and claim.excluded, claim.attempt, '', now_ms,
-  }
+  tag = tag > 0 and tag or L.next_stamp()
+  local excluded = #claim.excluded > 0 and claim.excluded
+  return L.new_ticket(claim, tag, claim.queuedAtMs, claim.endpointId, excluded, claim.attempt, now_ms)
 end
 
 function L.put_back(claim)

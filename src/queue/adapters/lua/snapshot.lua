@@ -32,8 +32,8 @@ end
 
 function L.oldest_waiting_at_ms(objective, bulks)
   local oldest = L.oldest_stored_ms(objective) or math.huge
-  for _, queue in ipairs(L.queues_in_order()) do
-    local head = queue.objective == objective and call('ZRANGE', queue.wait, 0, 0, 'WITHSCORES')[2]
+  for _, waiting in ipairs({ 'held:', 'intake:' }) do
+    local head = call('ZRANGE', L.key(waiting, objective), 0, 0, 'WITHSCORES')[2]
     if head then oldest = math.min(oldest, math.floor(tonumber(head) / 1000)) end
   end
   for _, bulk in ipairs(bulks) do oldest = math.min(oldest, bulk[6]) end

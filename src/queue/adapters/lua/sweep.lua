@@ -3,7 +3,7 @@
 
 L.MAX_REAPED_TICKETS = 1000
 L.MAX_LAPSED_OFFERS_PER_OWNER = 1000
-L.MAX_EXPIRED_PER_OBJECTIVE = 256
+L.MAX_EXPIRED = 1000
 L.MAX_LAPSED_RESERVATIONS = 256
 
 function L.forget_owner(name)
@@ -51,14 +51,9 @@ function L.lapse_offers()
 end
 
 function L.expire_tickets()
-  for _, objective in ipairs(L.objective_names()) do
-    for _, waiting in ipairs({ 'held:', 'intake:' }) do
-      local key = L.key(waiting, objective)
-      for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now_ms, 'LIMIT', 0, L.MAX_EXPIRED_PER_OBJECTIVE)) do
-        local ticket = L.load_ticket(id)
-        if ticket then L.evict(ticket, 'expired') end
-      end
-    end
+  for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'expiries', '-inf', now_ms, 'LIMIT', 0, L.MAX_EXPIRED)) do
+    local ticket = L.load_ticket(id)
+    if ticket then L.evict(ticket, 'expired') end
   end
 end
 

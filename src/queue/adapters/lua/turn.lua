@@ -21,6 +21,7 @@ local T
 local ID, KIND, OBJECTIVE, PRIORITY, CLASS_KEY, BYTES, COST_TOKENS, EXPIRES_AT_MS = 1, 2, 3, 4, 5, 6, 7, 8
 local TAG, QUEUED_AT_MS, OWNER, STATE, ENDPOINT_ID = 9, 10, 11, 12, 13
 local EXCLUDED, ATTEMPT, TOKEN, SINCE_MS = 14, 15, 16, 17
+local FAIRNESS_ID, WEIGHT, MAX_CONCURRENCY, DEADLINE_MS = 18, 19, 20, 21
 -- The demand of one job, packed; ANNOUNCED and DUE_BUCKET_MS may be absent.
 local OBJECTIVE_OF, BYTES_OF, COST_TOKENS_OF, ANNOUNCED, DUE_BUCKET_MS = 1, 2, 3, 4, 5
 -- Whole keys made so far, prefix -> kind -> name -> key, and how many: they outlive the turn where functions do.
@@ -66,11 +67,11 @@ function L.stamp_text(stamp) return string.format('%.0f', stamp) end
 
 function L.load_meta()
   local v = call('HMGET', meta_key, 'incarnation', 'runId', 'stamp', 'activityEpoch', 'recoverUntilMs', 'soonSlots',
-    'isAssignOwed', 'timing')
+    'isAssignOwed', 'timing', 'rules')
   T.meta = {
     incarnation = v[1] or '', runId = v[2] or '', stamp = tonumber(v[3] or 0), activityEpoch = tonumber(v[4] or 0),
     recoverUntilMs = tonumber(v[5] or 0), soonSlots = tonumber(v[6] or 0), isAssignOwed = v[7] == '1',
-    timing = v[8],
+    timing = v[8], rules = v[9],
   }
 end
 

@@ -1,5 +1,5 @@
 -- Waiting tickets: `wait:<queue key>` by tag; `queues` names the non-empty ones by -priority; `held:<objective>` and
--- `intake:<objective>` by expiry are count and TTL index at once.
+-- `intake:<objective>` are the arrival index, by tag; `expiries` has those that expire, by when.
 
 function L.queue_key(ticket)
   local excluded = ticket[EXCLUDED]
@@ -52,8 +52,8 @@ function L.enqueue(ticket)
     call('ZADD', P .. 'queues', -ticket[PRIORITY], key)
     T.queues = nil
   end
-  local expires_at_ms = ticket[EXPIRES_AT_MS] == 0 and '+inf' or ticket[EXPIRES_AT_MS]
-  L.resize(1, 'ZADD', L.waiting_key(ticket), expires_at_ms, ticket[ID])
+  L.resize(1, 'ZADD', L.waiting_key(ticket), ticket[TAG], ticket[ID])
+  if ticket[EXPIRES_AT_MS] > 0 then call('ZADD', P .. 'expiries', ticket[EXPIRES_AT_MS], ticket[ID]) end
   L.add_held(ticket, 1)
 end
 
@@ -66,6 +66,7 @@ function L.dequeue(ticket)
     T.queues = nil
   end
   L.resize(-1, 'ZREM', L.waiting_key(ticket), ticket[ID])
+  if ticket[EXPIRES_AT_MS] > 0 then call('ZREM', P .. 'expiries', ticket[ID]) end
   L.add_held(ticket, -1)
 end
 

@@ -1,5 +1,6 @@
 import { assign } from './assign.ts';
 import { refusal } from './budget.ts';
+import { ticketFields } from './new-ticket.ts';
 import type { AdmitOp, AdmitReply } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
 import { bestRanked, hold, openSlots } from './slots.ts';
@@ -46,9 +47,8 @@ function countArrival(state: LedgerState, op: AdmitOp): void {
 
 function newTicket(turn: Turn, op: AdmitOp): Ticket {
   const stamp = nextStamp(turn);
-  const { id, kind, objective, priority, classKey, bytes, costTokens, expiresAtMs } = op;
   return {
-    ...{ id, kind, objective, priority, classKey, bytes, costTokens, expiresAtMs },
+    ...ticketFields(op),
     tag: op.arrivedAtMs > 0 ? Math.min(stamp, op.arrivedAtMs * 1000) : stamp,
     queuedAtMs: turn.nowMs,
     owner: turn.owner,

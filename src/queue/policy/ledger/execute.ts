@@ -12,6 +12,7 @@ import { outcomes, settle } from './outcomes.ts';
 import { observe } from './quarantine.ts';
 import { reassert } from './reassert.ts';
 import { finish, release, requeue, withdraw } from './release.ts';
+import { setRules } from './rules.ts';
 import { snapshot } from './snapshot.ts';
 import type { LedgerState } from './state.ts';
 import { take } from './take.ts';
@@ -21,7 +22,7 @@ type Handlers = { readonly [N in OpName]: (turn: Turn, op: Protocol[N]['op']) =>
 
 const HANDLERS: Handlers = {
   ...{ open, admit, take, release, finish, requeue, withdraw, heartbeat, poll, reassert, leave },
-  ...{ setEndpoints, setGate, setSoonSlots, closeIfIdle, observe },
+  ...{ setEndpoints, setGate, setSoonSlots, setRules, closeIfIdle, observe },
   ...{ reserve, confirm, forget, settle, outcomes, overdue, setBulk, outbox, ackOutbox, snapshot },
 };
 

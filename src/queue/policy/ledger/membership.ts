@@ -67,6 +67,7 @@ function clearLiveOrder(state: LedgerState): void {
     entry.clear();
   }
   state.queueOrder.clear();
+  state.expiries.clear();
   state.owners.clear();
   for (const book of state.books.values()) {
     book.held.clear();

@@ -1,4 +1,11 @@
-import type { AdmissionLimits, EndpointUse, Gate, ObjectiveDemand, TicketKind } from '../../../core/live-order.ts';
+import type {
+  AdmissionLimits,
+  EndpointUse,
+  Gate,
+  ObjectiveDemand,
+  ObjectiveRules,
+  TicketKind,
+} from '../../../core/live-order.ts';
 import type {
   AckOutboxOp,
   ConfirmOp,
@@ -45,7 +52,19 @@ export interface OpenReply {
   readonly recovering: boolean;
 }
 
-export interface AdmitOp {
+/** Whose request it is, and what the order owes to him. */
+export interface TenantFields {
+  /** Absent = ''. */
+  readonly fairnessId?: string;
+  /** 1..1000; absent = 1. */
+  readonly weight?: number;
+  /** Absent or 0 = any number. */
+  readonly maxConcurrency?: number;
+  /** Absent or 0 = its expiry, else a day after its arrival. */
+  readonly deadlineMs?: number;
+}
+
+export interface AdmitOp extends TenantFields {
   readonly op: 'admit';
   readonly id: string;
   readonly kind: TicketKind;
@@ -97,12 +116,16 @@ export interface ReleaseOp {
   readonly op: 'release';
   readonly id: string;
   readonly token: Stamp;
+  /** What the engine told; absent or 0 = as estimated. */
+  readonly usedTokens?: number;
 }
 /** Ends a held call or a row; frees its slot if it still has one. */
 export interface FinishOp {
   readonly op: 'finish';
   readonly id: string;
   readonly token: Stamp;
+  /** As of `release`. */
+  readonly usedTokens?: number;
 }
 /** Failed before its first byte: waits again at its old place, not for `exclude` ('' = for any). */
 export interface RequeueOp {
@@ -144,7 +167,7 @@ export interface PollOp {
 }
 
 /** One ticket as its owner knows it, after ledger state was lost or doubted. */
-export interface ReassertedTicket {
+export interface ReassertedTicket extends TenantFields {
   readonly id: string;
   readonly kind: TicketKind;
   readonly objective: string;
@@ -197,6 +220,15 @@ export interface SetGateOp {
 export interface SetSoonSlotsOp {
   readonly op: 'setSoonSlots';
   readonly slots: number;
+}
+/** ObjectiveRules without null: `agingMs` 0 = never. */
+export interface RuleLine extends Omit<ObjectiveRules, 'agingMs'> {
+  readonly agingMs: number;
+}
+/** Replaces the rules of all objectives; one that is not named has none. */
+export interface SetRulesOp {
+  readonly op: 'setRules';
+  readonly rules: readonly RuleLine[];
 }
 export interface CloseIfIdleOp {
   readonly op: 'closeIfIdle';
@@ -253,6 +285,7 @@ export interface Protocol {
   setEndpoints: { op: SetEndpointsOp; reply: Ok };
   setGate: { op: SetGateOp; reply: Ok };
   setSoonSlots: { op: SetSoonSlotsOp; reply: Ok };
+  setRules: { op: SetRulesOp; reply: Ok };
   closeIfIdle: { op: CloseIfIdleOp; reply: CloseIfIdleReply };
   observe: { op: ObserveOp; reply: Ok };
   reserve: { op: ReserveOp; reply: ReserveReply };

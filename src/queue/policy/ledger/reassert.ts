@@ -1,6 +1,7 @@
 import { assign } from './assign.ts';
 import { unlistedEndpoint } from './endpoints.ts';
 import { hasReasserted } from './membership.ts';
+import { ticketFields } from './new-ticket.ts';
 import type { ReassertedTicket, ReassertOp, ReassertReply } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
 import { unquarantine } from './quarantine.ts';
@@ -55,11 +56,10 @@ function putBack(turn: Turn, claim: ReassertedTicket): Answer {
 }
 
 function ticketOf(turn: Turn, claim: ReassertedTicket): Ticket {
-  const { id, kind, objective, priority, classKey, bytes, costTokens, expiresAtMs } = claim;
   const tag = Number(claim.tag);
   turn.state.stamp = Math.max(turn.state.stamp, tag);
   return {
-    ...{ id, kind, objective, priority, classKey, bytes, costTokens, expiresAtMs },
+    ...ticketFields(claim),
     tag: tag > 0 ? tag : nextStamp(turn),
     queuedAtMs: claim.queuedAtMs,
     owner: turn.owner,

@@ -43,7 +43,7 @@ function lineOf(state: LedgerState, objective: string, book: ObjectiveBook, runn
     stored: book.stored.size + rows,
     bytes: book.heldBytes + book.storedBytes + sum(({ bytes }) => bytes),
     costTokens: book.heldCostTokens + book.storedCostTokens + sum(({ costTokens }) => costTokens),
-    oldestAtEpochMs: oldestWaitingAtMs(state, objective, book, rows > running.rows ? bulks : []),
+    oldestAtEpochMs: oldestWaitingAtMs(state, book, rows > running.rows ? bulks : []),
     deadlines: dueLines(book, bulks),
     arrivedTotal: book.arrivedTotal,
     releasedTotal: book.releasedTotal,
@@ -67,10 +67,10 @@ function runningByObjective(state: LedgerState): Map<string, Running> {
 }
 
 /** The earliest arrival among waiting tickets, stored work that is not in service, and bulks that wait; 0 = none. */
-function oldestWaitingAtMs(state: LedgerState, objective: string, book: ObjectiveBook, bulks: readonly Bulk[]): number {
-  const arrivals = [...state.queues.values()]
-    .filter((queue) => queue.objective === objective)
-    .map((queue) => Math.floor((queue.tickets.at(0)?.score ?? 0) / 1000));
+function oldestWaitingAtMs(state: LedgerState, book: ObjectiveBook, bulks: readonly Bulk[]): number {
+  const arrivals = [book.held.at(0), book.intake.at(0)].flatMap((first) =>
+    first ? [Math.floor(first.score / 1000)] : [],
+  );
   const stored = book.stored.ids().find((id) => (state.tickets.get(id)?.state ?? 'waiting') === 'waiting');
   if (stored !== undefined) arrivals.push(book.stored.score(stored) ?? 0);
   arrivals.push(...bulks.map(({ acceptedAtMs }) => acceptedAtMs));

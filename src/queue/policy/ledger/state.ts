@@ -1,5 +1,5 @@
 import type { Gate, TicketKind } from '../../../core/live-order.ts';
-import type { Timing } from './ops.ts';
+import type { RuleLine, Timing } from './ops.ts';
 import { OrderedSet } from './ordered-set.ts';
 
 /** A ticket in the live order; docs/queue.md has the table of its states. */
@@ -8,11 +8,17 @@ export interface Ticket {
   readonly kind: TicketKind;
   readonly objective: string;
   readonly priority: number;
+  /** Tenant, its weight, and how many slots it may hold in this pool at one time (0 = any number). */
+  readonly fairnessId: string;
+  readonly weight: number;
+  readonly maxConcurrency: number;
   readonly classKey: string;
   readonly bytes: number;
   readonly costTokens: number;
   /** 0 = waits for ever. */
   readonly expiresAtMs: number;
+  /** Among the tickets of its tenant the earliest goes first; 0 = a day after its arrival. */
+  readonly deadlineMs: number;
   /** Its place in the order, kept when it waits again. */
   readonly tag: number;
   /** When it entered the live order. */
@@ -55,7 +61,7 @@ export interface WaitingQueue {
 /** What one objective has and had. */
 export interface ObjectiveBook {
   priority: number;
-  /** Waiting held calls, and waiting stored tickets, by expiry. */
+  /** Arrival index: waiting held calls, and waiting stored tickets and rows, by tag. */
   readonly held: OrderedSet;
   readonly intake: OrderedSet;
   /** Accepted or reserved stored requests without an outcome, by arrival. */
@@ -125,6 +131,10 @@ export interface LedgerState {
   /** Keys of `queues`, highest priority first. */
   readonly queueOrder: OrderedSet;
   readonly books: Map<string, ObjectiveBook>;
+  /** By objective; what is not named has none. */
+  readonly rules: Map<string, RuleLine>;
+  /** Waiting tickets that expire, by when. */
+  readonly expiries: OrderedSet;
 
   endpoints: Endpoint[];
   /** Ids of the tickets that hold a slot, by endpoint. */
@@ -171,6 +181,8 @@ export function emptyLedger(): LedgerState {
     queues: new Map(),
     queueOrder: new OrderedSet(),
     books: new Map(),
+    rules: new Map(),
+    expiries: new OrderedSet(),
     endpoints: [],
     used: new Map(),
     quarantine: new Map(),

@@ -48,6 +48,8 @@ export interface SettleOp {
   readonly recordRef: string;
   /** As of `confirm`, for work whose demand is not known any more; either one suffices. */
   readonly announced?: boolean;
+  /** As of `release`; only with a token. */
+  readonly usedTokens?: number;
 }
 export type SettleReply = { readonly kind: 'settled' } | { readonly kind: 'already'; readonly stored: string };
 export interface OutcomesOp {

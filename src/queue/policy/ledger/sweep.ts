@@ -9,7 +9,7 @@ import { isRecovering, type Turn } from './turn.ts';
 /** Bounds of one sweep; the next goes on. */
 export const MAX_REAPED_TICKETS = 1_000;
 const MAX_LAPSED_OFFERS_PER_OWNER = 1_000;
-const MAX_EXPIRED_PER_OBJECTIVE = 256;
+const MAX_EXPIRED = 1_000;
 const MAX_LAPSED_RESERVATIONS = 256;
 
 /** What time has done: dead owners, lapsed offers, expired tickets, quarantine, reservations and bulks; then assign. */
@@ -74,12 +74,8 @@ function lapseOffers(turn: Turn): void {
 }
 
 function expireTickets(turn: Turn): void {
-  for (const book of turn.state.books.values()) {
-    for (const waiting of [book.held, book.intake]) {
-      for (const id of waiting.upTo(turn.nowMs, MAX_EXPIRED_PER_OBJECTIVE)) {
-        const ticket = turn.state.tickets.get(id);
-        if (ticket !== undefined) evict(turn, ticket, 'expired');
-      }
-    }
+  for (const id of turn.state.expiries.upTo(turn.nowMs, MAX_EXPIRED)) {
+    const ticket = turn.state.tickets.get(id);
+    if (ticket !== undefined) evict(turn, ticket, 'expired');
   }
 }

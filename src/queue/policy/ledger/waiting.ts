@@ -15,7 +15,8 @@ export function enqueue(state: LedgerState, ticket: Ticket): void {
   getOrMake(state.queues, key, make).tickets.add(ticket.id, ticket.tag);
   state.queueOrder.add(key, -priority);
   const book = bookOf(state, objective);
-  waitingOf(book, ticket).add(ticket.id, ticket.expiresAtMs === 0 ? Infinity : ticket.expiresAtMs);
+  waitingOf(book, ticket).add(ticket.id, ticket.tag);
+  if (ticket.expiresAtMs > 0) state.expiries.add(ticket.id, ticket.expiresAtMs);
   if (ticket.kind === 'held') addHeld(book, ticket.bytes, ticket.costTokens);
 }
 
@@ -30,6 +31,7 @@ export function dequeue(state: LedgerState, ticket: Ticket): void {
   }
   const book = bookOf(state, ticket.objective);
   waitingOf(book, ticket).delete(ticket.id);
+  if (ticket.expiresAtMs > 0) state.expiries.delete(ticket.id);
   if (ticket.kind === 'held') addHeld(book, -ticket.bytes, -ticket.costTokens);
 }
 

@@ -1,0 +1,28 @@
+import type { AdmitOp, ReassertedTicket } from './ops.ts';
+import type { Ticket } from './state.ts';
+
+/** What a ticket is and stays, from what its owner says of it. */
+export type TicketFields = Pick<
+  Ticket,
+  | 'id'
+  | 'kind'
+  | 'objective'
+  | 'priority'
+  | 'fairnessId'
+  | 'weight'
+  | 'maxConcurrency'
+  | 'classKey'
+  | 'bytes'
+  | 'costTokens'
+  | 'expiresAtMs'
+  | 'deadlineMs'
+>;
+
+export function ticketFields(op: AdmitOp | ReassertedTicket): TicketFields {
+  const { id, kind, objective, priority, classKey, bytes, costTokens, expiresAtMs } = op;
+  const { fairnessId = '', weight = 1, maxConcurrency = 0, deadlineMs = 0 } = op;
+  return {
+    ...{ id, kind, objective, priority, fairnessId, weight, maxConcurrency, classKey, bytes, costTokens, expiresAtMs },
+    deadlineMs: deadlineMs > 0 ? deadlineMs : expiresAtMs,
+  };
+}
