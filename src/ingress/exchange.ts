@@ -1,11 +1,13 @@
 import type { Clock } from '../core/clock.ts';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
+import { FlowError, flowOutcomeOf } from '../core/flow-outcomes.ts';
 import type { Identity } from '../core/identity.ts';
 import type { JobEvents } from '../core/job-events.ts';
 import type { JobService } from '../core/jobs.ts';
 import type { Logger } from '../core/logger.ts';
 import type { CatalogSource } from '../core/objects.ts';
+import type { TenantDirectory } from '../core/tenants.ts';
 import type { IngressMetrics } from './metrics.ts';
 import { errorAnswer } from './policy/error-answer.ts';
 import type { AnswerWriter, CallHeaders, IdSource } from './ports.ts';
@@ -23,6 +25,8 @@ export interface HandlerDeps {
   readonly log: Logger;
   readonly metrics: IngressMetrics;
   readonly settings: IngressSettings;
+  /** Absent = all are equal, without quotas. */
+  readonly tenants?: TenantDirectory;
 }
 
 /** One authenticated request and its answer. */
@@ -37,6 +41,9 @@ export interface Exchange {
   /** Aborts as soon as the client is gone. */
   readonly signal: AbortSignal;
 }
+
+/** Of a request that is refused before it is known where it would go. */
+const NOWHERE = { pool: 'none', objective: 'none' };
 
 type Answered = Pick<Exchange, 'requestId' | 'writer'>;
 
@@ -79,11 +86,23 @@ export function withRetryAfter(error: PilotlightError, retryAfterMs: () => numbe
 
 /** The same error in other words. */
 export function retold(error: PilotlightError, message: string, retryAfterMs: number | null): PilotlightError {
-  return new PilotlightError(error.code, message, {
+  const details = {
     cause: error.cause,
     ...(error.param !== null && { param: error.param }),
     ...(retryAfterMs !== null && { retryAfterMs }),
-  });
+  };
+  if (error instanceof FlowError) return new FlowError(error.flow, message, details);
+  return new PilotlightError(error.code, message, details);
+}
+
+/** Counts a request that is refused before the dispatcher or the job service's backlog saw it. */
+export function countRefusal(
+  metrics: IngressMetrics,
+  error: PilotlightError,
+  { pool, objective }: { readonly pool: string; readonly objective: string } = NOWHERE,
+): void {
+  const outcome = flowOutcomeOf(error);
+  if (outcome !== null) metrics.flowOutcomes.inc({ pool, objective, outcome });
 }
 
 /** Answers with a text whose length is told. Does nothing when the client is gone. */

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { FLOW_OUTCOMES_METRIC } from '../core/flow-outcomes.ts';
 import type { HeldBudget } from './held-budget.ts';
 
 /** Everything the ingress counts. Labels are bounded: known paths, status classes, catalogue codes, known headers. */
@@ -33,6 +34,7 @@ export function ingressMetrics(registry: Registry, budget: HeldBudget) {
       labelNames: ['code'] as const,
       registers,
     }),
+    flowOutcomes: flowOutcomes(registry),
     ignoredHeaders: new Counter({
       name: 'pilotlight_ingress_ignored_headers_total',
       help: 'Objective and fairness headers that did not count because their caller is not trusted.',
@@ -51,6 +53,15 @@ export function ingressMetrics(registry: Registry, budget: HeldBudget) {
       },
     });
   }
+}
+
+type FlowOutcomes = Counter<'pool' | 'objective' | 'outcome'>;
+
+/** Whichever part of the process asks first makes it. */
+function flowOutcomes(registry: Registry): FlowOutcomes {
+  const { name, help, labelNames } = FLOW_OUTCOMES_METRIC;
+  const known = registry.getSingleMetric(name) as FlowOutcomes | undefined;
+  return known ?? new Counter({ name, help, labelNames, registers: [registry] });
 }
 
 export type IngressMetrics = ReturnType<typeof ingressMetrics>;

@@ -26,7 +26,7 @@ objectives are configured names, everything else comes from closed lists. This t
 
 /** Names of dashboards that exist already; everything else is ours. */
 const BORROWED = /^inference_(pool|extension)_/;
-const OURS = /^pilotlight_(ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs)_[a-z0-9_]+$/;
+const OURS = /^pilotlight_(flow|ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs)_[a-z0-9_]+$/;
 const UNIT =
   /_(total|seconds|bytes|ratio|requests|replicas|slots|calls|calls_limit|open|available|reachable|deadlines|endpoints|held)$/;
 

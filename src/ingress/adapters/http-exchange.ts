@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import { PilotlightError } from '../../core/errors.ts';
 import type { Identity } from '../../core/identity.ts';
 import { liftBodyDeadline } from '../../platform/http/body-deadlines.ts';
-import { type Exchange, type HandlerDeps, reportable, sendError } from '../exchange.ts';
+import { countRefusal, type Exchange, type HandlerDeps, reportable, sendError } from '../exchange.ts';
 import type { HeldBudget } from '../held-budget.ts';
 import { endedByUs, type OpenCalls } from '../open-calls.ts';
 import { saneRequestId } from '../policy/answer-headers.ts';
@@ -66,7 +66,7 @@ export function withBody(deps: ExchangeDeps, incoming: Incoming, handle: BodyHan
   const readiness = deps.readiness.readiness();
   if (readiness.kind === 'draining') {
     const message = `This replica is shutting down: ${readiness.reason}. Try again.`;
-    return refuseUnread(deps, opened, new PilotlightError('draining', message));
+    return refuseAtDoor(deps, opened, new PilotlightError('draining', message));
   }
   const decided = deps.authenticator.authenticate(incoming.req.headers);
   if (!(decided instanceof Promise)) return readAndHandle(deps, opened, decided, handle);
@@ -115,7 +115,7 @@ function readAndHandle(
   if (opened.signal.aborted) return Promise.resolve();
   if (identity instanceof PilotlightError) return refuseUnread(deps, opened, identity);
   const hold = deps.budget.hold();
-  if (hold instanceof PilotlightError) return refuseUnread(deps, opened, hold);
+  if (hold instanceof PilotlightError) return refuseAtDoor(deps, opened, hold);
   res.once('close', () => hold.release());
   const fail = (thrown: unknown) => {
     hold.release();
@@ -123,8 +123,21 @@ function readAndHandle(
     return refuseUnread(deps, opened, reportable(thrown, deps.log, opened.requestId));
   };
   const reading = readBody(req, res, hold, deps.settings.maxBodyBytes);
-  if (reading instanceof PilotlightError) return fail(reading);
-  return reading.then((body) => handle(exchangeOf(opened, identity), body)).catch(fail);
+  if (reading instanceof PilotlightError) {
+    countRefusal(deps.metrics, reading);
+    return fail(reading);
+  }
+  const countUnread = (thrown: unknown) => {
+    if (thrown instanceof PilotlightError && thrown.code !== 'request_cancelled') countRefusal(deps.metrics, thrown);
+    throw thrown;
+  };
+  return reading.then((body) => handle(exchangeOf(opened, identity), body), countUnread).catch(fail);
+}
+
+/** A refusal of this replica, whatever the request is. */
+function refuseAtDoor(deps: ExchangeDeps, opened: OpenRequest, error: PilotlightError): Promise<void> {
+  countRefusal(deps.metrics, error);
+  return refuseUnread(deps, opened, error);
 }
 
 function openRequest({ ids, metrics, openCalls }: ExchangeDeps, { route, req, res }: Incoming): OpenRequest {

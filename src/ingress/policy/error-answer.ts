@@ -1,4 +1,5 @@
-import { type ErrorCode, errorEnvelope, PilotlightError } from '../../core/errors.ts';
+import { errorEnvelope, PilotlightError } from '../../core/errors.ts';
+import { DROPPED_REASON_HEADER, FLOW_OUTCOMES, flowOutcomeOf } from '../../core/flow-outcomes.ts';
 import { isJsonObject } from './json-body.ts';
 
 export interface HttpAnswer {
@@ -9,21 +10,6 @@ export interface HttpAnswer {
 
 /** Used when nothing measured says when a refused caller should come back. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
-
-/** Words that gateways built on llm-d's endpoint picker know. */
-const DROPPED_REASONS: Partial<Record<ErrorCode, string>> = {
-  queue_full: 'rejected-saturated',
-  queue_shed: 'rejected-saturated',
-  held_calls_full: 'rejected-saturated',
-  held_bytes_full: 'rejected-saturated',
-  no_capacity: 'rejected-no-endpoints',
-  queue_ttl_exceeded: 'rejected-ttl-expired',
-  max_hold_exceeded: 'rejected-ttl-expired',
-  deadline_exceeded: 'rejected-ttl-expired',
-  draining: 'rejected-shutting-down',
-  request_cancelled: 'rejected-context-cancelled',
-  lease_lost: 'evicted',
-};
 
 /** The OpenAI error envelope as an HTTP answer, with the headers that make official SDKs retry when it helps and only then. */
 export function errorAnswer(error: PilotlightError): HttpAnswer {
@@ -36,15 +22,28 @@ export function errorAnswer(error: PilotlightError): HttpAnswer {
     headers['retry-after-ms'] = String(retryAfterMs);
   }
   if (sdkRetries(status) && !error.retryable && error.code !== 'job_not_finished') headers['x-should-retry'] = 'false';
-  const reason = DROPPED_REASONS[error.code];
-  if (reason !== undefined) headers['x-llm-d-request-dropped-reason'] = reason;
+  const reason = droppedReasonOf(error);
+  if (reason !== null) headers[DROPPED_REASON_HEADER] = reason;
   if (status === 401) headers['www-authenticate'] = 'Bearer';
   return { status, headers, body };
 }
 
 /** An error inside a stream whose head is already sent. The official clients raise an APIError for it. */
 export function errorEvent(error: PilotlightError): string {
-  return `data: ${JSON.stringify(errorEnvelope(error))}\n\n`;
+  return `${droppedComment(error)}data: ${JSON.stringify(errorEnvelope(error))}\n\n`;
+}
+
+/** What a refusal has in its headers, as a comment line of a stream; '' for an error that is not flow control's. */
+export function droppedComment(error: PilotlightError): string {
+  const reason = droppedReasonOf(error);
+  if (reason === null) return '';
+  const again = error.retryAfterMs === null ? '' : ` retry-after-ms=${Math.ceil(error.retryAfterMs)}`;
+  return `: pilotlight dropped=${reason}${again}\n\n`;
+}
+
+function droppedReasonOf(error: PilotlightError): string | null {
+  const flow = flowOutcomeOf(error);
+  return flow && FLOW_OUTCOMES[flow].droppedReason;
 }
 
 /** A model server's refusal, once the client was promised a stream and its status can no longer be passed on. */

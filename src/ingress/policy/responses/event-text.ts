@@ -1,5 +1,6 @@
 import type { PilotlightError } from '../../../core/errors.ts';
 import type { JobEvent } from '../../../core/job-events.ts';
+import { droppedComment } from '../error-answer.ts';
 import type { ResponseObject } from './response-object.ts';
 
 /** `response.created` and `response.queued` are known from acceptance on; the log of the job begins behind them. */
@@ -25,5 +26,5 @@ export function lastEventType({ status }: ResponseObject): string {
 export function responseErrorEvent(error: PilotlightError, sequence?: number): string {
   const { code, message, param } = error;
   const numbered = sequence === undefined ? {} : { sequence_number: sequence };
-  return `event: error\ndata: ${JSON.stringify({ type: 'error', code, message, param, ...numbered })}\n\n`;
+  return `${droppedComment(error)}event: error\ndata: ${JSON.stringify({ type: 'error', code, message, param, ...numbered })}\n\n`;
 }
