@@ -8,6 +8,7 @@ export class PoolHistory {
   #windowMs: number | null = null;
   #lastUpMs = Number.NEGATIVE_INFINITY;
   #lastDownMs = Number.NEGATIVE_INFINITY;
+  #guestsOwed = false;
 
   /** No step down is taken before a whole window has passed from here. */
   constructor(nowMs: number) {
@@ -26,6 +27,7 @@ export class PoolHistory {
     const desired = desiredTotal(decision);
     if (desired > live) this.#lastUpMs = nowMs;
     if (desired < live) this.#lastDownMs = nowMs;
+    this.#guestsOwed = decision.guestsOwed;
   }
 
   at(nowMs: number): DecisionHistory {
@@ -33,6 +35,7 @@ export class PoolHistory {
       windowMaxPods: this.#windowMs === null ? null : windowMaxPods(this.#window, nowMs, this.#windowMs),
       sinceUpMs: nowMs - this.#lastUpMs,
       sinceDownMs: nowMs - this.#lastDownMs,
+      guestsOwed: this.#guestsOwed,
     };
   }
 }

@@ -24,6 +24,8 @@ export interface ActivationInput {
   readonly keepWarmMs: number;
   /** Slots that one new pod keeps busy. */
   readonly podRate: number;
+  /** Objectives whose deadlines may wake it; what others have due counts as work before them. Absent = all. */
+  readonly isMeant?: (objective: string) => boolean;
 }
 
 /** Whether the queued work is worth waking a pool that has no replica, and by which rule. The first that holds. */
@@ -63,10 +65,11 @@ interface LatestStart {
   readonly startsInMs: number;
 }
 
-function latestStarts({ deadlines, coldStart, podRate }: ActivationInput): readonly LatestStart[] {
+function latestStarts({ deadlines, coldStart, podRate, isMeant }: ActivationInput): readonly LatestStart[] {
   // What is overdue wakes nobody: it is being expired.
   const withAllBefore = accumulated(deadlines.filter((work) => work.slotMs > 0 && work.deadlineInMs > 0));
-  return withAllBefore.map((work) => ({ work, startsInMs: latestStartInMs(work, coldStart.p90Ms, podRate) }));
+  const meant = isMeant ? withAllBefore.filter(({ objective }) => isMeant(objective)) : withAllBefore;
+  return meant.map((work) => ({ work, startsInMs: latestStartInMs(work, coldStart.p90Ms, podRate) }));
 }
 
 function latestStartWake(starts: readonly LatestStart[]): Wake {

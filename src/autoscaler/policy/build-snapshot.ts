@@ -5,7 +5,7 @@ import type { TrackedBoots } from './boot-tracker.ts';
 import { coldStart, remainingBoot } from './cold-start.ts';
 import type { PeopleOrders } from './people-orders.ts';
 import type { Observation, PoolMemory } from './pool-memory.ts';
-import { endpointsOf, fullSlots, queued, usedRatio } from './pool-memory.ts';
+import { endpointsOf, fullSlots, isPaused, queued, usedRatio } from './pool-memory.ts';
 import type { DecisionHistory, ObjectiveView, ReplicaView, Snapshot, TargetView } from './snapshot.ts';
 import type { TargetReplica } from './target-replica.ts';
 import { breakerOf, type Templates } from './templates.ts';
@@ -85,6 +85,8 @@ function objectiveView(demand: ObjectiveDemand, { seen, memory, pool }: Snapshot
     name: demand.objective,
     priority: demand.priority,
     activation: spec.activation,
+    isGuest: !spec.mayExtendKeepWarm,
+    paused: isPaused(demand, spec),
     maxWaitMs: spec.maxWaitMs,
     queued: queued(demand),
     running: demand.running,

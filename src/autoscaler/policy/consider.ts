@@ -2,6 +2,7 @@ import { type Activation, activation } from './activation.ts';
 import { backlogPods, dueWork } from './backlog.ts';
 import { busyPods, type DeadlineNeed, type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
 import type { Components } from './decision.ts';
+import { areGuestsOwed, outstanding, withoutGuests, withoutPaused } from './guests.ts';
 import { nextTarget } from './holds.ts';
 import { type PodOrder, podOrder } from './pod-order.ts';
 import { rateNeed, ratePods } from './rate.ts';
@@ -10,7 +11,11 @@ import { type Snapshot, type TargetView, totalQueued } from './snapshot.ts';
 
 /** A snapshot with what every rule says about it. */
 export interface Considered {
+  /** What counts: without what is paused, and without guests unless they are owed the pool. */
   readonly snapshot: Snapshot;
+  /** Requests that count for nothing now: what waits of paused objectives, and guests that are not owed the pool. */
+  readonly uncounted: number;
+  readonly guestsOwed: boolean;
   readonly order: PodOrder;
   readonly settings: ResolvedSettings;
   readonly activation: Activation;
@@ -20,16 +25,21 @@ export interface Considered {
 }
 
 /** Asks every rule. The most wanted target that works stands for a new pod, so that the yardstick stays the same. */
-export function consider(snapshot: Snapshot): Considered {
-  const order = podOrder(snapshot);
-  const { objectives, scale } = snapshot;
-  const next = nextTarget(snapshot) ?? snapshot.targets[0];
+export function consider(seen: Snapshot): Considered {
+  const active = withoutPaused(seen);
+  const order = podOrder(active);
+  const { scale } = active;
+  const next = nextTarget(active) ?? active.targets[0];
   const coldStart = next?.coldStart ?? { p50Ms: 0, p90Ms: 0, boots: 0 };
   const settings = resolveSettings(scale, coldStart);
-  const deadlines = deadlineWork(objectives);
-  const podRate = (next?.slots ?? 1) * snapshot.slotUseRatio;
+  const podRate = (next?.slots ?? 1) * active.slotUseRatio;
   const { keepWarmMs } = settings;
-  const wake = activation({ objectives, deadlines, scale, coldStart, keepWarmMs, podRate });
+  const { objectives } = active;
+  const input = { objectives, deadlines: deadlineWork(objectives), scale, coldStart, keepWarmMs, podRate };
+  const wake = activation(input);
+  const guestsOwed = areGuestsOwed(active, input, wake);
+  const snapshot = guestsOwed ? active : withoutGuests(active);
+  const deadlines = deadlineWork(snapshot.objectives);
   const existing = order.live.length + order.undrainable.length;
   const need = deadlinePods(order.supply, existing, deadlines);
   const components = {
@@ -43,7 +53,8 @@ export function consider(snapshot: Snapshot): Considered {
     ...settings,
     breakEvenRequests: Number.isFinite(wake.batched.breakEven) ? wake.batched.breakEven : null,
   };
-  return { snapshot, order, settings, activation: wake, components, lateWork: need.late };
+  const uncounted = outstanding(seen) - outstanding(snapshot);
+  return { snapshot, uncounted, guestsOwed, order, settings, activation: wake, components, lateWork: need.late };
 }
 
 function podCounts(

@@ -63,11 +63,11 @@ function tooMany(live: number, excess: number): Verdict {
 }
 
 function fromZero(considered: Considered): Verdict {
-  const { snapshot, order, activation, components } = considered;
+  const { snapshot, uncounted, order, activation, components } = considered;
   const { wake } = activation;
   const { wakeLeftMs } = snapshot.orders;
   if (wake === null && components.min === 0 && components.manual === 0) {
-    const queued = totalQueued(snapshot);
+    const queued = totalQueued(snapshot) + uncounted;
     const why = queued === 0 ? 'nothing is queued' : `${queued} queued requests are not yet worth a boot`;
     const { wouldWake, againInMs } = activation;
     return { rule: 'asleep', sentence: `stays at zero: ${why}`, wouldChange: wouldWake, reviewInMs: againInMs };
@@ -81,7 +81,7 @@ function fromZero(considered: Considered): Verdict {
   return up(considered, Math.max(order.live.length + 1, components.wanted), rule, sentence);
 }
 
-function conclude({ snapshot, order, settings, components }: Considered, verdict: Verdict): Decision {
+function conclude({ snapshot, guestsOwed, order, settings, components }: Considered, verdict: Verdict): Decision {
   const isAwake = order.live.length > 0 || hasDemand(snapshot);
   const untilIdleMs = settings.keepWarmMs - snapshot.idleMs;
   const waitsForIdle = order.live.length > 0 && !hasDemand(snapshot) && untilIdleMs > 0;
@@ -94,6 +94,7 @@ function conclude({ snapshot, order, settings, components }: Considered, verdict
     desired: countByTarget(order.live),
     toZero: false,
     abandon: [],
+    guestsOwed,
     components,
     ...verdict,
     sentence: `${verdict.sentence}${past}${holdNotes(snapshot)}`,

@@ -51,6 +51,8 @@ export interface Decision {
   readonly toZero: boolean;
   /** Booting replicas to give up. */
   readonly abandon: readonly string[];
+  /** Work that may not extend keep-warm is owed the pool until it is done. */
+  readonly guestsOwed: boolean;
   readonly components: Components;
   /** What would change this decision, one sentence each. */
   readonly wouldChange: readonly string[];

@@ -67,7 +67,7 @@ export function newPoolMemory(nowMs: number): PoolMemory {
 export function observe(memory: PoolMemory, seen: Observation): PoolMemory {
   const { nowMs, ledger } = seen;
   const busy = busyRatio(memory, seen);
-  const isDemanded = ledger.objectives.some((demand) => outstanding(demand) > 0);
+  const isDemanded = ledger.objectives.some((demand) => counted(demand, seen) > 0);
   const released = ledger.objectives.reduce((sum, { releasedTotal }) => sum + releasedTotal, 0);
   return {
     startedMs: memory.startedMs,
@@ -79,6 +79,16 @@ export function observe(memory: PoolMemory, seen: Observation): PoolMemory {
     lastDemandMs: isDemanded || seen.wasBlind ? nowMs : memory.lastDemandMs,
     releases: observeArrivals(memory.releases, released, nowMs),
   };
+}
+
+/** By its policy or by an operator. */
+export function isPaused(demand: ObjectiveDemand, spec: ObjectiveSpec): boolean {
+  return spec.paused || demand.paused === true;
+}
+
+/** Requests that somebody may wait for: of a paused objective only those that run. */
+function counted(demand: ObjectiveDemand, seen: Observation): number {
+  return isPaused(demand, seen.objectiveOf(demand.objective)) ? demand.running : outstanding(demand);
 }
 
 /** Requests of an objective without an outcome. Running stored ones are in both `stored` and `running`. */
@@ -158,11 +168,12 @@ function isActive(memory: PoolMemory, seen: Observation): boolean {
   const mayExtend = (demand: ObjectiveDemand): boolean => seen.objectiveOf(demand.objective).mayExtendKeepWarm;
   const moved = (demand: ObjectiveDemand): boolean => {
     const known = memory.objectives.get(demand.objective);
-    const hasArrivals = demand.arrivedTotal > (known?.arrivals.lastTotal ?? demand.arrivedTotal);
+    const isIn = demand.arrivedTotal > (known?.arrivals.lastTotal ?? demand.arrivedTotal);
+    const hasArrivals = isIn && !isPaused(demand, seen.objectiveOf(demand.objective));
     const hasReleases = demand.releasedTotal > (known?.released ?? demand.releasedTotal);
-    return outstanding(demand) > 0 || hasArrivals || hasReleases;
+    return counted(demand, seen) > 0 || hasArrivals || hasReleases;
   };
   if (seen.wasBlind || seen.ledger.objectives.some((demand) => mayExtend(demand) && moved(demand))) return true;
-  const waiting = seen.ledger.objectives.filter((demand) => outstanding(demand) > 0);
+  const waiting = seen.ledger.objectives.filter((demand) => counted(demand, seen) > 0);
   return seen.becameReady && (waiting.length === 0 || waiting.some(mayExtend));
 }

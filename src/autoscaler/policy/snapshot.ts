@@ -74,6 +74,10 @@ export interface ObjectiveView {
   readonly name: string;
   readonly priority: number;
   readonly activation: ActivationType;
+  /** May not extend keep-warm: it holds the pool only by its own activation. */
+  readonly isGuest: boolean;
+  /** Gets no slots: what waits counts as nothing. */
+  readonly paused: boolean;
   readonly maxWaitMs: number;
   /** Accepted and neither running nor done: waiting in the live order or stored. */
   readonly queued: number;
@@ -108,6 +112,8 @@ export interface DecisionHistory {
   /** Since the last decision to add and to take away a pod; Infinity = never. */
   readonly sinceUpMs: number;
   readonly sinceDownMs: number;
+  /** Work that may not extend keep-warm was owed the pool by its own activation. */
+  readonly guestsOwed: boolean;
 }
 
 export function queuedSlotMs(objective: ObjectiveView): number {

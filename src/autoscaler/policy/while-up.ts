@@ -46,14 +46,26 @@ function goUp(considered: Considered): Verdict {
   return up(considered, wanted, rule, why);
 }
 
-function toZero({ snapshot, settings }: Considered): Verdict {
+function toZero({ snapshot, uncounted, settings }: Considered): Verdict {
   const idle = formatDuration(snapshot.idleMs);
+  if (uncounted > 0) return leaveWork(uncounted, idle, settings.keepWarmMs);
   return {
     rule: 'idle',
     sentence: `goes to zero: idle for ${idle}, kept warm for ${formatDuration(settings.keepWarmMs)}`,
     desired: {},
     toZero: true,
     wouldChange: ['any request that comes before the pool is closed'],
+  };
+}
+
+/** Not at one stroke, for there is work: through a drain, in which what runs ends and nothing new begins. */
+function leaveWork(left: number, idle: string, keepWarmMs: number): Verdict {
+  const rest = `${left} requests that may not keep it up wait for their own activation`;
+  return {
+    rule: 'idle',
+    sentence: `goes to zero: idle for ${idle}, kept warm for ${formatDuration(keepWarmMs)}; ${rest}`,
+    desired: {},
+    wouldChange: ['a request of an objective that may extend keep-warm', 'their age, number or deadline'],
   };
 }
 

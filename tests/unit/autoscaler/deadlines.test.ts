@@ -85,7 +85,12 @@ function playBatch({ rows, estimatedMs, rowMs }: { rows: number; estimatedMs: nu
       const left = upMs - nowMs;
       return replicaView({ uid, phase: 'ModelLoading', remaining: { p50Ms: left, p90Ms: left, overdue: false } });
     });
-    const history = { windowMaxPods: null, sinceUpMs: 60 * S, sinceDownMs: Number.POSITIVE_INFINITY };
+    const history = {
+      windowMaxPods: null,
+      sinceUpMs: 60 * S,
+      sinceDownMs: Number.POSITIVE_INFINITY,
+      guestsOwed: false,
+    };
     const decision = decide(snapshot({ nowMs, objectives: [{ ...view, running, due }], replicas, history }));
     const wanted = decision.desired['gpu'] ?? 0;
     const ordered = Array.from({ length: wanted - pods.length }, (_, index) => ({

@@ -109,7 +109,7 @@ const world: fc.Arbitrary<Snapshot> = fc
       },
       noDemandMs: rest.idleMs,
       scale: { ...scale, maxBootsInFlight },
-      history: { windowMaxPods, sinceUpMs: sinceStepMs, sinceDownMs: sinceStepMs },
+      history: { windowMaxPods, sinceUpMs: sinceStepMs, sinceDownMs: sinceStepMs, guestsOwed: false },
     }),
   );
 
@@ -316,7 +316,7 @@ test('without demand and minReplicas, every pool is at zero in the end', () => {
         noDemandMs: 1e9,
         targets: given.targets.map((one) => ({ ...one, minReplicas: 0, noDownWhy: null })),
         orders: noPeopleOrders,
-        history: { windowMaxPods: 0, sinceUpMs: 1e9, sinceDownMs: 1e9 },
+        history: { windowMaxPods: 0, sinceUpMs: 1e9, sinceDownMs: 1e9, guestsOwed: false },
         replicas: given.replicas.map((one) =>
           isLive(one) ? { ...one, phase: 'Ready', remaining: null, trouble: null } : one,
         ),

@@ -211,7 +211,7 @@ const rows: readonly Row[] = [
     given: {
       replicas: ready(8),
       objectives: [objectiveView({ running: 3 })],
-      history: { windowMaxPods: null, sinceUpMs: 1e9, sinceDownMs: 1e9 },
+      history: { windowMaxPods: null, sinceUpMs: 1e9, sinceDownMs: 1e9, guestsOwed: false },
     },
     rule: 'steady',
     total: 8,
@@ -221,7 +221,7 @@ const rows: readonly Row[] = [
     given: {
       replicas: ready(8),
       objectives: [objectiveView({ running: 3 })],
-      history: { windowMaxPods: 7, sinceUpMs: 1e9, sinceDownMs: 1e9 },
+      history: { windowMaxPods: 7, sinceUpMs: 1e9, sinceDownMs: 1e9, guestsOwed: false },
     },
     rule: 'scale-down',
     total: 7,
@@ -231,7 +231,7 @@ const rows: readonly Row[] = [
     given: {
       replicas: ready(8),
       objectives: [objectiveView({ running: 3 })],
-      history: { windowMaxPods: 1, sinceUpMs: 59_000, sinceDownMs: 1e9 },
+      history: { windowMaxPods: 1, sinceUpMs: 59_000, sinceDownMs: 1e9, guestsOwed: false },
     },
     rule: 'steady',
     total: 8,

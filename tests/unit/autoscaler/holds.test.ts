@@ -234,7 +234,7 @@ test('plan: a workload that rolls itself is not helped', () => {
   const given = snapshot({
     targets: [targetView({ rollsItself: true })],
     replicas: ready(2, { templateHash: 'older' }),
-    history: { windowMaxPods: null, sinceUpMs: 0, sinceDownMs: 0 },
+    history: { windowMaxPods: null, sinceUpMs: 0, sinceDownMs: 0, guestsOwed: false },
   });
   expect(plan(decide(given), given).drain).toEqual([]);
 });

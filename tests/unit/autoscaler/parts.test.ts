@@ -108,7 +108,7 @@ test('plan: replicas of a target that is gone are drained', () => {
 
 test('plan: replicas with an older command are replaced one at a time, and only without demand', () => {
   const old = ready(2, { templateHash: 'older' });
-  const history = { windowMaxPods: null, sinceUpMs: 0, sinceDownMs: 0 };
+  const history = { windowMaxPods: null, sinceUpMs: 0, sinceDownMs: 0, guestsOwed: false };
   const idle = snapshot({ replicas: old, history });
   expect(plan(decide(idle), idle).drain).toEqual(['replica-1']);
   const busy = snapshot({

@@ -50,14 +50,18 @@ export async function stopAll(): Promise<void> {
   for (const autoscaler of started.splice(0)) await autoscaler.stop();
 }
 
-export async function start(over: Partial<PoolSpec> = {}, world = new World(KEY), learned = new MemoryStore()) {
-  const catalog = new FakeCatalog(
-    [poolSpec(over)],
-    [
-      objectiveSpec(),
-      objectiveSpec({ name: 'nightly', priority: -10, activation: 'Batched', maxWaitMs: 4 * 3_600_000 }),
-    ],
-  );
+const CHAT = objectiveSpec();
+const NIGHTLY = objectiveSpec({ name: 'nightly', priority: -10, activation: 'Batched', maxWaitMs: 4 * 3_600_000 });
+/** The same without the right to keep the pool up. */
+export const GUEST = { ...NIGHTLY, mayExtendKeepWarm: false };
+
+export async function start(
+  over: Partial<PoolSpec> = {},
+  world = new World(KEY),
+  learned = new MemoryStore(),
+  nightly = NIGHTLY,
+) {
+  const catalog = new FakeCatalog([poolSpec(over)], [CHAT, nightly]);
   const registry = new Registry();
   const orders = new HandOrders();
   /** Another term of the same installation. */
@@ -82,12 +86,12 @@ export async function start(over: Partial<PoolSpec> = {}, world = new World(KEY)
 }
 
 /** A pool whose command has booted six times, so that no probe is needed and its cold start is known. */
-export async function startExperienced(over: Partial<PoolSpec> = {}, bootMs = 300_000) {
+export async function startExperienced(over: Partial<PoolSpec> = {}, bootMs = 300_000, nightly = NIGHTLY) {
   const world = new World(KEY);
   const learned = new MemoryStore();
   const boot = { atEpochMs: world.clock.epochMs(), toReadyMs: { Requested: bootMs, ModelLoading: bootMs * 0.9 } };
   const hashes = ['serve', ...(over.targets ?? []).map(({ name }) => `serve-${name}`)];
   learned.saved = { version: 1, boots: Object.fromEntries(hashes.map((h) => [h, Array(6).fill(boot)])), pools: {} };
   world.bootMs = bootMs;
-  return await start(over, world, learned);
+  return await start(over, world, learned, nightly);
 }
