@@ -1,7 +1,9 @@
 import { asError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Catalog, CatalogSource, PoolKey } from '../core/objects.ts';
+import { orderRules } from '../core/order-rules.ts';
 import { openPool, type PoolParts, type PoolWorld } from './pool-parts.ts';
+import { RulesTeller } from './rules-teller.ts';
 
 /** Takes in stored work of pools. */
 export interface PoolTaker {
@@ -20,6 +22,7 @@ export class PoolSet {
   readonly #log: Logger;
   readonly #parts = new Map<PoolKey, PoolParts>();
   readonly #taking = new Set<PoolKey>();
+  readonly #rules: RulesTeller;
   #takers: readonly PoolTaker[] = [];
   /** Additions and removals of stored work, one after the other. */
   #changes: Promise<void> = Promise.resolve();
@@ -29,6 +32,7 @@ export class PoolSet {
     this.#world = world;
     this.#catalog = catalog;
     this.#log = world.log;
+    this.#rules = new RulesTeller(world.clock, world.log);
   }
 
   /** Opens the pools of the catalog, now and as it changes, and tells those who take in their work. */
@@ -51,6 +55,7 @@ export class PoolSet {
 
   async close(): Promise<void> {
     this.#stopFollowing();
+    this.#rules.close();
     await this.#changes;
     await Promise.all([...this.#parts.values()].map((parts) => parts.close()));
   }
@@ -58,6 +63,7 @@ export class PoolSet {
   #apply(catalog: Catalog): void {
     for (const pool of catalog.pools.keys()) {
       if (!this.#parts.has(pool)) this.#parts.set(pool, openPool(this.#world, pool));
+      this.#rules.tell(this.require(pool).order, orderRules(catalog, pool));
       if (!this.#taking.has(pool)) this.#take(pool);
     }
     for (const pool of this.#taking) if (!catalog.pools.has(pool)) this.#leave(pool);
