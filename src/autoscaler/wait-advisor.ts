@@ -11,15 +11,24 @@ export interface AdviceSource extends PoolStatusSource {
 /** The priority of an objective of a pool; 0 when neither is known. */
 export type PriorityOf = (pool: string, objective: string) => number;
 
+/** Whether the objective gets no slots, by its policy or by an operator. */
+export type IsPaused = (pool: string, objective: string) => boolean;
+
 const LEAST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 600_000;
 /** A refused caller should find this share of what stands before it gone when it comes back. */
 const RETRY_QUEUE_RATIO = 0.1;
 
 /** Tells callers how long they will wait and when to come back, from the control loop's last look. */
-export function createWaitAdvisor(source: AdviceSource, priorityOf: PriorityOf): WaitAdvisor {
+export function createWaitAdvisor(
+  source: AdviceSource,
+  priorityOf: PriorityOf,
+  isPaused: IsPaused = () => false,
+): WaitAdvisor {
   return {
     status(pool, objective, position): WaitStatus {
+      // Nobody knows when it is resumed.
+      if (isPaused(pool, objective)) return { position, phase: 'paused', etaMs: null };
       const advice = source.advice(pool);
       const exactMs = advice === null ? null : slotInMs(position, sourcesFor(advice, objective));
       const etaMs = exactMs === null ? null : Math.round(exactMs);

@@ -25,6 +25,9 @@ export const NO_QUOTAS: TenantQuotas = {
   maxBytes: null,
 };
 
+/** Where nobody has terms of his own. */
+export const EQUAL_TENANTS: TenantDirectory = { termsOf: () => ({ weight: 1, quotas: NO_QUOTAS }) };
+
 /** Terms of a tenant by name; a tenant that is not configured has weight 1 and no quotas, or those of anonymous callers. */
 export interface TenantDirectory {
   termsOf(tenant: string): TenantTerms;

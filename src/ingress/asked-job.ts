@@ -54,8 +54,11 @@ export function askedJob(
   if (objective instanceof PilotlightError) return objective;
   const resolution = caller.catalog.rewrite(found, fields.model, chance());
   const { servedModel } = resolution;
-  const body = servedBody({ path, text: bodyText, model: fields.model, servedModel }, Buffer.from(bodyText));
-  const route = { resolution, objective, fairnessId: identity.tenant };
+  const body = servedBody(
+    { path, text: bodyText, model: fields.model, servedModel, hasExtension: fields.hasExtension },
+    Buffer.from(bodyText),
+  );
+  const route = { resolution, objective, fairnessId: identity.tenant, ttlMs: null };
   const spec = jobSpec({ clock }, { identity }, { id, path, fields, deadlineMs: null }, route, body);
   return { spec: deadlineEpochMs === null ? spec : { ...spec, deadlineEpochMs }, body };
 }

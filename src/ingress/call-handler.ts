@@ -1,6 +1,7 @@
 import type { ApiPath } from '../core/call.ts';
 import type { DispatchRequest, DispatchResult } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
+import { EQUAL_TENANTS } from '../core/tenants.ts';
 import { formatDuration } from '../core/units.ts';
 import { type Exchange, type HandlerDeps, reportable, retold, sendError, withRetryAfter } from './exchange.ts';
 import { HeldAnswer } from './held-answer.ts';
@@ -12,6 +13,7 @@ import { errorEvent } from './policy/error-answer.ts';
 import { jobFromCall } from './policy/job-submission.ts';
 import { type ParsedCall, parseCall, servedBody } from './policy/parse-call.ts';
 import { parsePrefer } from './policy/prefer.ts';
+import { shortest } from './policy/wished-duration.ts';
 import { responseErrorEvent } from './policy/responses/event-text.ts';
 import { startResponse } from './responses/start-response.ts';
 import { routeCall } from './routing.ts';
@@ -23,12 +25,12 @@ import { routeCall } from './routing.ts';
 export function answerCall(deps: HandlerDeps, path: ApiPath, exchange: Exchange, body: Uint8Array): Promise<void> {
   const parsed = parseCall(path, body);
   if (parsed instanceof PilotlightError) return refuse(deps, exchange, parsed);
-  if (parsed.wishes?.background === true) return startResponse(deps, exchange, parsed, parsed.wishes);
+  if (parsed.wishes.background) return startResponse(deps, exchange, parsed, parsed.wishes);
   const preference = parsePrefer(exchange.headers.prefer);
   if (preference.respondAsync) {
-    const submission = jobFromCall(path, parsed.fields, parsed.text);
+    const submission = jobFromCall(path, parsed.fields, parsed.text, parsed.wishes);
     if (submission instanceof PilotlightError) return refuse(deps, exchange, submission);
-    return submitJob(deps, exchange, { ...submission, objective: parsed.wishes?.objective ?? null }, preference);
+    return submitJob(deps, exchange, submission, preference);
   }
   const held = prepare(deps, exchange, parsed, body);
   return held instanceof PilotlightError ? refuse(deps, exchange, held) : runHeld(deps, exchange, held);
@@ -46,14 +48,20 @@ function prepare(
   { path, fields, text, promptText, wishes }: ParsedCall,
   received: Uint8Array,
 ): PreparedCall | PilotlightError {
-  const route = routeCall(deps, exchange, { fields, objective: null, ...wishes, at: '' });
+  const route = routeCall(deps, exchange, { fields, ...wishes, at: '' });
   if (route instanceof PilotlightError) return route;
   const { servedModel } = route.resolution;
-  const body = servedBody({ path, text, model: fields.model, servedModel }, received);
+  const body = servedBody(
+    { path, text, model: fields.model, servedModel, hasExtension: fields.hasExtension },
+    received,
+  );
   let fromTree: (() => string) | null = promptText;
   const request = heldRequest(
     {
       ...route,
+      ttlMs: shortest([route.ttlMs, wishes.ttlMs]),
+      deadlineMs: wishes.deadlineMs,
+      terms: (deps.tenants ?? EQUAL_TENANTS).termsOf(route.fairnessId),
       id: exchange.callId,
       path,
       fields,
@@ -83,6 +91,7 @@ async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTre
     errorEvent: request.call.path === '/v1/responses' ? responseErrorEvent : errorEvent,
     clientStallTimeoutMs: settings.clientStallTimeoutMs,
     exposeEndpoint: settings.exposeEndpoint,
+    ttlMayStop: request.ticket.expiryStopsWithoutCapacity === true,
     onWaiting: dropTree,
   });
   const error = await runToError(deps, exchange, request, answer);

@@ -16,6 +16,8 @@ export interface HeldAnswerOptions {
   readonly errorEvent: (error: PilotlightError) => string;
   readonly clientStallTimeoutMs: number;
   readonly exposeEndpoint: boolean;
+  /** The clock of its TTL stands still while the pool has no slots. */
+  readonly ttlMayStop?: boolean;
   /** Called when the call starts to wait for a slot. */
   readonly onWaiting: () => void;
 }
@@ -181,7 +183,8 @@ export class HeldAnswer implements ResponseSink {
 
   #comment(): void {
     // A client that does not read gets no more comments than fit in its socket.
-    if (this.#status && !this.#writer.writableNeedDrain) this.#writer.write(waitComment(this.#status));
+    if (!this.#status || this.#writer.writableNeedDrain) return;
+    this.#writer.write(waitComment(this.#status, this.#options.ttlMayStop));
   }
 
   #writePlain(chunk: Uint8Array): boolean {

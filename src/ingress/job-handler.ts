@@ -7,6 +7,7 @@ import { isFinished, jobError, jobObject, jobUrl } from './policy/job-object.ts'
 import type { JobSubmission } from './policy/job-submission.ts';
 import { servedBody } from './policy/parse-call.ts';
 import type { WaitPreference } from './policy/prefer.ts';
+import { shortest } from './policy/wished-duration.ts';
 import { type Route, routeCall } from './routing.ts';
 
 /** A client that polls an unfinished job is asked to come back within a minute at the latest. */
@@ -29,7 +30,10 @@ export async function submitJob(
   }
   const { path, bodyText, fields, webhook } = submission;
   const { servedModel } = route.resolution;
-  const body = servedBody({ path, text: bodyText, model: fields.model, servedModel }, Buffer.from(bodyText));
+  const body = servedBody(
+    { path, text: bodyText, model: fields.model, servedModel, hasExtension: fields.hasExtension },
+    Buffer.from(bodyText),
+  );
   const spec = jobSpec(deps, exchange, { id: deps.ids.jobId(), ...submission }, route, body);
   const answer = await deps.jobs.submit(webhook ? { ...spec, announce: { kind: 'webhook' } } : spec, body);
   if (answer.kind === 'rejected') {
@@ -52,11 +56,11 @@ export function jobSpec(
   deps: Pick<HandlerDeps, 'clock'>,
   exchange: Pick<Exchange, 'identity'>,
   asked: AskedJob,
-  { resolution, objective }: Route,
+  { resolution, objective, ttlMs }: Pick<Route, 'resolution' | 'objective' | 'ttlMs'>,
   body: Uint8Array,
 ): JobSpec {
   const acceptedAtEpochMs = deps.clock.epochMs();
-  const deadlineMs = asked.deadlineMs ?? objective.defaultDeadlineMs;
+  const deadlineMs = shortest([asked.deadlineMs ?? objective.defaultDeadlineMs, ttlMs]);
   return {
     id: asked.id,
     tenant: exchange.identity.tenant,

@@ -3,6 +3,7 @@ import type { ModelResolution, ObjectiveSpec } from '../core/objects.ts';
 import type { Exchange, HandlerDeps } from './exchange.ts';
 import type { CallFields } from './policy/call-fields.ts';
 import { callerWishes } from './policy/control-headers.ts';
+import { ttlOfHeaders } from './policy/wished-duration.ts';
 import { objectiveWish, routeModel, routeObjective } from './policy/route-call.ts';
 
 /** Where a call goes and in whose name. */
@@ -10,6 +11,8 @@ export interface Route {
   readonly resolution: ModelResolution;
   readonly objective: ObjectiveSpec;
   readonly fairnessId: string;
+  /** Longest wait that a header asks for; null = none does. */
+  readonly ttlMs: number | null;
 }
 
 interface RoutedFields {
@@ -33,6 +36,8 @@ export function routeCall(
 ): Route | PilotlightError {
   const wishes = callerWishes(headers, identity.trusted);
   if (wishes instanceof PilotlightError) return wishes;
+  const ttlMs = ttlOfHeaders(headers);
+  if (ttlMs instanceof PilotlightError) return ttlMs;
   for (const header of wishes.ignored) metrics.ignoredHeaders.inc({ header });
   const caller = { catalog: catalog.current(), identity };
   const resolution = routeModel(caller, fields.model, `${at}model`);
@@ -46,5 +51,5 @@ export function routeCall(
   const routed = routeObjective(caller, resolution.pool, wish);
   if (routed instanceof PilotlightError) return routed;
   const rewritten = caller.catalog.rewrite(resolution, fields.model, ids.chance());
-  return { resolution: rewritten, objective: routed, fairnessId: wishes.fairnessId ?? identity.tenant };
+  return { resolution: rewritten, objective: routed, fairnessId: wishes.fairnessId ?? identity.tenant, ttlMs };
 }

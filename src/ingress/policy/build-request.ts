@@ -3,11 +3,15 @@ import type { ApiPath, InferenceCall } from '../../core/call.ts';
 import type { CallTimeouts, DispatchRequest } from '../../core/dispatch.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
+import type { TicketSpec } from '../../core/live-order.ts';
 import type { Catalog, ModelResolution, ObjectiveSpec, PoolKey } from '../../core/objects.ts';
+import { EQUAL_TENANTS, type TenantDirectory, type TenantTerms } from '../../core/tenants.ts';
 import type { CallFields } from './call-fields.ts';
+import { EXTENSION } from './call-wishes.ts';
 import { isJsonObject } from './json-body.ts';
 import { servedBody } from './parse-call.ts';
 import { promptText } from './prompt-text.ts';
+import { shortest } from './wished-duration.ts';
 
 /** A common rule of thumb for English text and BPE tokens. */
 const BYTES_PER_TOKEN = 4;
@@ -27,6 +31,11 @@ export interface HeldCall {
   readonly resolution: ModelResolution;
   readonly objective: ObjectiveSpec;
   readonly fairnessId: string;
+  /** Of the fairness id. */
+  readonly terms: TenantTerms;
+  /** Longest wait for a slot, and the time until it must have one, as the caller set them; null = it did not. */
+  readonly ttlMs: number | null;
+  readonly deadlineMs: number | null;
   /** JSON to forward, the served model already in it. */
   readonly body: Uint8Array;
   readonly promptText: () => string;
@@ -60,15 +69,37 @@ export function heldRequest(held: HeldCall, settings: TimeoutSettings): Dispatch
       objective: objective.name,
       priority: objective.priority,
       fairnessId: held.fairnessId,
+      ...shareOf(held.terms),
       costTokens: estimatedCostTokens({ inputTokens, maxOutputTokens: fields.maxOutputTokens }),
       bytes: body.length,
       classKey: adapter ?? '',
-      expiresAtEpochMs: objective.queueTtlMs === null ? null : held.nowEpochMs + objective.queueTtlMs,
+      ...clocksOf(held),
       arrivedAtEpochMs: null,
-      limits: admissionLimits(resolution.pool, objective),
+      limits: admissionLimits(resolution.pool, objective, held.terms.quotas),
     },
     timeouts: callTimeouts(fields.stream, settings),
   };
+}
+
+/** What the order should know of a tenant; nothing where it is as every other. */
+function shareOf({ weight, quotas: { maxConcurrency } }: TenantTerms): Pick<TicketSpec, 'weight' | 'maxConcurrency'> {
+  return { ...(weight !== 1 && { weight }), ...(maxConcurrency !== null && { maxConcurrency }) };
+}
+
+type Clocks = Pick<TicketSpec, 'expiresAtEpochMs' | 'expiryStopsWithoutCapacity' | 'deadlineEpochMs'>;
+
+/**
+ * The shorter of the caller's TTL and its objective's, on the clock that the objective has; a deadline is on the wall's
+ * clock, so that both are one unless the TTL's clock can stop.
+ */
+function clocksOf({ objective, ttlMs: wishedMs, deadlineMs, nowEpochMs }: HeldCall): Clocks {
+  const ttlMs = shortest([wishedMs, objective.queueTtlMs]);
+  const at = (durationMs: number | null) => (durationMs === null ? null : nowEpochMs + durationMs);
+  const due = deadlineMs === null ? {} : { deadlineEpochMs: nowEpochMs + deadlineMs };
+  if (ttlMs !== null && objective.queueTtlStopsWithoutCapacity) {
+    return { expiresAtEpochMs: at(ttlMs), expiryStopsWithoutCapacity: true, ...due };
+  }
+  return { expiresAtEpochMs: at(shortest([ttlMs, deadlineMs])), ...due };
 }
 
 /** A row of a batch, as far as its request depends on it. `inputTokens` and `maxOutputTokens` are estimates. */
@@ -97,6 +128,7 @@ export function callFromRow(
   body: Uint8Array,
   catalog: Catalog,
   settings: TimeoutSettings,
+  tenants: TenantDirectory = EQUAL_TENANTS,
 ): DispatchRequest | PilotlightError {
   const { id, group, inputTokens, maxOutputTokens } = row;
   const pool = catalog.pools.get(group.pool);
@@ -104,10 +136,12 @@ export function callFromRow(
   const objective = catalog.objective(group.pool, group.objective) ?? catalog.defaultObjective(group.pool);
   const { path, model, servedModel } = group;
   // Rows of this path lose members that are ours, the others are passed on as they are where the name is the same.
-  const isPassedOn = path !== '/v1/responses' && model === servedModel;
+  const hasExtension = Buffer.from(body.buffer, body.byteOffset, body.byteLength).includes(EXTENSION_KEY);
+  const isPassedOn = path !== '/v1/responses' && model === servedModel && !hasExtension;
   const served = isPassedOn
     ? body
-    : servedBody({ path, text: utf8.decode(body), model, servedModel, stream: false }, body);
+    : servedBody({ path, text: utf8.decode(body), model, servedModel, hasExtension, stream: false }, body);
+  const terms = tenants.termsOf(row.tenant);
   return {
     call: {
       id,
@@ -129,12 +163,13 @@ export function callFromRow(
       objective: group.objective,
       priority: objective.priority,
       fairnessId: row.tenant,
+      ...shareOf(terms),
       costTokens: estimatedCostTokens({ inputTokens, maxOutputTokens }),
       bytes: served.length,
       classKey: group.adapter ?? '',
       expiresAtEpochMs: row.deadlineEpochMs,
       arrivedAtEpochMs: null,
-      limits: admissionLimits(pool, objective),
+      limits: admissionLimits(pool, objective, terms.quotas),
     },
     timeouts: { ...callTimeouts(false, settings), maxWaitMs: null },
   };
@@ -149,10 +184,12 @@ export function callFromJob(
   body: Uint8Array,
   catalog: Catalog,
   settings: TimeoutSettings,
+  tenants: TenantDirectory = EQUAL_TENANTS,
 ): DispatchRequest | PilotlightError {
   const pool = catalog.pools.get(spec.pool);
   if (!pool) return new PilotlightError('no_capacity', `The pool '${spec.pool}' of this job no longer exists.`);
   const objective = catalog.objective(spec.pool, spec.objective) ?? catalog.defaultObjective(spec.pool);
+  const terms = tenants.termsOf(spec.tenant);
   return {
     call: jobCall(spec, body),
     ticket: {
@@ -161,13 +198,14 @@ export function callFromJob(
       objective: spec.objective,
       priority: objective.priority,
       fairnessId: spec.tenant,
+      ...shareOf(terms),
       costTokens: estimatedCostTokens(spec),
       bytes: body.length,
       classKey: spec.adapter ?? '',
       expiresAtEpochMs: spec.deadlineEpochMs,
       arrivedAtEpochMs: spec.acceptedAtEpochMs,
       ...(spec.announce && { announced: true }),
-      limits: admissionLimits(pool, objective),
+      limits: admissionLimits(pool, objective, terms.quotas),
     },
     timeouts: { ...callTimeouts(spec.streamed === true, settings), maxWaitMs: null },
   };
@@ -202,6 +240,8 @@ function callTimeouts(stream: boolean, settings: TimeoutSettings): CallTimeouts 
 }
 
 const utf8 = new TextDecoder();
+/** In any row that has the member; a row that only speaks of it is looked at for nothing. */
+const EXTENSION_KEY = `"${EXTENSION}"`;
 
 /** The prompt text of a validated body, parsed anew: a call that waits keeps its bytes and no object tree beside them. */
 export function promptTextOf(path: ApiPath, body: Uint8Array): string {

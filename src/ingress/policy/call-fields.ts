@@ -1,5 +1,6 @@
 import type { ApiPath } from '../../core/call.ts';
 import { PilotlightError } from '../../core/errors.ts';
+import { EXTENSION } from './call-wishes.ts';
 import { checkMessages } from './chat-messages.ts';
 import {
   missing,
@@ -20,6 +21,8 @@ export interface CallFields {
   /** The caller's limit over all choices; null = none given. */
   readonly maxOutputTokens: number | null;
   readonly serviceTier: string | null;
+  /** The body has a member that is ours (`pilotlight`) and is taken out before it is forwarded. */
+  readonly hasExtension?: boolean;
 }
 
 /** As the OpenAI API limits it. */
@@ -45,7 +48,8 @@ export function callFields(path: ApiPath, body: JsonObject, at = ''): CallFields
   if (maxOutputTokens instanceof PilotlightError) return maxOutputTokens;
   const serviceTier = optionalString(body, 'service_tier', `${at}service_tier`);
   if (serviceTier instanceof PilotlightError) return serviceTier;
-  return { model, stream, maxOutputTokens, serviceTier };
+  const hasExtension = body[EXTENSION] !== undefined;
+  return { model, stream, maxOutputTokens, serviceTier, ...(hasExtension && { hasExtension }) };
 }
 
 function outputLimit(path: ApiPath, body: JsonObject, at: string): number | null | PilotlightError {

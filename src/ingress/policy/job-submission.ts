@@ -1,10 +1,11 @@
 import { API_PATHS, type ApiPath } from '../../core/call.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import { type CallFields, callFields, detectPath } from './call-fields.ts';
+import { type CallWishes, callWishes } from './call-wishes.ts';
 import { missing, optionalBoolean, optionalString, shown, wrongType, wrongValue } from './fields.ts';
 import { isJsonObject, type JsonBody, type JsonObject, parseJsonBody } from './json-body.ts';
 import { memberText } from './json-members.ts';
-import { wishedDeadline } from './wished-deadline.ts';
+import { shortest, wishedDuration } from './wished-duration.ts';
 
 /** A job as asked for. */
 export interface JobSubmission {
@@ -13,6 +14,8 @@ export interface JobSubmission {
   /** The OpenAI body as the caller wrote it. */
   readonly bodyText: string;
   readonly objective: string | null;
+  /** Where it was named, for errors; absent = "objective". */
+  readonly objectiveParam?: string;
   /** From acceptance; null = the objective's default. */
   readonly deadlineMs: number | null;
   /** Its end is told to the tenant's webhooks. */
@@ -34,9 +37,16 @@ export function parseJobSubmission(bytes: Uint8Array): JobSubmission | Pilotligh
 }
 
 /** A job from a call on an OpenAI path, sent with `Prefer: respond-async`. */
-export function jobFromCall(path: ApiPath, fields: CallFields, text: string): JobSubmission | PilotlightError {
+export function jobFromCall(
+  path: ApiPath,
+  fields: CallFields,
+  text: string,
+  { objective, objectiveParam, deadlineMs, ttlMs }: CallWishes,
+): JobSubmission | PilotlightError {
   const refused = refuseStream(fields, '');
-  return refused ?? { path, fields, bodyText: text, objective: null, deadlineMs: null, webhook: false, at: '' };
+  // Stored work has one clock, its deadline.
+  const times = { deadlineMs: shortest([deadlineMs, ttlMs]) };
+  return refused ?? { path, fields, bodyText: text, objective, objectiveParam, ...times, webhook: false, at: '' };
 }
 
 function bareJob({ text, value }: JsonBody): JobSubmission | PilotlightError {
@@ -44,7 +54,9 @@ function bareJob({ text, value }: JsonBody): JobSubmission | PilotlightError {
   const path = detectPath(value);
   if (path === undefined) return missing('body');
   const fields = callFields(path, value);
-  return fields instanceof PilotlightError ? fields : jobFromCall(path, fields, text);
+  if (fields instanceof PilotlightError) return fields;
+  const wishes = callWishes(path, value);
+  return wishes instanceof PilotlightError ? wishes : jobFromCall(path, fields, text, wishes);
 }
 
 function wrappedJob({ text, value }: JsonBody, body: JsonObject): JobSubmission | PilotlightError {
@@ -56,7 +68,7 @@ function wrappedJob({ text, value }: JsonBody, body: JsonObject): JobSubmission 
   if (path instanceof PilotlightError) return path;
   const objective = optionalString(value, 'objective', 'objective');
   if (objective instanceof PilotlightError) return objective;
-  const deadlineMs = wishedDeadline(value, 'deadline');
+  const deadlineMs = wishedDuration(value, 'deadline', 'deadline');
   if (deadlineMs instanceof PilotlightError) return deadlineMs;
   const webhook = optionalBoolean(value, 'webhook', 'webhook');
   if (webhook instanceof PilotlightError) return webhook;

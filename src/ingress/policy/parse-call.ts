@@ -1,11 +1,11 @@
 import type { ApiPath } from '../../core/call.ts';
 import { PilotlightError } from '../../core/errors.ts';
 import { type CallFields, callFields } from './call-fields.ts';
+import { type CallWishes, callWishes, EXTENSION } from './call-wishes.ts';
 import { parseJsonBody } from './json-body.ts';
-import { replaceMember } from './json-members.ts';
+import { editMembers, replaceMember } from './json-members.ts';
 import { promptText } from './prompt-text.ts';
 import { engineResponsesText } from './responses/engine-body.ts';
-import { type ResponseWishes, responseWishes } from './responses/wishes.ts';
 
 /** A body that its path accepts. */
 export interface ParsedCall {
@@ -14,8 +14,7 @@ export interface ParsedCall {
   /** The JSON as received. */
   readonly text: string;
   readonly promptText: () => string;
-  /** Null on every path but /v1/responses. */
-  readonly wishes: ResponseWishes | null;
+  readonly wishes: CallWishes;
 }
 
 /** Reads and checks the body of an OpenAI call in full. */
@@ -24,7 +23,7 @@ export function parseCall(path: ApiPath, bytes: Uint8Array): ParsedCall | Pilotl
   if (body instanceof PilotlightError) return body;
   const fields = callFields(path, body.value);
   if (fields instanceof PilotlightError) return fields;
-  const wishes = path === '/v1/responses' ? responseWishes(body.value, '') : null;
+  const wishes = callWishes(path, body.value);
   if (wishes instanceof PilotlightError) return wishes;
   return { path, fields, text: body.text, promptText: () => promptText(path, body.value), wishes };
 }
@@ -36,10 +35,11 @@ const utf8 = new TextEncoder();
  * path has fields that are not for the server.
  */
 export function servedBody(call: ServedCall, received: Uint8Array): Uint8Array {
-  const { path, text, model, servedModel, stream } = call;
-  if (path !== '/v1/responses' && model === servedModel) return received;
+  const { path, text, model, servedModel, hasExtension = false, stream } = call;
+  if (path !== '/v1/responses' && model === servedModel && !hasExtension) return received;
   const named = model === servedModel ? text : replaceMember(text, 'model', servedModel);
-  return utf8.encode(path === '/v1/responses' ? engineResponsesText(named, stream) : named);
+  if (path === '/v1/responses') return utf8.encode(engineResponsesText(named, stream));
+  return utf8.encode(hasExtension ? editMembers(named, { [EXTENSION]: undefined }) : named);
 }
 
 interface ServedCall {
@@ -47,6 +47,7 @@ interface ServedCall {
   readonly text: string;
   readonly model: string;
   readonly servedModel: string;
+  readonly hasExtension?: boolean | undefined;
   /** What `stream` is set to; absent = as the caller has it. */
   readonly stream?: boolean;
 }

@@ -6,10 +6,17 @@ export const COMMENT_EVERY_MS = 5_000;
 /** A longer predicted wait is announced at once, a longer one in fact when it has lasted this long. */
 export const ANNOUNCE_AFTER_MS = 1_000;
 
-/** An SSE comment line, which clients skip: ": pilotlight phase=waking position=3 eta=42s". */
-export function waitComment(status: WaitStatus): string {
+/** Of a call that waits although the pool has slots. */
+const SERVING_PHASES: ReadonlySet<string> = new Set(['queued', 'paused']);
+
+/**
+ * An SSE comment line, which clients skip: ": pilotlight phase=waking position=3 eta=42s". `ttlMayStop`: the clock of the
+ * call's TTL stands still while nothing serves, which is told then.
+ */
+export function waitComment(status: WaitStatus, ttlMayStop = false): string {
   const eta = status.etaMs === null ? '' : ` eta=${Math.ceil(status.etaMs / 1_000)}s`;
-  return `: pilotlight phase=${status.phase.replace(/[^\w-]/g, '_')} position=${status.position}${eta}\n\n`;
+  const ttl = ttlMayStop && !SERVING_PHASES.has(status.phase) ? ' ttl=stopped' : '';
+  return `: pilotlight phase=${status.phase.replace(/[^\w-]/g, '_')} position=${status.position}${eta}${ttl}\n\n`;
 }
 
 const LINE_FEED = 0x0a;

@@ -2,9 +2,10 @@ import { PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
 import { type Exchange, type HandlerDeps, sendError, sendJson, withRetryAfter } from '../exchange.ts';
 import { jobSpec } from '../job-handler.ts';
+import type { CallWishes } from '../policy/call-wishes.ts';
 import { type ParsedCall, servedBody } from '../policy/parse-call.ts';
+import { shortest } from '../policy/wished-duration.ts';
 import { responseObject } from '../policy/responses/response-object.ts';
-import type { ResponseWishes } from '../policy/responses/wishes.ts';
 import { routeCall } from '../routing.ts';
 import { followResponse } from './follow-response.ts';
 
@@ -16,9 +17,10 @@ export async function startResponse(
   deps: HandlerDeps,
   exchange: Exchange,
   { path, fields, text }: ParsedCall,
-  wishes: ResponseWishes,
+  wishes: CallWishes,
 ): Promise<void> {
-  const { objective, objectiveParam, deadlineMs } = wishes;
+  const { objective, objectiveParam } = wishes;
+  const deadlineMs = shortest([wishes.deadlineMs, wishes.ttlMs]);
   const route = routeCall(deps, exchange, { fields, objective, objectiveParam, at: '' });
   if (route instanceof PilotlightError) {
     sendError(exchange, deps.metrics, route);

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { StoredOutcome } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
+import type { TenantDirectory } from '../../core/tenants.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { type JobEnds, mayBeOpen, mayCount, noJobEnds, noteJobEnd } from '../policy/backlog/job-ends.ts';
 import { storedTicketOf } from '../policy/backlog/stored-ticket.ts';
@@ -26,6 +27,8 @@ export interface ReconcileDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly retentionMs: number;
+  /** Absent = all are equal, without quotas. */
+  readonly tenants?: TenantDirectory;
 }
 
 export type ReconcileStage = 'ends' | 'outcomes' | 'jobs' | 'voids';
@@ -175,12 +178,12 @@ function indexed({ ref, header, bodyBytes }: Scanned<AcceptRecord>): JobPlace {
 }
 
 async function restoreOne(
-  { index, catalog }: ReconcileDeps,
+  { index, catalog, tenants }: ReconcileDeps,
   lane: JobLane,
   record: Scanned<AcceptRecord>,
 ): Promise<void> {
   const { id, objective } = record.header.spec;
-  const ticket = storedTicketOf(record.header.spec, record.bodyBytes, catalog.current());
+  const ticket = storedTicketOf(record.header.spec, record.bodyBytes, catalog.current(), tenants);
   if (!ticket) return;
   await index.put(id, indexed(record));
   // Before it can run: an end is announced only if the ledger knew so by then.

@@ -4,6 +4,7 @@ import { PilotlightError } from '../../core/errors.ts';
 import type { JobEndListener, JobService } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
+import type { TenantDirectory } from '../../core/tenants.ts';
 import { Intake } from '../backlog/intake.ts';
 import { type JobMeter, silentMeter } from './job-meter.ts';
 import { type AnnouncementKind, type OutboxClaims, OutboxMover } from './outbox.ts';
@@ -28,6 +29,8 @@ export interface StoredWorkDeps {
   readonly log: Logger;
   /** How long a result can be fetched after its job's end. */
   readonly retentionMs: number;
+  /** Absent = all are equal, without quotas. */
+  readonly tenants?: TenantDirectory;
   /** Absent: this process announces no ends. */
   readonly outboxClaims?: OutboxClaims;
   readonly meter?: JobMeter;

@@ -4,6 +4,7 @@ import type { JobSpec, SubmitAnswer, SubmitOptions } from '../../core/jobs.ts';
 import type { Reservation, StoredTicket } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource } from '../../core/objects.ts';
+import type { TenantDirectory } from '../../core/tenants.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { unfinishedView } from '../policy/backlog/job-view.ts';
 import { isJobId, storedTicketOf } from '../policy/backlog/stored-ticket.ts';
@@ -17,6 +18,8 @@ export interface SubmitDeps {
   readonly catalog: CatalogSource;
   readonly advisor: Pick<WaitAdvisor, 'retryAfterMs'>;
   readonly log: Logger;
+  /** Absent = all are equal, without quotas. */
+  readonly tenants?: TenantDirectory;
 }
 
 /** Room is kept this long for an accept that is under way: its sync and its add end well before. */
@@ -43,7 +46,7 @@ export async function submitJob(
 ): Promise<SubmitAnswer> {
   if (!isJobId(spec.id)) return rejected(new PilotlightError('internal_error', `"${spec.id}" cannot be a job's id.`));
   const lane = deps.lanes(spec.pool);
-  const ticket = storedTicketOf(spec, body.byteLength, deps.catalog.current());
+  const ticket = storedTicketOf(spec, body.byteLength, deps.catalog.current(), deps.tenants);
   if (!lane || !ticket) return rejected(new PilotlightError('no_capacity', `Pool ${spec.pool} is not served here.`));
   try {
     const reservation = await lane.ledger.reserve(ticket, RESERVATION_TTL_MS);

@@ -197,11 +197,7 @@ describe('a wrong call is refused by name:', () => {
       code: 'unknown_objective',
       param: 'metadata.pilotlight-objective',
     },
-    {
-      fields: { background: false, pilotlight: { deadline: '1h' } },
-      code: 'invalid_value',
-      param: 'pilotlight.deadline',
-    },
+    { fields: { pilotlight: { ttl: '30' } }, code: 'invalid_value', param: 'pilotlight.ttl' },
   ])('$param $code', async ({ fields, code, param }) => {
     const call = client.responses.create({ ...ASK, ...fields } as never);
     await expect(call).rejects.toMatchObject({ status: 400, code, param });

@@ -63,7 +63,11 @@ function advisor(given: Partial<Snapshot>, phases: readonly WarmUpPhase[] = [], 
   };
   const advice = waitAdvice(snapshot(given), newArrivalRate(0), 10_000_000);
   const source = { status: (pool: string) => (pool === status.pool ? status : undefined), advice: () => advice };
-  return createWaitAdvisor(source, (_pool, objective) => PRIORITIES[objective] ?? 0);
+  return createWaitAdvisor(
+    source,
+    (_pool, objective) => PRIORITIES[objective] ?? 0,
+    (_pool, objective) => objective === 'stopped',
+  );
 }
 
 const POOL = 'default/llama';
@@ -72,6 +76,10 @@ test('a call that wakes the pool is told the cold start, and the phase of the fu
   expect(advisor({}).status(POOL, 'chat', 0)).toEqual({ position: 0, phase: 'waking', etaMs: 300_000 });
   const waking = advisor({ replicas: [booting('a', 60_000), booting('b', 90_000)] }, ['Requested', 'ModelLoading']);
   expect(waking.status(POOL, 'chat', 0)).toEqual({ position: 0, phase: 'ModelLoading', etaMs: 60_000 });
+});
+
+test('a call whose objective is paused is told so, and no time', () => {
+  expect(advisor({}, ['Ready']).status(POOL, 'stopped', 4)).toEqual({ position: 4, phase: 'paused', etaMs: null });
 });
 
 test('a call that may wait is not told when a sleeping pool will wake', () => {

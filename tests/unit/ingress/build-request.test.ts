@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { JobSpec } from '../../../src/core/jobs.ts';
+import { EQUAL_TENANTS, NO_QUOTAS, type TenantDirectory } from '../../../src/core/tenants.ts';
 import {
   type BatchRow,
   callFromJob,
@@ -26,6 +27,9 @@ function heldCall(model: string, changes: Partial<HeldCall> = {}): HeldCall {
     resolution,
     objective: catalog.objective('default/chat', 'nightly')!,
     fairnessId: 'acme',
+    terms: EQUAL_TENANTS.termsOf('acme'),
+    ttlMs: null,
+    deadlineMs: null,
     body: Buffer.alloc(401),
     promptText: () => 'p',
     forwardHeaders: {},
@@ -82,22 +86,98 @@ describe('heldRequest', () => {
   });
 });
 
-describe('callFromJob', () => {
-  const spec: JobSpec = {
-    id: 'job_1',
-    tenant: 'acme',
+describe('how long a held call may wait', () => {
+  const objective = { ...catalog.objective('default/chat', 'nightly')!, queueTtlMs: 60_000 };
+  const open = { ...objective, queueTtlMs: null };
+  const stopping = { ...objective, queueTtlStopsWithoutCapacity: true };
+  test.each([
+    { name: 'its objective says', call: { objective }, want: { expiresAtEpochMs: NOW + 60_000 } },
+    { name: 'the caller waits for less', call: { objective, ttlMs: 500 }, want: { expiresAtEpochMs: NOW + 500 } },
+    {
+      name: 'the caller would wait for longer than the objective lets it',
+      call: { objective, ttlMs: 90_000 },
+      want: { expiresAtEpochMs: NOW + 60_000 },
+    },
+    { name: 'only the caller sets a limit', call: { objective: open, ttlMs: 7 }, want: { expiresAtEpochMs: NOW + 7 } },
+    {
+      name: 'its deadline comes first',
+      call: { objective, ttlMs: 9_000, deadlineMs: 2_000 },
+      want: { expiresAtEpochMs: NOW + 2_000, deadlineEpochMs: NOW + 2_000 },
+    },
+    {
+      name: 'the clock of its TTL can stop and that of its deadline cannot',
+      call: { objective: stopping, ttlMs: 1_000, deadlineMs: 5_000 },
+      want: { expiresAtEpochMs: NOW + 1_000, expiryStopsWithoutCapacity: true, deadlineEpochMs: NOW + 5_000 },
+    },
+    {
+      name: 'it has a deadline alone',
+      call: { objective: { ...open, queueTtlStopsWithoutCapacity: true }, deadlineMs: 5_000 },
+      want: { expiresAtEpochMs: NOW + 5_000, deadlineEpochMs: NOW + 5_000 },
+    },
+  ])('$name', ({ call, want }) => {
+    const { ticket } = heldRequest(heldCall('tiny', call), settings);
+    const { expiresAtEpochMs, expiryStopsWithoutCapacity, deadlineEpochMs } = ticket;
+    expect({ expiresAtEpochMs, expiryStopsWithoutCapacity, deadlineEpochMs }).toEqual({
+      expiryStopsWithoutCapacity: undefined,
+      deadlineEpochMs: undefined,
+      ...want,
+    });
+  });
+});
+
+describe('the terms of its tenant', () => {
+  const quotas = { ...NO_QUOTAS, maxConcurrency: 3, maxRequests: 40, maxBytes: 5_000 };
+  const tenants: TenantDirectory = { termsOf: () => ({ weight: 4, quotas }) };
+  const want = { weight: 4, maxConcurrency: 3, limits: { tenantMaxRequests: 40, tenantMaxBytes: 5_000 } };
+
+  test('go with a held call, a job and a row into the order', () => {
+    const held = heldRequest(heldCall('tiny', { terms: tenants.termsOf('acme') }), settings);
+    expect(held.ticket).toMatchObject(want);
+    expect(callFromJob(job, jobBody, catalog, settings, tenants)).toMatchObject({ ticket: want });
+    expect(callFromRow(batchRow, jobBody, catalog, settings, tenants)).toMatchObject({ ticket: want });
+  });
+
+  test('are as of every other where it has none', () => {
+    const { ticket } = heldRequest(heldCall('tiny'), settings);
+    expect(Object.keys({ ...ticket, ...ticket.limits })).not.toEqual(expect.arrayContaining(['weight']));
+    expect(ticket.limits).not.toHaveProperty('tenantMaxRequests');
+  });
+});
+
+const job: JobSpec = {
+  id: 'job_1',
+  tenant: 'acme',
+  pool: 'default/chat',
+  objective: 'nightly',
+  path: '/v1/chat/completions',
+  model: 'gpt-4o-mini',
+  servedModel: 'tiny',
+  adapter: null,
+  inputTokens: 10,
+  maxOutputTokens: 20,
+  acceptedAtEpochMs: NOW,
+  deadlineEpochMs: NOW + 5_000,
+};
+const jobBody = Buffer.from('{"model":"tiny","messages":[{"role":"user","content":"hi"}]}');
+const batchRow: BatchRow = {
+  id: 'batch_req_1_1',
+  tenant: 'acme',
+  group: {
     pool: 'default/chat',
     objective: 'nightly',
     path: '/v1/chat/completions',
     model: 'gpt-4o-mini',
     servedModel: 'tiny',
     adapter: null,
-    inputTokens: 10,
-    maxOutputTokens: 20,
-    acceptedAtEpochMs: NOW,
-    deadlineEpochMs: NOW + 5_000,
-  };
-  const body = Buffer.from('{"model":"tiny","messages":[{"role":"user","content":"hi"}]}');
+  },
+  deadlineEpochMs: NOW + 5_000,
+  inputTokens: 10,
+  maxOutputTokens: null,
+};
+
+describe('callFromJob', () => {
+  const spec = job;
+  const body = jobBody;
 
   test('keeps arrival, deadline and cost of the job, and waits without another limit', () => {
     const request = callFromJob(spec, body, catalog, settings);
@@ -123,22 +203,8 @@ describe('callFromJob', () => {
 });
 
 describe('callFromRow', () => {
-  const group = {
-    pool: 'default/chat',
-    objective: 'nightly',
-    path: '/v1/chat/completions',
-    model: 'gpt-4o-mini',
-    servedModel: 'tiny',
-    adapter: null,
-  } as const;
-  const row: BatchRow = {
-    id: 'batch_req_1_1',
-    tenant: 'acme',
-    group,
-    deadlineEpochMs: NOW + 5_000,
-    inputTokens: 10,
-    maxOutputTokens: null,
-  };
+  const row = batchRow;
+  const { group } = row;
   const body = Buffer.from('{"model":"gpt-4o-mini", "seed":12345678901234567890,"messages":[]}');
 
   test('arrives when it enters the order, expires with its batch, and waits without another limit', () => {
@@ -165,6 +231,13 @@ describe('callFromRow', () => {
     );
     const same = callFromRow({ ...row, group: { ...group, servedModel: group.model } }, body, catalog, settings);
     expect(same).toMatchObject({ call: { body } });
+  });
+
+  test('loses the member that is ours', () => {
+    const own = Buffer.from('{"model":"tiny", "pilotlight":{"objective":"x"},"messages":[]}');
+    const request = callFromRow({ ...row, group: { ...group, model: 'tiny' } }, own, catalog, settings);
+    if (request instanceof Error) throw request;
+    expect(Buffer.from(request.call.body).toString()).toBe('{"model":"tiny","messages":[]}');
   });
 
   test('without its pool it cannot run', () => {

@@ -15,7 +15,7 @@ const broken = new PilotlightError('upstream_error', 'it broke');
 const BROKEN_EVENT =
   'data: {"error":{"message":"it broke","type":"upstream_error","param":null,"code":"upstream_error"}}\n\n';
 
-function start(options: { stream: boolean; exposeEndpoint?: boolean }) {
+function start(options: { stream: boolean; exposeEndpoint?: boolean; ttlMayStop?: boolean }) {
   const writer = new FakeWriter();
   const clock = new FakeClock();
   let waits = 0;
@@ -44,6 +44,18 @@ describe('a stream that waits', () => {
       'x-request-id': 'req_1',
       'cache-control': 'no-cache',
     });
+    answer.abandon();
+  });
+
+  test.each([
+    { phase: 'waking', ttlMayStop: true, text: ': pilotlight phase=waking position=3 eta=9s ttl=stopped\n\n' },
+    { phase: 'waking', ttlMayStop: false, text: ': pilotlight phase=waking position=3 eta=9s\n\n' },
+    { phase: 'queued', ttlMayStop: true, text: ': pilotlight phase=queued position=3 eta=9s\n\n' },
+    { phase: 'paused', ttlMayStop: true, text: ': pilotlight phase=paused position=3 eta=9s\n\n' },
+  ])('hears whether its TTL stands still: $phase, may stop: $ttlMayStop', ({ phase, ttlMayStop, text }) => {
+    const { answer, writer } = start({ stream: true, ttlMayStop });
+    answer.waiting({ position: 3, phase, etaMs: 9_000 });
+    expect(writer).toMatchObject({ text });
     answer.abandon();
   });
 

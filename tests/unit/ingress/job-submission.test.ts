@@ -21,6 +21,14 @@ describe('a bare body', () => {
   });
 });
 
+test.each([
+  { name: 'objective and deadline', pilotlight: { objective: 'nightly', deadline: '2h' }, deadlineMs: 7_200_000 },
+  { name: 'a TTL that is shorter', pilotlight: { objective: 'nightly', deadline: '2h', ttl: '5s' }, deadlineMs: 5_000 },
+])('a bare body may say in its own member: $name', ({ pilotlight, deadlineMs }) => {
+  const want = { objective: 'nightly', objectiveParam: 'pilotlight.objective', deadlineMs };
+  expect(submit({ ...chat, pilotlight })).toMatchObject({ ...want, fields: { hasExtension: true } });
+});
+
 describe('a wrapped body', () => {
   test('keeps the text of the call as it was written', () => {
     const call = '{"model":"m", "seed": 9007199254740993, "prompt":"x"}';
