@@ -1,4 +1,5 @@
 import type { PoolKey } from '../../core/objects.ts';
+import type { BacklogCounts } from '../../core/queues.ts';
 
 /** What travels through the backlog: pointers, never bodies. */
 export interface BacklogItem {
@@ -69,4 +70,18 @@ export interface Backlog {
   /** Writes again what Redis holds about the queues themselves, after it lost its data. */
   restore(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Where an item is, for people. */
+export type BacklogPlace =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'delayed'; readonly untilEpochMs: number }
+  /** In the hands of a process. */
+  | { readonly kind: 'held' }
+  | { readonly kind: 'absent' };
+
+/** What an operator sees of a backlog. Failures of Redis throw as they come. */
+export interface BacklogView {
+  counts(objective: string): Promise<BacklogCounts>;
+  placeOf(id: string, objective: string): Promise<BacklogPlace>;
 }

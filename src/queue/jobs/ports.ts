@@ -1,7 +1,7 @@
 import type { DispatchRequest } from '../../core/dispatch.ts';
 import type { PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
-import type { StoredLedger } from '../../core/live-order.ts';
+import type { OrderControl, StoredLedger } from '../../core/live-order.ts';
 import type { PoolKey } from '../../core/objects.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Backlog } from '../backlog/ports.ts';
@@ -133,10 +133,36 @@ export interface JobHints {
   onHint(listener: (hint: JobHint) => void): () => void;
 }
 
+/** A job that failed for good. */
+export interface DeadEntry {
+  readonly id: string;
+  readonly objective: string;
+  readonly endedAtEpochMs: number;
+}
+
+/**
+ * The failed jobs of one pool, each until its retention is over. An index only: an entry may be there too long, so whoever
+ * reads it checks the outcome; reconcile brings back what is missing. Failures of Redis throw as they come.
+ */
+export interface DeadLetterIndex {
+  add(entries: readonly DeadEntry[]): Promise<void>;
+  remove(entries: readonly Omit<DeadEntry, 'endedAtEpochMs'>[]): Promise<void>;
+  has(entry: Omit<DeadEntry, 'endedAtEpochMs'>): Promise<boolean>;
+  /** By name. */
+  objectives(): Promise<readonly string[]>;
+  count(objective: string): Promise<number>;
+  /** Oldest first, from behind `after`; one that is there no more is taken for the first of its time. */
+  page(objective: string, after: Omit<DeadEntry, 'objective'> | null, limit: number): Promise<readonly DeadEntry[]>;
+}
+
 /** One pool's stored work. */
 export interface JobLane {
   readonly ledger: StoredLedger;
   readonly backlog: Backlog;
+  /** Where jobs that failed are listed; absent = nowhere. */
+  readonly dead?: DeadLetterIndex;
+  /** Tells the place of a job in the live order; absent = nobody does. */
+  readonly order?: Pick<OrderControl, 'find'>;
 }
 
 /** The lane of a pool; undefined when the pool is not served here. */

@@ -1,13 +1,15 @@
 import type { Clock } from '../../core/clock.ts';
 import { asError, errorEnvelope, PilotlightError } from '../../core/errors.ts';
+import type { JobSpec } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Claim, ClaimVerdict } from '../backlog/ports.ts';
 import { decideClaim, handBackDelayMs, MAX_CRASHES } from '../policy/backlog/claim.ts';
 import { EXPIRED, failedOutcome } from '../policy/backlog/job-view.ts';
 import { decideOutcome } from './decided-outcome.ts';
+import { noteDeadLetter } from './dead-letter-note.ts';
 import type { JobMeter } from './job-meter.ts';
 import { placeOf } from './job-place.ts';
-import type { Execute, ExecutionVerdict, JobIndex, JobLane, JobPlace, JobStore } from './ports.ts';
+import type { Execute, ExecutionVerdict, JobIndex, JobLane, JobPlace, JobStore, ResultRecord } from './ports.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import type { Settlements } from './settlements.ts';
 
@@ -40,6 +42,7 @@ const FINISHED: ClaimVerdict = { kind: 'finished' };
  * | intake closed meanwhile                 | returned                                                  |
  * | three crashes                           | outcome `attempts_exhausted`, finished                    |
  * | no readable accept record               | outcome `internal_error`, finished                        |
+ * | an entry made by hand, of no known job  | finished                                                  |
  * | executed, or outcome already there      | finished                                                  |
  * | runs in another process                 | delayed, looked at again                                  |
  * | handed back, store or Redis away, defect | returned when the intake is closed, else delayed          |
@@ -78,17 +81,55 @@ async function execute(
   claim: Claim,
   { stop, onSlot }: { stop: AbortController; onSlot: () => void },
 ): Promise<ClaimVerdict> {
-  const record = await deps.store.read(claim.acceptRef);
-  if (record.kind !== 'found' || record.header.kind !== 'accept') {
-    const why = record.kind === 'corrupt' ? record.why : 'it is gone';
-    deps.log.error({ jobId: claim.id, why }, 'job.accept_record_lost');
+  const accepted = await acceptedAs(deps, claim);
+  if (accepted.kind === 'never') {
+    deps.log.warn({ jobId: claim.id }, 'job.never_accepted');
+    return FINISHED;
+  }
+  if (accepted.kind === 'lost') {
+    deps.log.error({ jobId: claim.id, why: accepted.why }, 'job.accept_record_lost');
     return endUnrun(deps, context.lane, claim, 'internal_error', 'The accepted request is damaged in the file store.');
   }
-  const { spec } = record.header;
-  const place = placeOf(spec, claim.acceptRef, record.body.byteLength);
+  const { spec, record, acceptRef } = accepted;
+  const place = placeOf(spec, acceptRef, record.body.byteLength);
   const abort = (reason: Error): void => stop.abort(reason);
   const run = { spec, body: record.body, attempt: claim.claims, place, onSlot, abort };
   return conclude(deps, context, claim, place, await deps.execute(run, stop.signal));
+}
+
+type Accepted =
+  | {
+      readonly kind: 'found';
+      readonly spec: JobSpec;
+      readonly acceptRef: string;
+      readonly record: { readonly body: Uint8Array };
+    }
+  | { readonly kind: 'lost'; readonly why: string }
+  /** No request was accepted under this id: somebody added the entry to the queue by hand. */
+  | { readonly kind: 'never' };
+
+/**
+ * The accepted request of a claimed entry. Tools that edit queues can copy an entry, or change what it points to: then the
+ * index knows where the request is.
+ */
+async function acceptedAs({ store, index }: ProcessDeps, claim: Claim): Promise<Accepted> {
+  const pointed = await readAccept(store, claim.id, claim.acceptRef);
+  if (pointed.kind === 'found') return pointed;
+  const place = await index.get(claim.id);
+  if (place && place.acceptRef !== claim.acceptRef) return readAccept(store, claim.id, place.acceptRef);
+  return place === null && pointed.isOther ? { kind: 'never' } : pointed;
+}
+
+type Pointed = Extract<Accepted, { kind: 'found' }> | (Extract<Accepted, { kind: 'lost' }> & { isOther: boolean });
+
+async function readAccept(store: JobStore, id: string, acceptRef: string): Promise<Pointed> {
+  const record = await store.read(acceptRef);
+  if (record.kind !== 'found' || record.header.kind !== 'accept') {
+    return { kind: 'lost', why: record.kind === 'corrupt' ? record.why : 'it is gone', isOther: false };
+  }
+  const { spec } = record.header;
+  if (spec.id !== id) return { kind: 'lost', why: `its entry points to job ${spec.id}`, isOther: true };
+  return { kind: 'found', spec, acceptRef, record };
 }
 
 async function conclude(
@@ -144,7 +185,8 @@ async function endUnrun(
   if (!known) {
     const outcome = failedOutcome(code, claim.claims);
     const place = await deps.index.get(claim.id);
-    const ref = place && (await recordEnd(deps, claim, { outcome, place, error: new PilotlightError(code, message) }));
+    const ref =
+      place && (await recordEnd(deps, lane, claim, { outcome, place, error: new PilotlightError(code, message) }));
     const announced = place?.announced === true;
     const answer = await lane.ledger.settle(claim.id, claim.objective, outcome, ref, { announced });
     if (answer.kind === 'settled') deps.meter.ended(lane.ledger.pool, outcome.kind);
@@ -159,8 +201,13 @@ interface UnrunEnd {
   readonly error: PilotlightError;
 }
 
-function recordEnd(deps: ProcessDeps, claim: Claim, { outcome, place, error }: UnrunEnd): Promise<string> {
-  const header = {
+async function recordEnd(
+  deps: ProcessDeps,
+  lane: JobLane,
+  claim: Claim,
+  { outcome, place, error }: UnrunEnd,
+): Promise<string> {
+  const header: ResultRecord = {
     kind: 'result',
     jobId: claim.id,
     attempt: claim.claims,
@@ -168,8 +215,10 @@ function recordEnd(deps: ProcessDeps, claim: Claim, { outcome, place, error }: U
     contentType: 'application/json',
     finishedAtEpochMs: deps.clock.epochMs(),
     job: place,
-  } as const;
-  return deps.store.append(header, Buffer.from(JSON.stringify(errorEnvelope(error))));
+  };
+  const ref = await deps.store.append(header, Buffer.from(JSON.stringify(errorEnvelope(error))));
+  await noteDeadLetter(lane, header, deps.log);
+  return ref;
 }
 
 /** Without the message: that of a parser quotes the request. */

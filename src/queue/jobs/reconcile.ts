@@ -4,8 +4,9 @@ import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
 import type { TenantDirectory } from '../../core/tenants.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
-import { type JobEnds, mayBeOpen, mayCount, noJobEnds, noteJobEnd } from '../policy/backlog/job-ends.ts';
+import { type JobEnds, mayBeDead, mayBeOpen, mayCount, noJobEnds, noteJobEnd } from '../policy/backlog/job-ends.ts';
 import { storedTicketOf } from '../policy/backlog/stored-ticket.ts';
+import { deadEntry } from './dead-letter-note.ts';
 import { placeOf } from './job-place.ts';
 import type {
   AcceptRecord,
@@ -60,7 +61,8 @@ type Scanned<H> = Omit<ScannedRecord, 'header'> & { readonly header: H };
  * Three or four passes over the headers, in batches, each repeatable and safe beside live traffic:
  *
  * 1. ends: what the exceptions are (voided, gone, orphans, decided without an execution);
- * 2. outcomes: results the ledger does not know are settled, before anything could run again;
+ * 2. outcomes: results the ledger does not know are settled, before anything could run again; failures are listed as dead
+ *    letters;
  * 3. jobs: accepted jobs without an outcome are indexed, added and confirmed (the backlog ignores ids it has); those
  *    with one are indexed if they are not;
  * 4. voids, only if a job that was accepted a moment ago was added: its submitter may have taken it back since pass 1.
@@ -76,7 +78,7 @@ export async function reconcile(deps: ReconcileDeps, hooks: ReconcileHooks = {})
 
   let settled = 0;
   for await (const batch of inBatches(results(scan(deps, hooks, 'outcomes'), ends)))
-    settled += await settle(deps, batch);
+    settled += await settle(deps, batch, ends);
   hooks.onOutcomes?.();
 
   let restored = 0;
@@ -119,7 +121,7 @@ function scan({ store }: ReconcileDeps, hooks: ReconcileHooks, stage: ReconcileS
   return store.scan((progress) => hooks.onProgress?.(stage, progress), hooks.signal);
 }
 
-async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>[]): Promise<number> {
+async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>[], ends: JobEnds): Promise<number> {
   let settled = 0;
   for (const { lane, records } of byLane(deps, batch, ({ header }) => header.job.pool).served) {
     const known = await lane.ledger.outcomes(records.map(({ header }) => header.jobId));
@@ -134,8 +136,23 @@ async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>
       }),
     );
     settled += unknown.length;
+    const failed = records.filter(({ header }, place) => (known[place]?.outcome ?? header.outcome).kind === 'failed');
+    await listDead(deps, lane, failed, ends);
   }
   return settled;
+}
+
+async function listDead(
+  { clock, retentionMs }: ReconcileDeps,
+  lane: JobLane,
+  failed: readonly Scanned<ResultRecord>[],
+  ends: JobEnds,
+): Promise<void> {
+  const oldestEpochMs = clock.epochMs() - retentionMs;
+  const dead = failed.filter(
+    ({ header }) => header.finishedAtEpochMs >= oldestEpochMs && mayBeDead(ends, header.jobId),
+  );
+  await lane.dead?.add(dead.map(({ header }) => deadEntry(header)));
 }
 
 async function restore(

@@ -5,8 +5,18 @@ import type { JobSpec } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import { CollectedAnswer } from '../../core/collected-answer.ts';
+import { noteDeadLetter } from './dead-letter-note.ts';
 import type { JobEventLog } from './event-log.ts';
-import type { Execute, ExecutionVerdict, JobStore, Lanes, RecordRef, StoredRun, ToRequest } from './ports.ts';
+import type {
+  Execute,
+  ExecutionVerdict,
+  JobStore,
+  Lanes,
+  RecordRef,
+  ResultRecord,
+  StoredRun,
+  ToRequest,
+} from './ports.ts';
 import { StreamedResponse } from './streamed-response.ts';
 
 export interface StoredExecutionDeps {
@@ -166,19 +176,19 @@ export class StoredExecution {
     return this.#append(run, outcome, 'application/json', Buffer.from(JSON.stringify(errorEnvelope(error))));
   }
 
-  #append(run: StoredRun, outcome: Outcome, contentType: string, body: Uint8Array): Promise<RecordRef> {
-    return this.#deps.store.append(
-      {
-        kind: 'result',
-        jobId: run.spec.id,
-        attempt: run.attempt,
-        outcome,
-        contentType,
-        finishedAtEpochMs: this.#deps.clock.epochMs(),
-        job: run.place,
-      },
-      body,
-    );
+  async #append(run: StoredRun, outcome: Outcome, contentType: string, body: Uint8Array): Promise<RecordRef> {
+    const header: ResultRecord = {
+      kind: 'result',
+      jobId: run.spec.id,
+      attempt: run.attempt,
+      outcome,
+      contentType,
+      finishedAtEpochMs: this.#deps.clock.epochMs(),
+      job: run.place,
+    };
+    const ref = await this.#deps.store.append(header, body);
+    await noteDeadLetter(this.#deps.lanes(run.spec.pool), header, this.#deps.log);
+    return ref;
   }
 
   #markOrphan({ id }: JobSpec, resultRef: RecordRef): void {

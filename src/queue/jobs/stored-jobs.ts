@@ -11,10 +11,12 @@ import type {
 } from '../../core/jobs.ts';
 import type { StoredOutcome } from '../../core/live-order.ts';
 import { CANCELLED, finishedView, unfinishedView } from '../policy/backlog/job-view.ts';
+import { retryIdOf } from '../policy/backlog/dead-letter.ts';
 import { isJobId } from '../policy/backlog/stored-ticket.ts';
 import { decideOutcome } from './decided-outcome.ts';
 import type { JobMeter } from './job-meter.ts';
 import type { JobHints, JobLane, JobPlace, Lanes } from './ports.ts';
+import { reached } from './reached.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import type { Settlements } from './settlements.ts';
 import { type SubmitDeps, submitJob } from './submit-job.ts';
@@ -96,6 +98,7 @@ export class StoredJobs implements JobService {
     // The store first: it alone would bring the job back.
     await store.append({ kind: 'void', jobId: id, acceptRef: found.place.acceptRef });
     await reached(() => index.expire([id], 0));
+    await reached(async () => found.lane.dead?.remove([{ id, objective: found.place.objective }]));
     return true;
   }
 
@@ -158,11 +161,24 @@ export class StoredJobs implements JobService {
     const spec = await this.#specOf(place);
     if (!spec) return null;
     const stored = await outcomeOf(lane, id);
-    if (stored) return finishedView(spec, stored, this.#deps.retentionMs);
+    if (stored) return this.#finished(spec, stored);
+    const ticket = await reached(async () => lane.order?.find(id));
+    if (ticket) {
+      const isRunning = ticket.state === 'running' || ticket.state === 'recording';
+      return { ...unfinishedView(spec, { isRunning }), ...(ticket.position !== null && { position: ticket.position }) };
+    }
     if (this.#deps.running.isWaiting(id)) return unfinishedView(spec, { isRunning: false });
     // In another process: held, which there may still mean waiting for a slot.
     const isRunning = await reached(() => lane.backlog.isHeld(id, place.objective));
     return unfinishedView(spec, { isRunning });
+  }
+
+  async #finished(spec: JobSpec, stored: StoredOutcome): Promise<JobView> {
+    const view = finishedView(spec, stored, this.#deps.retentionMs);
+    if (stored.outcome.kind !== 'failed') return view;
+    const retriedAs = retryIdOf(spec.id);
+    const retry = await reached(() => this.#deps.index.get(retriedAs));
+    return retry?.tenant === spec.tenant ? { ...view, retriedAs } : view;
   }
 
   async #specOf({ acceptRef }: JobPlace): Promise<JobSpec | null> {
@@ -174,16 +190,4 @@ export class StoredJobs implements JobService {
 async function outcomeOf(lane: JobLane, id: string): Promise<StoredOutcome | null> {
   const [stored] = await reached(() => lane.ledger.outcomes([id]));
   return stored ?? null;
-}
-
-async function reached<T>(ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof PilotlightError) throw error;
-    throw new PilotlightError('queue_unavailable', 'Jobs cannot be looked up: Redis does not answer.', {
-      cause: error,
-      retryAfterMs: 2_000,
-    });
-  }
 }

@@ -5,12 +5,15 @@ import type { JobEndListener, JobService } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
 import type { TenantDirectory } from '../../core/tenants.ts';
+import type { DeadLetterDesk } from '../../core/queues.ts';
 import { Intake } from '../backlog/intake.ts';
+import { DeadLetters } from './dead-letters.ts';
 import { type JobMeter, silentMeter } from './job-meter.ts';
 import { type AnnouncementKind, type OutboxClaims, OutboxMover } from './outbox.ts';
 import { runPeriodically } from './periodic.ts';
 import { sweepPool } from './pool-sweeps.ts';
-import type { Execute, JobHints, JobIndex, JobLane, JobStore } from './ports.ts';
+import type { Execute, JobHints, JobIndex, JobLane, JobPlace, JobStore } from './ports.ts';
+import { isJobId } from '../policy/backlog/stored-ticket.ts';
 import { processClaim } from './process-claim.ts';
 import type { ReconcileHooks, ReconcileReport } from './reconcile.ts';
 import { Reconciler } from './reconciler.ts';
@@ -96,6 +99,19 @@ export class StoredWork {
 
   /** The lane of a pool served here. */
   readonly lane = (pool: PoolKey): JobLane | undefined => this.#pools.get(pool)?.lane;
+
+  /** The dead letters of a pool that was ever served here; undefined = it keeps none. */
+  deadLetters(pool: PoolKey): DeadLetterDesk | undefined {
+    const lane = this.#lanes.get(pool);
+    if (!lane?.dead) return undefined;
+    const submit: JobService['submit'] = (...asked) => this.jobs.submit(...asked);
+    return new DeadLetters({ ...this.#deps, lane, dead: lane.dead, submit });
+  }
+
+  /** Where a job is kept, whoever it belongs to; null = unknown. Throws when Redis does not answer. */
+  placeOf(id: string): Promise<JobPlace | null> {
+    return isJobId(id) ? this.#deps.index.get(id) : Promise.resolve(null);
+  }
 
   /** Serves another pool from now on. Its stored jobs come back with the reconcile that this asks for once started. */
   addPool(lane: JobLane): void {

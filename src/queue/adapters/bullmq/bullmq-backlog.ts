@@ -3,7 +3,16 @@ import { asError } from '../../../core/errors.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { PoolKey } from '../../../core/objects.ts';
 import { type RedisClient, redisFailure } from '../../../platform/redis/connection.ts';
-import type { AddAnswer, Backlog, BacklogItem, ClaimHandler, IntakeQueue } from '../../backlog/ports.ts';
+import type { BacklogCounts } from '../../../core/queues.ts';
+import type {
+  AddAnswer,
+  Backlog,
+  BacklogItem,
+  BacklogPlace,
+  BacklogView,
+  ClaimHandler,
+  IntakeQueue,
+} from '../../backlog/ports.ts';
 import type { RedisChannels } from '../job-index/channels.ts';
 import { IntakeWorker, type JobPointer } from './intake-worker.ts';
 import { backendOver } from './shared-backend.ts';
@@ -39,6 +48,8 @@ const EVENTS_KEPT = 100;
 /** Only reached when a completion could not be told: the job is then claimed once more and found done. */
 const ATTEMPTS = 1_000_000;
 const ATTEMPT_DELAY_MS = 1_000;
+/** BullMQ's score of a delayed job: its time, with twelve bits for the order of those of one millisecond. */
+const DELAY_SCORE_PER_MS = 0x1000;
 /** Other processes are woken at most this often for one objective. */
 const ANNOUNCE_EVERY_MS = 20;
 
@@ -50,7 +61,7 @@ interface Lane {
 }
 
 /** The backlog of one pool in BullMQ: one queue per objective, named after it, under "<root>:backlog". */
-export class BullmqBacklog implements Backlog {
+export class BullmqBacklog implements Backlog, BacklogView {
   readonly pool: PoolKey;
   readonly #options: BullmqBacklogOptions;
   readonly #prefix: string;
@@ -100,6 +111,29 @@ export class BullmqBacklog implements Backlog {
 
   async isHeld(id: string, objective: string): Promise<boolean> {
     return (await this.#lane(objective).queue.getJobState(id)) === 'active';
+  }
+
+  async counts(objective: string): Promise<BacklogCounts> {
+    const { queue } = this.#lane(objective);
+    const [counts, isPaused] = await Promise.all([
+      queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active', 'failed'),
+      queue.isPaused(),
+    ]);
+    const { waiting = 0, prioritized = 0, delayed = 0, active = 0, failed = 0 } = counts;
+    return { waiting: waiting + prioritized, delayed, active, failed, isPaused };
+  }
+
+  async placeOf(id: string, objective: string): Promise<BacklogPlace> {
+    const { queue } = this.#lane(objective);
+    const state = await queue.getJobState(id);
+    if (state === 'active') return { kind: 'held' };
+    if (state === 'delayed') {
+      const score = await this.#options.client.zscore(queue.toKey('delayed'), id);
+      // Promoted meanwhile.
+      if (score === null) return { kind: 'waiting' };
+      return { kind: 'delayed', untilEpochMs: Math.floor(Number(score) / DELAY_SCORE_PER_MS) };
+    }
+    return { kind: state === 'waiting' || state === 'prioritized' ? 'waiting' : 'absent' };
   }
 
   async objectives(): Promise<readonly string[]> {

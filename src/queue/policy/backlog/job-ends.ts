@@ -8,10 +8,12 @@ export interface JobEnds {
   readonly orphanRefs: Set<string>;
   /** Jobs whose outcome was decided without an execution (attempt 0): it beats every result. */
   readonly decided: Set<string>;
+  /** Failed jobs that were accepted again under another id. */
+  readonly retried: Set<string>;
 }
 
 export function noJobEnds(): JobEnds {
-  return { voided: new Set(), gone: new Set(), orphanRefs: new Set(), decided: new Set() };
+  return { voided: new Set(), gone: new Set(), orphanRefs: new Set(), decided: new Set(), retried: new Set() };
 }
 
 interface EndRecord {
@@ -20,10 +22,12 @@ interface EndRecord {
   readonly jobIds?: readonly string[];
   readonly resultRef?: string;
   readonly attempt?: number;
+  readonly spec?: { readonly retryOf?: string };
 }
 
 /** Takes one record of the store into account. */
 export function noteJobEnd(ends: JobEnds, record: EndRecord): void {
+  if (record.kind === 'accept' && record.spec?.retryOf !== undefined) ends.retried.add(record.spec.retryOf);
   if (record.kind === 'void' && record.jobId !== undefined) ends.voided.add(record.jobId);
   if (record.kind === 'gone') for (const id of record.jobIds ?? []) ends.gone.add(id);
   if (record.kind === 'orphan' && record.resultRef !== undefined) ends.orphanRefs.add(record.resultRef);
@@ -42,4 +46,9 @@ export function mayCount(ends: JobEnds, record: { jobId: string; attempt: number
 /** Whether an accepted job may still be unfinished, as far as the store alone tells. */
 export function mayBeOpen(ends: JobEnds, jobId: string): boolean {
   return !ends.voided.has(jobId) && !ends.gone.has(jobId);
+}
+
+/** Whether a job that failed is a dead letter, as far as the store alone tells. */
+export function mayBeDead(ends: JobEnds, jobId: string): boolean {
+  return mayBeOpen(ends, jobId) && !ends.retried.has(jobId);
 }
