@@ -35,6 +35,8 @@ const { values: flags } = parseArgs({
 });
 const OBJECTIVES = 50;
 const CALLERS = 64;
+/** Entered at once. */
+const WAVE = 500;
 const TTL_MS = 3_600_000;
 const REDIS_WITHIN_MS = 5 * 60_000;
 const LIMITS = {
@@ -108,20 +110,15 @@ async function measureLive(url: string): Promise<Record<keyof Use, number>> {
   const leaving = new AbortController();
   const ids = uniqueIds(systemClock);
   const before = await useOf(command);
-  let waiting = 0;
   const entries: Promise<unknown>[] = [];
-  const allWait = new Promise<void>((resolve) => {
-    const onWaiting = (): void => {
-      waiting += 1;
-      if (waiting === count) resolve();
-    };
-    for (let index = 0; index < count; index += 1) {
-      const wait = once(onWaiting);
-      const options = { rank: () => [], signal: leaving.signal, onWaiting: wait };
-      entries.push(order.enter(ticketSpec(ids.requestId(), index), options));
-    }
-  });
-  await allWait;
+  const enter = (index: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const options = { rank: () => [], signal: leaving.signal, onWaiting: () => resolve() };
+      entries.push(order.enter(ticketSpec(ids.requestId(), index), options).catch(reject));
+    });
+  for (let first = 0; first < count; first += WAVE) {
+    await Promise.all(Array.from({ length: Math.min(WAVE, count - first) }, (_, index) => enter(first + index)));
+  }
   const after = await useOf(command);
   leaving.abort();
   await Promise.all(entries);
@@ -129,14 +126,6 @@ async function measureLive(url: string): Promise<Record<keyof Use, number>> {
   command.disconnect();
   subscriber.disconnect();
   return perItem(before, after, count);
-}
-
-function once(then: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (!isDone) then();
-    isDone = true;
-  };
 }
 
 async function measureBacklog(): Promise<Record<keyof Use, number>> {
