@@ -33,9 +33,17 @@ export interface TenantDirectory {
   termsOf(tenant: string): TenantTerms;
 }
 
-/** `after`: milliseconds until the same request would pass, if nobody else asks. */
+/** What was taken out of a tenant's quotas for one request. The first call of either counts, later ones do nothing. */
+export interface QuotaGrant {
+  /** The request used so many tokens in the end: the difference to the estimate is charged or comes back. */
+  correct(actualTokens: number): void;
+  /** The request was not run after all: everything comes back. */
+  giveBack(): void;
+}
+
+/** `afterMs`: until the same request would pass, if nobody else asks. */
 export type QuotaAnswer =
-  | { readonly kind: 'granted' }
+  | { readonly kind: 'granted'; readonly grant: QuotaGrant }
   | {
       readonly kind: 'refused';
       readonly limit: 'requestsPerMinute' | 'tokensPerMinute';
@@ -56,12 +64,11 @@ export interface QuotaState {
  * requests ask nobody; together they grant at most the limit and one portion each.
  */
 export interface RateQuotas {
-  /** Takes one request of so many tokens out of the tenant's quotas. A tenant without quotas costs nothing. */
+  /**
+   * Takes one request of so many tokens out of the tenant's quotas. A tenant without quotas costs nothing. Throws
+   * `queue_unavailable` when nothing is leased and nobody can be asked, and the signal's reason when it aborts.
+   */
   take(tenant: string, costTokens: number, signal: AbortSignal): Promise<QuotaAnswer>;
-  /** The request of `take` used so many tokens more (or, below 0, fewer). */
-  correct(tenant: string, tokens: number): void;
-  /** The request of `take` was not run after all. */
-  giveBack(tenant: string, costTokens: number): void;
   /** For the x-ratelimit headers; null = no such quota. */
   state(tenant: string): { readonly requests: QuotaState | null; readonly tokens: QuotaState | null };
 }
