@@ -20,6 +20,8 @@ export interface HeldAnswerOptions {
   readonly ttlMayStop?: boolean;
   /** Called when the call starts to wait for a slot. */
   readonly onWaiting: () => void;
+  /** Headers of our own, asked for when the head is written. They win over the model server's. */
+  readonly ownHeaders?: () => Record<string, string>;
 }
 
 /** Refusals of model servers are short; a longer one is cut. */
@@ -119,7 +121,7 @@ export class HeldAnswer implements ResponseSink {
   fail(error: PilotlightError): void {
     if (this.#state === 'fresh') {
       const answer = errorAnswer(error);
-      const headers = { ...answer.headers, 'x-request-id': this.#options.requestId };
+      const headers = { ...answer.headers, ...this.#ownHeaders() };
       this.#writer.writeHead(answer.status, { ...headers, 'content-length': String(Buffer.byteLength(answer.body)) });
       this.#close(answer.body);
     } else if (this.#state === 'relaying' && !this.#relaysEvents) {
@@ -141,16 +143,20 @@ export class HeldAnswer implements ResponseSink {
     const lengthBytes = events ? undefined : headers['content-length'];
     if (lengthBytes === undefined) delete headers['content-length'];
     else this.#bytesLeft = Number(lengthBytes);
-    headers['x-request-id'] = this.#options.requestId;
+    Object.assign(headers, this.#ownHeaders());
     if (head.waitedMs !== undefined) headers['x-pilotlight-queue-ms'] = String(Math.round(head.waitedMs));
     if (this.#options.exposeEndpoint && head.endpointId !== undefined)
       headers['x-pilotlight-endpoint'] = head.endpointId;
     return headers;
   }
 
+  #ownHeaders(): Record<string, string> {
+    return { ...this.#options.ownHeaders?.(), 'x-request-id': this.#options.requestId };
+  }
+
   #announce(): void {
     this.#state = 'announced';
-    this.#writer.writeHead(200, { ...EVENT_STREAM_HEADERS, 'x-request-id': this.#options.requestId });
+    this.#writer.writeHead(200, { ...EVENT_STREAM_HEADERS, ...this.#ownHeaders() });
     this.#comment();
     void this.#keepInformed();
   }

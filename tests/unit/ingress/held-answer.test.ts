@@ -15,7 +15,12 @@ const broken = new PilotlightError('upstream_error', 'it broke');
 const BROKEN_EVENT =
   'data: {"error":{"message":"it broke","type":"upstream_error","param":null,"code":"upstream_error"}}\n\n';
 
-function start(options: { stream: boolean; exposeEndpoint?: boolean; ttlMayStop?: boolean }) {
+function start(options: {
+  stream: boolean;
+  exposeEndpoint?: boolean;
+  ttlMayStop?: boolean;
+  ownHeaders?: () => Record<string, string>;
+}) {
   const writer = new FakeWriter();
   const clock = new FakeClock();
   let waits = 0;
@@ -321,3 +326,20 @@ test('a comment is one line whatever the phase is called', () => {
     ': pilotlight phase=a_b__data__x position=1 eta=1s\n\n',
   );
 });
+
+test.each(['relayed', 'announced', 'refused'] as const)(
+  'our own headers are on a %s answer, and are asked for then',
+  (way) => {
+    let left = 1;
+    const { answer, writer } = start({
+      stream: way === 'announced',
+      ownHeaders: () => ({ 'x-ratelimit-remaining-requests': String(left) }),
+    });
+    left = 0;
+    if (way === 'relayed') answer.begin({ ...JSON_HEAD, headers: { 'x-ratelimit-remaining-requests': '999' } });
+    else if (way === 'announced') answer.waiting({ position: 3, phase: 'waking', etaMs: 41_500 });
+    else answer.fail(broken);
+    expect(writer.headers).toMatchObject({ 'x-ratelimit-remaining-requests': '0', 'x-request-id': 'req_1' });
+    answer.abandon();
+  },
+);
