@@ -42,7 +42,7 @@ export type AdminAction =
   /** A verb on ScalePolicies. `name` null = all of the namespace. */
   | {
       readonly kind: 'policy';
-      readonly verb: 'get' | 'list' | 'wake' | 'drain' | 'pause' | 'reconcile';
+      readonly verb: 'get' | 'list' | 'wake' | 'drain' | 'pause' | 'reconcile' | 'retry' | 'purge';
       readonly namespace: string;
       readonly name: string | null;
     }

@@ -6,10 +6,11 @@ import { reportable } from '../exchange.ts';
 import { errorAnswer } from '../policy/error-answer.ts';
 import type { CallHeaders, MetricsSource, ReadinessSource } from '../ports.ts';
 import { type AdminPoolsDeps, addPoolRoutes } from './admin-pools.ts';
+import { type AdminQueuesDeps, addQueueRoutes } from './admin-queues.ts';
 import { addHealthRoutes } from './health-routes.ts';
 import { plainExpress } from './plain-express.ts';
 
-export interface AdminAppDeps extends AdminPoolsDeps {
+export interface AdminAppDeps extends AdminPoolsDeps, AdminQueuesDeps {
   readonly readiness: ReadinessSource;
   readonly metrics: MetricsSource;
   /** Whether /metrics is for authorised callers only. /healthz and /readyz never are: probes have no token. */
@@ -36,11 +37,12 @@ export function createAdminApp(deps: AdminAppDeps): Express {
     else res.json(report);
   });
   addPoolRoutes(app, deps, sendAdminError);
+  addQueueRoutes(app, deps, sendAdminError);
   app.post('/reconcile', (req, res) => reconcile(deps, req, res));
   const notFound: RequestHandler = (req, res) => {
     const message =
       `Unknown request: ${req.method} ${req.path.slice(0, 128)}. ` +
-      'The admin listener has /metrics, /healthz, /readyz, /status, /reconcile and /pools/NAMESPACE/NAME/…; see docs/http-api.md.';
+      'The admin listener has /metrics, /healthz, /readyz, /status, /reconcile, /queues and /pools/NAMESPACE/NAME/…; see docs/http-api.md.';
     sendAdminError(res, new PilotlightError('route_not_found', message));
   };
   const broken: ErrorRequestHandler = (thrown: unknown, _req, res, _next) => {

@@ -20,8 +20,8 @@ export interface AdminPoolsDeps {
 }
 
 export type SendError = (res: Response, error: PilotlightError) => void;
-type PoolRequest = Request<{ namespace: string; name: string }>;
-type PolicyVerb = Extract<AdminAction, { kind: 'policy' }>['verb'];
+export type PoolRequest = Request<{ namespace: string; name: string }>;
+export type PolicyVerb = Extract<AdminAction, { kind: 'policy' }>['verb'];
 
 const MAX_ORDER_BYTES = 4_096;
 
@@ -59,14 +59,14 @@ export function addPoolRoutes(app: Express, deps: AdminPoolsDeps, sendError: Sen
   }
 }
 
-interface AskedPool {
+export interface AskedPool {
   readonly pool: PoolSpec;
   readonly by: string;
 }
 
 /** The pool of the path, if the caller may do this there. Without the right nobody learns which pools there are. */
-async function askedPool(
-  { authorizer, catalog }: AdminPoolsDeps,
+export async function askedPool(
+  { authorizer, catalog }: Pick<AdminPoolsDeps, 'authorizer' | 'catalog'>,
   req: PoolRequest,
   verb: PolicyVerb,
 ): Promise<AskedPool | PilotlightError> {
@@ -90,9 +90,9 @@ async function order(
     sendError(res, new PilotlightError('admin_forbidden', ordersElsewhere));
     return;
   }
-  if (!/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) {
-    const message = 'An order is JSON: send it with Content-Type: application/json.';
-    sendError(res, new PilotlightError('unsupported_media_type', message));
+  const notJson = refusedType(req);
+  if (notJson) {
+    sendError(res, notJson);
     return;
   }
   const nowEpochMs = clock.epochMs();
@@ -108,6 +108,13 @@ async function order(
   const other = change.wakeUntilEpochMs ? { drainUntilEpochMs: null } : {};
   const also = change.drainUntilEpochMs ? { wakeUntilEpochMs: null } : other;
   res.json(orderObject(pool.key, { ...orders.of(pool.key), ...also, ...change, by }, nowEpochMs));
+}
+
+/** A form on a web page cannot be sent as JSON without the browser asking us first. */
+export function refusedType(req: Pick<Request, 'headers'>): PilotlightError | null {
+  if (/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) return null;
+  const message = 'An order is JSON: send it with Content-Type: application/json.';
+  return new PilotlightError('unsupported_media_type', message);
 }
 
 function noPool(key: string): PilotlightError {
