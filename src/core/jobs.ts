@@ -1,5 +1,6 @@
 import type { ApiPath } from './call.ts';
 import type { PilotlightError } from './errors.ts';
+import type { BoundKey } from './idempotency.ts';
 import type { PoolKey } from './objects.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -22,6 +23,8 @@ export interface JobSpec {
   readonly announce?: JobAnnouncement;
   /** Its answer is also streamed to whoever looks on while it runs; needs `stream: true` in its body. */
   readonly streamed?: boolean;
+  /** The key that its submitter gave it; absent = none. */
+  readonly idempotency?: BoundKey;
   /** The job that failed and was accepted again as this one, by an operator. */
   readonly retryOf?: string;
 }

@@ -1,10 +1,21 @@
 import type { ApiPath } from '../core/call.ts';
 import type { DispatchRequest, DispatchResult } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
+import type { KeyUse } from '../core/idempotency.ts';
 import { EQUAL_TENANTS } from '../core/tenants.ts';
 import { formatDuration } from '../core/units.ts';
-import { type Exchange, type HandlerDeps, reportable, retold, sendError, withRetryAfter } from './exchange.ts';
+import {
+  countRefusal,
+  type Exchange,
+  type HandlerDeps,
+  reportable,
+  retold,
+  sendError,
+  withRetryAfter,
+} from './exchange.ts';
 import { HeldAnswer } from './held-answer.ts';
+import { keyConflict, keyInProgress, keyUseOf } from './idempotency/key-use.ts';
+import { atOldPlace, rememberPlace } from './idempotency/place-in-line.ts';
 import { submitJob } from './job-handler.ts';
 import { endedByUs } from './open-calls.ts';
 import { forwardedCallHeaders } from './policy/answer-headers.ts';
@@ -13,6 +24,7 @@ import { errorEvent } from './policy/error-answer.ts';
 import { jobFromCall } from './policy/job-submission.ts';
 import { type ParsedCall, parseCall, servedBody } from './policy/parse-call.ts';
 import { parsePrefer } from './policy/prefer.ts';
+import { rateHeaders } from './policy/rate-headers.ts';
 import { shortest } from './policy/wished-duration.ts';
 import { responseErrorEvent } from './policy/responses/event-text.ts';
 import { startResponse } from './responses/start-response.ts';
@@ -33,7 +45,26 @@ export function answerCall(deps: HandlerDeps, path: ApiPath, exchange: Exchange,
     return submitJob(deps, exchange, submission, preference);
   }
   const held = prepare(deps, exchange, parsed, body);
-  return held instanceof PilotlightError ? refuse(deps, exchange, held) : runHeld(deps, exchange, held);
+  if (held instanceof PilotlightError) return refuse(deps, exchange, held);
+  const use = keyUseOf(deps.keys, exchange, 'call', () => [path, body]);
+  return use ? runClaimed(deps, exchange, held, use) : runHeld(deps, exchange, held);
+}
+
+/** One call with this key at a time; when it has ended the next one runs again. */
+async function runClaimed(deps: HandlerDeps, exchange: Exchange, held: PreparedCall, use: KeyUse): Promise<void> {
+  const { call, ticket } = held.request;
+  const claim = await deps.keys.claimCall(use, call.id);
+  if (claim.kind !== 'mine') {
+    const refusal = claim.kind === 'busy' ? keyInProgress() : keyConflict();
+    countRefusal(deps.metrics, refusal, { pool: call.pool, objective: ticket.objective });
+    await refuse(deps, exchange, refusal);
+    return;
+  }
+  try {
+    await runHeld(deps, exchange, held);
+  } finally {
+    await deps.keys.endCall(use, call.id);
+  }
 }
 
 interface PreparedCall {
@@ -80,8 +111,10 @@ function prepare(
   };
 }
 
-async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTree }: PreparedCall): Promise<void> {
+async function runHeld(deps: HandlerDeps, exchange: Exchange, held: PreparedCall): Promise<void> {
   const { settings, clock } = deps;
+  const placed = atOldPlace(deps, exchange, held.request);
+  const request = placed instanceof Promise ? await placed : placed;
   const { requestId, writer, signal } = exchange;
   const answer = new HeldAnswer({
     writer,
@@ -92,7 +125,8 @@ async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTre
     clientStallTimeoutMs: settings.clientStallTimeoutMs,
     exposeEndpoint: settings.exposeEndpoint,
     ttlMayStop: request.ticket.expiryStopsWithoutCapacity === true,
-    onWaiting: dropTree,
+    onWaiting: held.dropTree,
+    ownHeaders: () => (deps.quotas ? rateHeaders(deps.quotas.state(request.ticket.fairnessId)) : {}),
   });
   const error = await runToError(deps, exchange, request, answer);
   if (signal.aborted && !endedByUs(signal)) {
@@ -104,13 +138,16 @@ async function runHeld(deps: HandlerDeps, exchange: Exchange, { request, dropTre
 }
 
 async function runToError(
-  { runner, log }: HandlerDeps,
-  { requestId, signal }: Exchange,
+  deps: HandlerDeps,
+  exchange: Exchange,
   request: DispatchRequest,
   answer: HeldAnswer,
 ): Promise<PilotlightError | null> {
+  const { runner, log } = deps;
+  const { requestId, signal } = exchange;
   try {
     const result = await runner.run(request, answer, { signal });
+    rememberPlace(deps, exchange, request, result);
     log.debug({ requestId, callId: request.call.id, pool: request.call.pool, result: result.kind }, 'call.answered');
     // A client must never be left with half an answer and an open connection.
     if (result.kind === 'completed' && !answer.isClosed) throw new Error('completed without an end');

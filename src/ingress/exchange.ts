@@ -2,12 +2,13 @@ import type { Clock } from '../core/clock.ts';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
 import { FlowError, flowOutcomeOf } from '../core/flow-outcomes.ts';
+import type { KeptArrivals, RequestKeys } from '../core/idempotency.ts';
 import type { Identity } from '../core/identity.ts';
 import type { JobEvents } from '../core/job-events.ts';
 import type { JobService } from '../core/jobs.ts';
 import type { Logger } from '../core/logger.ts';
 import type { CatalogSource } from '../core/objects.ts';
-import type { TenantDirectory } from '../core/tenants.ts';
+import type { RateQuotas, TenantDirectory } from '../core/tenants.ts';
 import type { IngressMetrics } from './metrics.ts';
 import { errorAnswer } from './policy/error-answer.ts';
 import type { AnswerWriter, CallHeaders, IdSource } from './ports.ts';
@@ -25,8 +26,12 @@ export interface HandlerDeps {
   readonly log: Logger;
   readonly metrics: IngressMetrics;
   readonly settings: IngressSettings;
+  readonly keys: RequestKeys;
+  readonly arrivals: KeptArrivals;
   /** Absent = all are equal, without quotas. */
   readonly tenants?: TenantDirectory;
+  /** What is told of rates in headers; absent = nothing. They are enforced by the runner. */
+  readonly quotas?: Pick<RateQuotas, 'state'>;
 }
 
 /** One authenticated request and its answer. */

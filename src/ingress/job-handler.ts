@@ -1,6 +1,8 @@
 import { PilotlightError } from '../core/errors.ts';
-import type { JobSpec, JobView } from '../core/jobs.ts';
-import { type Exchange, type HandlerDeps, sendError, sendJson, withRetryAfter } from './exchange.ts';
+import type { JobSpec, JobView, SubmitAnswer, SubmitOptions } from '../core/jobs.ts';
+import { countRefusal, type Exchange, type HandlerDeps, sendError, sendJson, withRetryAfter } from './exchange.ts';
+import { acceptOnce } from './idempotency/accept-once.ts';
+import { keyUseOf } from './idempotency/key-use.ts';
 import { estimatedTokens } from './policy/build-request.ts';
 import { shown } from './policy/fields.ts';
 import { isFinished, jobError, jobObject, jobUrl } from './policy/job-object.ts';
@@ -9,6 +11,9 @@ import { servedBody } from './policy/parse-call.ts';
 import type { WaitPreference } from './policy/prefer.ts';
 import { shortest } from './policy/wished-duration.ts';
 import { type Route, routeCall } from './routing.ts';
+
+/** Says that an earlier request with the same Idempotency-Key made what is answered. */
+export const REPLAYED = { 'idempotent-replayed': 'true' };
 
 /** A client that polls an unfinished job is asked to come back within a minute at the latest. */
 const MAX_POLL_AFTER_MS = 60_000;
@@ -23,28 +28,37 @@ export async function submitJob(
   submission: JobSubmission,
   preference: WaitPreference,
 ): Promise<void> {
-  const route = routeCall(deps, exchange, submission);
-  if (route instanceof PilotlightError) {
-    sendError(exchange, deps.metrics, route);
-    return;
-  }
-  const { path, bodyText, fields, webhook } = submission;
-  const { servedModel } = route.resolution;
-  const body = servedBody(
-    { path, text: bodyText, model: fields.model, servedModel, hasExtension: fields.hasExtension },
-    Buffer.from(bodyText),
-  );
-  const spec = jobSpec(deps, exchange, { id: deps.ids.jobId(), ...submission }, route, body);
-  const answer = await deps.jobs.submit(webhook ? { ...spec, announce: { kind: 'webhook' } } : spec, body);
-  if (answer.kind === 'rejected') {
-    sendError(
-      exchange,
-      deps.metrics,
-      withRetryAfter(answer.error, () => deps.advisor.retryAfterMs(spec.pool, spec.objective)),
-    );
-    return;
-  }
-  await answerAccepted(deps, exchange, answer.view, preference);
+  const { path, bodyText, fields, webhook, ...wishes } = submission;
+  const use = keyUseOf(deps.keys, exchange, 'job', () => [path, bodyText, JSON.stringify({ webhook, ...wishes })]);
+  const answer = await acceptOnce(deps, exchange, { use, newId: deps.ids.jobId() }, ({ id, bound, isRepeated }) => {
+    const route = routeCall(deps, exchange, submission);
+    if (route instanceof PilotlightError) return Promise.resolve({ kind: 'rejected', error: route });
+    const { servedModel } = route.resolution;
+    const served = { path, text: bodyText, model: fields.model, servedModel, hasExtension: fields.hasExtension };
+    const body = servedBody(served, Buffer.from(bodyText));
+    const spec = {
+      ...jobSpec(deps, exchange, { id, ...submission }, route, body),
+      ...(webhook && { announce: { kind: 'webhook' as const } }),
+      ...(bound && { idempotency: bound }),
+    };
+    return submitTimed(deps, spec, body, { isRepeated });
+  });
+  if (answer.kind === 'rejected') sendError(exchange, deps.metrics, answer.error);
+  else await answerAccepted(deps, exchange, answer.view, { preference, isReplay: answer.isReplay });
+}
+
+/** Submits it; a refusal is counted and says when to come back. */
+export async function submitTimed(
+  deps: Pick<HandlerDeps, 'jobs' | 'metrics' | 'advisor'>,
+  spec: JobSpec,
+  body: Uint8Array,
+  options: SubmitOptions,
+): Promise<SubmitAnswer> {
+  const answer = await deps.jobs.submit(spec, body, options);
+  if (answer.kind === 'accepted') return answer;
+  countRefusal(deps.metrics, answer.error, spec);
+  const error = withRetryAfter(answer.error, () => deps.advisor.retryAfterMs(spec.pool, spec.objective));
+  return { kind: 'rejected', error };
 }
 
 interface AskedJob extends Pick<JobSubmission, 'path' | 'fields' | 'deadlineMs'> {
@@ -81,13 +95,20 @@ async function answerAccepted(
   deps: HandlerDeps,
   exchange: Exchange,
   accepted: JobView,
-  { respondAsync, waitS }: WaitPreference,
+  {
+    preference: { respondAsync, waitS },
+    isReplay,
+  }: { readonly preference: WaitPreference; readonly isReplay: boolean },
 ): Promise<void> {
   const { id, tenant } = accepted.spec;
   const waitMs = Math.min((waitS ?? 0) * 1_000, deps.settings.maxHoldMs);
   const applied = [respondAsync && 'respond-async', waitS !== null && `wait=${Math.floor(waitMs / 1_000)}`];
   const appliedText = applied.filter((preference) => preference !== false).join(', ');
-  const headers = { location: jobUrl(id), ...(appliedText !== '' && { 'preference-applied': appliedText }) };
+  const headers = {
+    location: jobUrl(id),
+    ...(appliedText !== '' && { 'preference-applied': appliedText }),
+    ...(isReplay && REPLAYED),
+  };
   const view = waitMs > 0 ? await deps.jobs.wait(id, tenant, waitMs, exchange.signal) : accepted;
   if (view && isFinished(view)) {
     await sendResult(deps, exchange, view, headers);

@@ -14,6 +14,7 @@ import { type Identities, openIdentities } from './identity.ts';
 import { ingressSettings } from './ingress-settings.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { StatusBoard } from './status-board.ts';
+import { requestMemory } from './request-memory.ts';
 import { jobEvents } from './stored-work.ts';
 
 interface AdminNeeds {
@@ -61,6 +62,7 @@ export async function openListeners(
     readiness: board,
     registry,
     openCalls,
+    ...requestMemory(options),
   });
   const api = await startServer(app, { ...config.server, portSetting: 'server.port' });
   return { api, admin };

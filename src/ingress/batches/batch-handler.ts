@@ -5,7 +5,7 @@ import { type Exchange, sendJson } from '../exchange.ts';
 import { batchObject, dryRunObject } from '../policy/batches/batch-object.ts';
 import { parseExtension, parsePause, parsePriority } from '../policy/batches/change-batch.ts';
 import { parseBatch } from '../policy/batches/create-batch.ts';
-import { repetitionOf } from '../policy/batches/repetition.ts';
+import { repetitionOf } from '../policy/repetition.ts';
 import { callerWishes } from '../policy/control-headers.ts';
 import { listObject } from '../policy/files/file-object.ts';
 import { type JsonObject, parseJsonBody } from '../policy/json-body.ts';

@@ -23,6 +23,8 @@ export interface FollowedResponse {
   readonly after: number | null;
   /** Accepted a moment ago by this very call, which is not to fail any more. */
   readonly isNew?: boolean;
+  /** Besides those of every stream. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Events read from the log at one time. */
@@ -59,6 +61,7 @@ class ResponseReader {
   readonly #request: Uint8Array | null;
   readonly #id: string;
   readonly #isNew: boolean;
+  readonly #headers: Readonly<Record<string, string>>;
   #view: JobView;
   /** Number of the last event sent, or had by the reader before. */
   #last: number;
@@ -67,7 +70,11 @@ class ResponseReader {
   readonly #stopNews: () => void;
   #news = Promise.withResolvers<'news'>();
 
-  constructor(deps: HandlerDeps, exchange: Exchange, { view, request, after, isNew = false }: FollowedResponse) {
+  constructor(
+    deps: HandlerDeps,
+    exchange: Exchange,
+    { view, request, after, isNew = false, headers = {} }: FollowedResponse,
+  ) {
     this.#deps = deps;
     this.#exchange = exchange;
     this.#request = request;
@@ -75,6 +82,7 @@ class ResponseReader {
     this.#id = view.spec.id;
     this.#last = after ?? -1;
     this.#isNew = isNew;
+    this.#headers = headers;
     this.#signal = AbortSignal.any([exchange.signal, this.#closed.signal]);
     // Before the first look, so that nothing falls between.
     this.#stopNews = deps.jobEvents.onNews(this.#id, () => {
@@ -87,7 +95,11 @@ class ResponseReader {
     const untilMs = clock.monotonicMs() + settings.maxStreamHoldMs;
     // The first look decides whether there is a stream at all.
     let page: JobEventsAnswer = this.#isNew ? { kind: 'none' } : await this.#read();
-    this.#exchange.writer.writeHead(200, { ...HEAD, 'x-request-id': this.#exchange.requestId });
+    this.#exchange.writer.writeHead(200, {
+      ...HEAD,
+      ...this.#headers,
+      'x-request-id': this.#exchange.requestId,
+    });
     await this.#sendAcceptance();
     let change: Promise<JobView | null> | null = null;
     for (;;) {

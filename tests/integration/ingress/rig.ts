@@ -1,9 +1,12 @@
 import { Registry } from 'prom-client';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Identity } from '../../../src/core/identity.ts';
+import type { RequestKeys } from '../../../src/core/idempotency.ts';
 import type { Catalog } from '../../../src/core/objects.ts';
 import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
 import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
+import { MemoryArrivals } from '../../../src/ingress/adapters/idempotency/kept-arrivals.ts';
+import { MemoryRequestKeys } from '../../../src/ingress/adapters/idempotency/memory-request-keys.ts';
 import { createPublicApp } from '../../../src/ingress/adapters/public-app.ts';
 import { uniqueIds } from '../../../src/ingress/adapters/unique-ids.ts';
 import type { BatchApi } from '../../../src/ingress/batch-api.ts';
@@ -46,6 +49,7 @@ interface RigOptions {
   readonly logLevel?: LogLevel;
   readonly catalog?: Catalog;
   readonly batchApi?: BatchApi;
+  readonly keys?: RequestKeys;
 }
 
 const TENANTS: readonly TenantKeys[] = [
@@ -90,6 +94,8 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     }),
     settings: { ...DEFAULT_INGRESS_SETTINGS, ...options.settings },
     registry,
+    keys: options.keys ?? new MemoryRequestKeys(clock),
+    arrivals: new MemoryArrivals(clock),
     batchApi: options.batchApi ?? null,
   });
   const server: HttpServer = await startServer(app, {

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
 import { KeyTable, keyHash } from '../../../src/ingress/adapters/configured-keys.ts';
 import { plainExpress } from '../../../src/ingress/adapters/plain-express.ts';
+import { MemoryArrivals } from '../../../src/ingress/adapters/idempotency/kept-arrivals.ts';
+import { MemoryRequestKeys } from '../../../src/ingress/adapters/idempotency/memory-request-keys.ts';
 import { uniqueIds } from '../../../src/ingress/adapters/unique-ids.ts';
 import { addWebhookRoutes } from '../../../src/ingress/adapters/webhooks/webhook-routes.ts';
 import { HeldBudget } from '../../../src/ingress/held-budget.ts';
@@ -90,6 +92,8 @@ function webhookApp({ service }: WebhookGateway) {
     ids: uniqueIds(systemClock),
     log: silentLogger,
     settings: DEFAULT_INGRESS_SETTINGS,
+    keys: new MemoryRequestKeys(systemClock),
+    arrivals: new MemoryArrivals(systemClock),
     metrics: ingressMetrics(new Registry(), budget),
     budget,
     openCalls: new OpenCalls(),

@@ -1,4 +1,4 @@
-import { wrongValue } from '../fields.ts';
+import { wrongValue } from './fields.ts';
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
