@@ -24,6 +24,7 @@ const SUITES = [
   { name: 'contract and integration', project: 'integration', fast: false },
   { name: 'end to end', project: 'e2e', fast: false },
   { name: 'on a control plane', project: 'cluster', fast: false },
+  { name: 'chaos', project: 'chaos', fast: false },
 ];
 
 const options = readArguments(process.argv.slice(2));

@@ -177,7 +177,9 @@ class Sentinel {
     const answer = (await this.client.call('SENTINEL', 'MASTER', NAME).catch(() => null)) as readonly string[] | null;
     if (answer === null) return false;
     const field = (name: string) => answer[answer.indexOf(name) + 1];
-    return field('num-slaves') === '1' && field('num-other-sentinels') === `${SENTINELS - 1}` && field('flags') === 'master';
+    return (
+      field('num-slaves') === '1' && field('num-other-sentinels') === `${SENTINELS - 1}` && field('flags') === 'master'
+    );
   }
 }
 
@@ -211,7 +213,11 @@ async function serverOf(
 }
 
 async function findProgram(folder: string): Promise<ServerProgram> {
-  const search = { previous: undefined, searchPath: process.env['PATH'] ?? '', caches: cacheFolders(folder, process.env) };
+  const search = {
+    previous: undefined,
+    searchPath: process.env['PATH'] ?? '',
+    caches: cacheFolders(folder, process.env),
+  };
   const found = await findServer({ ...search, onProgress: () => undefined }, AbortSignal.timeout(FOUND_WITHIN_MS));
   if (found.kind === 'none') throw new Error(`no Redis could be had: ${found.problems.join('; ')}`);
   return found.binary;
@@ -229,7 +235,11 @@ async function ask(port: number, command: string, ...args: readonly string[]): P
 }
 
 async function untilAnswers(port: number): Promise<void> {
-  const answers = () => ask(port, 'ROLE').then(() => true, () => false);
+  const answers = () =>
+    ask(port, 'ROLE').then(
+      () => true,
+      () => false,
+    );
   await until(answers, `the server on port ${port} answers`, READY_WITHIN_MS);
 }
 

@@ -1,5 +1,5 @@
 import { MODEL } from '../../../src/simulate/demo/names.ts';
-import { expectedText } from '../../support/expected-text.ts';
+import { expectedSeed, expectedText } from '../../support/expected-text.ts';
 
 export interface CallOptions {
   readonly apiUrl: string;
@@ -25,6 +25,10 @@ export interface CallOutcome {
   readonly isPrefix: boolean;
   /** What went wrong; null when nothing did. */
   readonly problem: string | null;
+  /** Of the error that it was told, before the answer or in the stream; null when it was told none. */
+  readonly code: string | null;
+  /** What the journals of the simulators call it by. */
+  readonly seed: number;
 }
 
 /** One chat, compared byte for byte with what its model server must answer. Never throws. */
@@ -36,7 +40,7 @@ export async function streamChat(options: CallOptions): Promise<CallOutcome> {
     ignore_eos: true as const,
     messages: [{ role: 'user', content: `Call ${label}` }],
   };
-  const read: Read = { status: 0, text: '', isDone: false, problem: null };
+  const read: Read = { status: 0, text: '', isDone: false, problem: null, code: null };
   try {
     const answer = await fetch(`${apiUrl}/v1/chat/completions`, {
       method: 'POST',
@@ -59,6 +63,8 @@ export async function streamChat(options: CallOptions): Promise<CallOutcome> {
     received: read.text.length,
     isPrefix: expected.startsWith(read.text),
     problem,
+    code: read.code,
+    seed: expectedSeed(body),
   };
 }
 
@@ -78,12 +84,13 @@ interface Read {
   text: string;
   isDone: boolean;
   problem: string | null;
+  code: string | null;
 }
 
 async function readBody(answer: Response, read: Read): Promise<void> {
   const body = await answer.text();
   if (answer.status !== 200) {
-    read.problem = `HTTP ${answer.status}: ${body.slice(0, 300)}`;
+    refused(answer.status, body, read);
     return;
   }
   const completion = JSON.parse(body) as { choices: { message: { content: string } }[] };
@@ -91,11 +98,20 @@ async function readBody(answer: Response, read: Read): Promise<void> {
   read.isDone = true;
 }
 
+function refused(status: number, body: string, read: Read): void {
+  read.problem = `HTTP ${status}: ${body.slice(0, 300)}`;
+  try {
+    read.code = (JSON.parse(body) as { error?: { code?: string } }).error?.code ?? null;
+  } catch {
+    // Not an error of ours; the problem shows it.
+  }
+}
+
 async function readStream(answer: Response, read: Read, onToken?: () => void): Promise<void> {
   let rest = '';
   const decoder = new TextDecoder();
   if (!answer.headers.get('content-type')?.startsWith('text/event-stream')) {
-    read.problem = `HTTP ${answer.status}: ${(await answer.text()).slice(0, 300)}`;
+    refused(answer.status, await answer.text(), read);
     return;
   }
   for await (const chunk of answer.body ?? []) {
@@ -108,11 +124,12 @@ async function readStream(answer: Response, read: Read, onToken?: () => void): P
         continue;
       }
       const event = JSON.parse(line.slice(6)) as {
-        error?: { message: string };
+        error?: { message: string; code?: string };
         choices?: { delta: { content?: string } }[];
       };
       if (event.error) {
         read.problem = event.error.message;
+        read.code = event.error.code ?? null;
         return;
       }
       const content = event.choices?.[0]?.delta.content ?? '';

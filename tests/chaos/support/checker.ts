@@ -1,0 +1,155 @@
+import type { JournalLine } from '../../../src/model-sim/adapters/call-journal.ts';
+import { type Attempt, attemptsOf, overfull } from './attempts.ts';
+import type { Happened } from './faults.ts';
+import type { SlotSample } from './ledger-watch.ts';
+import type { AcceptedJob, HeldCall } from './load.ts';
+import type { Absence } from './member.ts';
+import type { FaultKind } from './schedule.ts';
+
+/** A job as each gateway tells of it in the end. */
+export interface JobEnd {
+  readonly job: AcceptedJob;
+  readonly told: readonly {
+    readonly gateway: string;
+    readonly status: string;
+    readonly text: string | null;
+    readonly code: string | null;
+  }[];
+}
+
+/** All that was seen of a run. */
+export interface Evidence {
+  readonly slots: number;
+  readonly calls: readonly HeldCall[];
+  readonly jobs: readonly JobEnd[];
+  readonly journal: readonly JournalLine[];
+  readonly happened: readonly Happened[];
+  readonly absences: readonly Absence[];
+  /** Looks at the ledger that saw more slots in use than an endpoint has. */
+  readonly above: readonly SlotSample[];
+}
+
+export interface Violation {
+  readonly rule: string;
+  /** What it is about: a request, a process. */
+  readonly id: string;
+  readonly told: string;
+  /** Of its text; null when it is about no request. */
+  readonly seed: number | null;
+}
+
+/** Errors that say "a defect of ours". */
+const DEFECTS: ReadonlySet<string | null> = new Set([null, 'internal_error', 'config_invalid']);
+/** How a job may fail when model servers break under it again and again. */
+const JOB_FAILURES: ReadonlySet<string> = new Set([
+  ...['attempts_exhausted', 'upstream_error', 'upstream_aborted', 'upstream_unreachable', 'upstream_idle_timeout'],
+]);
+/** After one of these owners may re-assert more than there are slots, which docs/queue.md bounds. */
+const MAY_OVERFILL: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  ...(['restart Redis', 'fail over', 'fail over behind', 'freeze Redis', 'black hole to Redis'] as const),
+  ...(['black hole from Redis', 'freeze gateway long'] as const),
+]);
+/** While these last a model server does not hear that its caller has gone. */
+const MAY_HIDE_ENDS: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  ...([
+    'black hole to engines',
+    'black hole from engines',
+    'freeze engine',
+    'freeze gateway long',
+    'freeze gateway',
+  ] as const),
+]);
+/** Recovery of the ledger, re-assertion, and the calls that are over their endpoint's slots until they end. */
+const OVERFILL_AFTER_MS = 20_000;
+const HIDDEN_AFTER_MS = 10_000;
+/** Clocks of two processes on one machine are read a moment apart. */
+const CLOCK_MS = 5;
+const OVERFULL_FOR_MS = 1_000;
+
+/** What must not have been; none when all is well. */
+export function violations(evidence: Evidence): readonly Violation[] {
+  const attempts = attemptsOf(evidence.journal);
+  return [
+    ...evidence.calls.flatMap((call) => ofCall(call, attempts.get(call.seed) ?? [], evidence)),
+    ...evidence.jobs.flatMap((end) => ofJob(end)),
+    ...evidence.above
+      .filter(({ atEpochMs }) => !during(evidence, atEpochMs, MAY_OVERFILL, OVERFILL_AFTER_MS))
+      .map(
+        ({ atEpochMs, used }): Violation => ({
+          rule: 'leases are never above slots',
+          id: `ledger at ${atEpochMs}`,
+          told: JSON.stringify(used),
+          seed: null,
+        }),
+      ),
+    ...ofEngines(evidence),
+  ];
+}
+
+function ofCall(call: HeldCall, attempts: readonly Attempt[], evidence: Evidence): Violation[] {
+  const found: Violation[] = [];
+  const say = (rule: string, told: string) => found.push({ rule, id: call.label, told, seed: call.seed });
+  if (!call.isPrefix) say('what comes is the beginning of its own text', `${call.received} characters came`);
+  if (!call.isRight && !call.isCancelled && !mayBeCut(call, evidence.absences)) {
+    if (call.status === 200 && call.code === null) say('a call ends with its answer or an error', call.problem ?? '');
+    else if (call.status === 0) say('a call ends with its answer or an error', call.problem ?? 'no answer');
+    else if (DEFECTS.has(call.code)) say('an error is one that the documentation excuses', call.problem ?? '');
+  }
+  const first = call.firstAtEpochMs;
+  const late = attempts.filter(({ beganAtEpochMs }) => first !== null && beganAtEpochMs > first + CLOCK_MS);
+  if (late.length > 0) say('no retry after a first byte', `${late.length} attempts began after it`);
+  const [overlap] = attempts.slice(1).filter((attempt, index) => {
+    const before = attempts[index] as Attempt;
+    return attempt.beganAtEpochMs < before.endedAtEpochMs - CLOCK_MS && before.why !== null;
+  });
+  if (overlap && !during(evidence, overlap.beganAtEpochMs, MAY_HIDE_ENDS, HIDDEN_AFTER_MS))
+    say('a held call runs once at a time', `a second attempt began in ${overlap.pid} before the first had ended`);
+  return found;
+}
+
+/** The connection of a client ends with the process that had it; one that drains answers whatever it has read. */
+function mayBeCut(call: HeldCall, absences: readonly Absence[]): boolean {
+  return absences.some(
+    ({ name, fromEpochMs, toEpochMs, why }) =>
+      name === call.gateway &&
+      fromEpochMs <= call.endedAtEpochMs + CLOCK_MS &&
+      toEpochMs >= call.startedAtEpochMs - CLOCK_MS &&
+      (why === 'killed' || call.status === 0),
+  );
+}
+
+function ofJob({ job, told }: JobEnd): Violation[] {
+  const found: Violation[] = [];
+  const say = (rule: string, text: string) => found.push({ rule, id: job.id, told: text, seed: job.seed });
+  const ends = new Set(told.map(({ status, text, code }) => JSON.stringify([status, text, code])));
+  if (ends.size !== 1)
+    say('a job has one outcome, whoever is asked', [...ends].map((end) => end.slice(0, 200)).join(' / '));
+  for (const { status, text, code, gateway } of told) {
+    if (status === 'completed' && text !== job.expected) say('a result is byte-exact', `told by ${gateway}`);
+    else if (status === 'failed' && !JOB_FAILURES.has(code ?? ''))
+      say('a job fails only as its model servers do', `${code}`);
+    else if (status !== 'completed' && status !== 'failed')
+      say('an accepted job gets its outcome', `${status}, told by ${gateway}`);
+  }
+  return found;
+}
+
+function ofEngines(evidence: Evidence): Violation[] {
+  const { journal, slots } = evidence;
+  const kinds = new Set([...MAY_OVERFILL, ...MAY_HIDE_ENDS]);
+  return overfull(journal, slots, OVERFULL_FOR_MS)
+    .filter(({ fromEpochMs }) => !during(evidence, fromEpochMs, kinds, OVERFILL_AFTER_MS))
+    .map(({ pid, fromEpochMs, toEpochMs, most }) => ({
+      rule: 'a model server never has more calls than slots',
+      id: `model server ${pid}`,
+      told: `${most} of ${slots} from ${fromEpochMs} to ${toEpochMs}`,
+      seed: null,
+    }));
+}
+
+function during({ happened }: Evidence, atEpochMs: number, kinds: ReadonlySet<FaultKind>, afterMs: number): boolean {
+  return happened.some(
+    ({ kind, fromEpochMs, toEpochMs }) =>
+      kinds.has(kind) && atEpochMs >= fromEpochMs - CLOCK_MS && atEpochMs <= toEpochMs + afterMs,
+  );
+}
