@@ -77,6 +77,12 @@ export function autoscalerMetrics(registry: Registry) {
       labelNames: ['pool', 'order'] as const,
       registers,
     }),
+    saturationRatio: new Gauge({
+      name: 'pilotlight_autoscaler_pool_saturation_ratio',
+      help: 'Used slots of all open slots of a pool; 1 = saturated, also when no slot is open.',
+      labelNames: ['pool'] as const,
+      registers,
+    }),
     bypassRequests: new Gauge({
       name: 'pilotlight_autoscaler_bypass_requests',
       help: 'Requests that engines ran past Pilotlight when they were last asked before an end.',

@@ -40,6 +40,7 @@ export function poolStatus(sources: StatusSources): PoolStatus {
     blockedWhy,
     frozen,
     bypassTraffic,
+    saturationRatio: last?.snapshot.saturationRatio ?? null,
   };
 }
 

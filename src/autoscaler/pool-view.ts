@@ -28,6 +28,8 @@ export interface PoolView {
   readonly orders: readonly string[];
   /** As in `status`. */
   readonly bypassTraffic: BypassTraffic | null;
+  /** Used slots of all open ones, 1 = saturated; null = not known yet. */
+  readonly saturationRatio: number | null;
   readonly frozen: Frozen | null;
 }
 

@@ -66,6 +66,7 @@ export function reportDecision(
     metrics.componentReplicas.set({ pool, rule }, replicas);
   }
   metrics.desiredReplicas.set({ pool }, desired);
+  metrics.saturationRatio.set({ pool }, snapshot.saturationRatio);
   metrics.infeasibleDeadlines.set({ pool }, infeasibleDeadlines);
   metrics.decisionsTotal.inc({ pool, rule: decision.rule });
   for (const { name, breaker } of snapshot.targets) {

@@ -43,6 +43,7 @@ export function poolView(sources: ViewSources): PoolView {
     order,
     orders: orderSentences(orders),
     bypassTraffic: status.bypassTraffic ?? null,
+    saturationRatio: status.saturationRatio ?? null,
     frozen: status.frozen ?? null,
   };
 }

@@ -81,6 +81,11 @@ export interface PoolStatus {
   readonly frozen?: Frozen | null;
   /** Requests that engines run and that did not come through Pilotlight; null or absent = none was seen. */
   readonly bypassTraffic?: BypassTraffic | null;
+  /**
+   * Used slots of all open ones when the pool was last looked at: 1 = saturated, also when no slot is open; more while limits
+   * that were cut are below what runs. Null or absent = not known.
+   */
+  readonly saturationRatio?: number | null;
 }
 
 /** A source of decisions that does not tell: missing data is never read as zero. */

@@ -1,10 +1,12 @@
 import type { Clock } from '../core/clock.ts';
 import type { Endpoint, EndpointDirectory, EngineMetrics } from '../core/endpoint.ts';
+import { asError } from '../core/errors.ts';
 import type { EndpointSlots, SlotLedger } from '../core/live-order.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PoolKey } from '../core/objects.ts';
 import type { DispatcherMetrics } from './metrics.ts';
 import { type FailureReason, failureRule } from './policy/failure.ts';
+import { AUTO_START, limitAmong } from './policy/learned-limit.ts';
 import {
   afterFault,
   afterProbe,
@@ -14,6 +16,7 @@ import {
   freshSlots,
   isProbeDue,
   openSlots,
+  recalled,
   reconfigured,
   type SlotState,
 } from './policy/slots.ts';
@@ -23,11 +26,14 @@ import { SlotsPublisher } from './slots-publisher.ts';
 /** How often slow start and quarantine look at the clock. */
 const TICK_EVERY_MS = 500;
 const PROBE_TIMEOUT_MS = 1_000;
+/** A ledger that does not tell by then is published without what it knew. */
+const RECALL_WITHIN_MS = 1_000;
 
 export interface SlotsLoopDeps {
   readonly pool: PoolKey;
   readonly directory: EndpointDirectory;
-  readonly ledger: Pick<SlotLedger, 'setEndpoints' | 'forgetEndpoints'>;
+  /** With `snapshot` it is asked once, at the start, for what was learned before. */
+  readonly ledger: Pick<SlotLedger, 'setEndpoints' | 'forgetEndpoints'> & Partial<Pick<SlotLedger, 'snapshot'>>;
   /** Absent: this process is the only gateway. */
   readonly right?: PublishRight;
   readonly modelServer: Pick<ModelServer, 'probe'>;
@@ -52,10 +58,13 @@ export class SlotsLoop implements EndpointHealth {
   readonly #closing = new AbortController();
   readonly #unsubscribe: () => void;
   #endpoints: ReadonlyMap<string, Sized> = new Map();
+  /** Slots that the ledger had of endpoints before this process said anything. */
+  #before: ReadonlyMap<string, number> = new Map();
 
   constructor(deps: SlotsLoopDeps) {
     this.#deps = deps;
-    this.#publisher = new SlotsPublisher({ ...deps, wanted: () => this.#wanted() });
+    const ready = deps.ledger.snapshot ? this.#recall() : null;
+    this.#publisher = new SlotsPublisher({ ...deps, ready, wanted: () => this.#wanted() });
     this.#unsubscribe = deps.directory.onChange((pool) => {
       if (pool === deps.pool) this.#refresh();
     });
@@ -77,9 +86,15 @@ export class SlotsLoop implements EndpointHealth {
   }
 
   /** A scrape came in. */
-  observe(observation: { readonly endpointId: string; readonly metrics: EngineMetrics }): void {
+  observe(observation: {
+    readonly endpointId: string;
+    readonly metrics: EngineMetrics;
+    /** Monotonic; absent = now. */
+    readonly startedAtMonotonicMs?: number;
+  }): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    this.#change(observation.endpointId, (state) => afterScrape(state, observation.metrics, nowMs));
+    const { endpointId, metrics, startedAtMonotonicMs = nowMs } = observation;
+    this.#change(endpointId, (state) => afterScrape(state, metrics, nowMs, startedAtMonotonicMs));
   }
 
   /** The ledger has lost its state (new incarnation): tell it everything again. */
@@ -104,13 +119,32 @@ export class SlotsLoop implements EndpointHealth {
         return [endpoint.id, known];
       }
       const readyForMs = clock.epochMs() - endpoint.readyAtEpochMs;
-      return [
-        endpoint.id,
-        { endpoint, slots: freshSlots(endpoint.slotsPerEndpoint, readyForMs, nowMs), probing: false },
-      ];
+      const fresh = freshSlots(endpoint.slotsPerEndpoint, readyForMs, nowMs, this.#learnedBy(endpoint.target));
+      return [endpoint.id, { endpoint, slots: recalled(fresh, this.#before.get(endpoint.id) ?? 0), probing: false }];
     });
     this.#endpoints = new Map(sized);
     this.#publisher.changed();
+  }
+
+  /** Replicas of one target run the same command on the same hardware: a new one need not begin from nothing. */
+  #learnedBy(target: string): number {
+    const others = [...this.#endpoints.values()].filter(
+      ({ endpoint, slots }) => endpoint.target === target && slots.auto && slots.ramp === null && !slots.quarantine,
+    );
+    return others.length === 0 ? AUTO_START : limitAmong(others.map(({ slots }) => slots.limit));
+  }
+
+  /** Never rejects. */
+  async #recall(): Promise<void> {
+    const { ledger, clock, log, pool } = this.#deps;
+    const given = clock.sleep(RECALL_WITHIN_MS, this.#closing.signal).catch(() => undefined);
+    const told = Promise.resolve(ledger.snapshot?.()).catch((thrown: unknown) => {
+      log.debug({ pool, err: asError(thrown) }, 'slots.not_recalled');
+    });
+    const snapshot = await Promise.race([told, given]);
+    if (!snapshot) return;
+    this.#before = new Map(snapshot.endpoints.map(({ id, slots }) => [id, slots]));
+    for (const [id, slots] of this.#before) this.#change(id, (state) => recalled(state, slots));
   }
 
   #change(endpointId: string, next: (state: SlotState) => SlotState): void {

@@ -16,6 +16,8 @@ export interface SlotsPublisherDeps {
   readonly right?: PublishRight;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Nothing is said before it resolves; it never rejects. Null = at once. */
+  readonly ready: Promise<void> | null;
   /** The whole set as it should be now. */
   readonly wanted: () => readonly EndpointSlots[];
 }
@@ -58,6 +60,7 @@ export class SlotsPublisher {
   async #run(): Promise<void> {
     const { signal } = this.#closing;
     let failures = 0;
+    await this.#deps.ready;
     while (this.#dirty && !signal.aborted) {
       this.#dirty = false;
       if (await this.#publish(failures)) {

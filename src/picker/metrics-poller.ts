@@ -9,6 +9,9 @@ import { readEngineMetrics } from './policy/engines.ts';
 import { DEFAULT_POLL_INTERVALS, nextPollMs, type PollIntervals } from './policy/poll-plan.ts';
 import type { EngineObservation, MetricsSource } from './ports.ts';
 
+/** An endpoint of which no scrape told anything for so long is silent: its readers count for themselves. */
+const SILENT_AFTER_MS = 10_000;
+
 export interface MetricsPollerDeps {
   readonly pool: PoolKey;
   readonly directory: EndpointDirectory;
@@ -26,12 +29,15 @@ export interface MetricsPollerDeps {
 /**
  * Scrapes every endpoint of one pool, one request in flight each, for as long as the directory lists it. An idle
  * endpoint that becomes busy is scraped fast from its next turn on. A scrape that fails changes nothing: the last
- * observation stays until it is stale, and then its readers fall back to what they count themselves.
+ * observation stays until it is stale, and then its readers fall back to what they count themselves. An endpoint that tells
+ * nothing for ten seconds is said once, and counted.
  */
 export class MetricsPoller {
   readonly #deps: MetricsPollerDeps;
   readonly #intervals: PollIntervals;
   readonly #loops = new Map<string, AbortController>();
+  /** Endpoints that are listed and tell nothing. */
+  readonly #silent = new Set<string>();
   readonly #unsubscribe: () => void;
 
   constructor(deps: MetricsPollerDeps) {
@@ -58,7 +64,9 @@ export class MetricsPoller {
       loop.abort();
       this.#loops.delete(id);
       this.#deps.metrics.forgetEndpoint(this.#deps.pool, id);
+      this.#silent.delete(id);
     }
+    this.#countSilent();
     for (const endpoint of listed) {
       if (this.#loops.has(endpoint.id)) continue;
       const loop = new AbortController();
@@ -70,8 +78,12 @@ export class MetricsPoller {
   async #poll(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
     const { clock, random, isBusy } = this.#deps;
     let failures = 0;
+    let toldAtMs = clock.monotonicMs();
     while (!signal.aborted) {
-      failures = (await this.#scrape(endpoint, signal, failures)) ? 0 : failures + 1;
+      const told = await this.#scrape(endpoint, signal, failures);
+      failures = told ? 0 : failures + 1;
+      if (told) toldAtMs = clock.monotonicMs();
+      this.#note(endpoint.id, clock.monotonicMs() - toldAtMs);
       const pauseMs = nextPollMs(this.#intervals, isBusy(endpoint.id), failures, random.next());
       await clock.sleep(pauseMs, signal).catch(() => undefined);
     }
@@ -96,6 +108,24 @@ export class MetricsPoller {
       if (failures === 0) log.debug({ pool, endpoint: endpoint.id, err: asError(thrown) }, 'scrape.failed');
       return false;
     }
+  }
+
+  #note(endpointId: string, quietForMs: number): void {
+    const { pool, log } = this.#deps;
+    const isSilent = quietForMs >= SILENT_AFTER_MS;
+    if (!this.#loops.has(endpointId) || isSilent === this.#silent.has(endpointId)) return;
+    if (isSilent) {
+      this.#silent.add(endpointId);
+      log.warn({ pool, endpoint: endpointId, quietForMs: Math.round(quietForMs) }, 'scrape.silent');
+    } else {
+      this.#silent.delete(endpointId);
+      log.info({ pool, endpoint: endpointId }, 'scrape.heard_again');
+    }
+    this.#countSilent();
+  }
+
+  #countSilent(): void {
+    this.#deps.metrics.silentEndpoints.set({ pool: this.#deps.pool }, this.#silent.size);
   }
 
   #report(endpointId: string, engine: EngineMetrics): void {

@@ -17,6 +17,12 @@ export const pickerMetrics = (registry: Registry) => {
       labelNames: ['pool', 'result'] as const,
       help: 'Scrapes of model server metrics: ok, failed, or unknown_engine (answered without a known metric).',
     }),
+    silentEndpoints: new Gauge({
+      name: 'pilotlight_picker_silent_endpoints',
+      registers: [registry],
+      labelNames: ['pool'] as const,
+      help: 'Endpoints whose scrapes have told nothing for ten seconds: their learned slots stay as they are.',
+    }),
     forgetEndpoint(pool: PoolKey, endpointId: string): void {
       queueSize.remove({ name: pool, model_server_pod: endpointId });
     },

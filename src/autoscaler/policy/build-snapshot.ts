@@ -5,7 +5,7 @@ import type { TrackedBoots } from './boot-tracker.ts';
 import { coldStart, remainingBoot } from './cold-start.ts';
 import type { PeopleOrders } from './people-orders.ts';
 import type { Observation, PoolMemory } from './pool-memory.ts';
-import { endpointsOf, fullSlots, isPaused, queued, usedRatio } from './pool-memory.ts';
+import { endpointsOf, fullSlots, isPaused, queued, saturation, usedRatio } from './pool-memory.ts';
 import type { DecisionHistory, ObjectiveView, ReplicaView, Snapshot, TargetView } from './snapshot.ts';
 import type { TargetReplica } from './target-replica.ts';
 import { breakerOf, type Templates } from './templates.ts';
@@ -42,6 +42,7 @@ export function buildSnapshot(sources: SnapshotSources): Snapshot {
     replicas: seen.replicas.map((replica) => replicaView(replica, sources)),
     slotUseRatio: memory.slotUseRatio,
     usedRatio: usedRatio(seen.ledger),
+    saturationRatio: saturation(seen.ledger),
     idleMs: seen.nowMs - memory.lastActivityMs,
     noDemandMs: seen.nowMs - memory.lastDemandMs,
     history: sources.history,

@@ -108,6 +108,16 @@ export function usedRatio(ledger: LedgerSnapshot): number {
   return slots === 0 ? 0 : Math.min(1, open.reduce((sum, endpoint) => sum + endpoint.used, 0) / slots);
 }
 
+/**
+ * How full a pool is: used slots of all open ones, from the ledger alone, so that no scrape can make a pool look full or
+ * empty. 1 = saturated, also when no slot is open; more while limits that were cut are below what still runs.
+ */
+export function saturation(ledger: LedgerSnapshot): number {
+  const open = ledger.endpoints.filter(({ gate, slots }) => gate === 'open' && slots > 0);
+  const slots = open.reduce((sum, endpoint) => sum + endpoint.slots, 0);
+  return slots === 0 ? 1 : open.reduce((sum, endpoint) => sum + endpoint.used, 0) / slots;
+}
+
 /** Slots of one endpoint of a target at its full size, whatever slow start opens now. */
 export function fullSlots(memory: PoolMemory, target: ScaleTarget): number {
   if (target.slotsPerEndpoint !== 'Auto') return target.slotsPerEndpoint;

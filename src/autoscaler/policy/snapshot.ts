@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly slotUseRatio: number;
   /** Used slots of all slots of the pool now, 0..1. */
   readonly usedRatio: number;
+  /** Used of open slots; 1 also when none is open, more while limits are below what runs. */
+  readonly saturationRatio: number;
   /** Since the last activity that keeps the pool warm. */
   readonly idleMs: number;
   /** Since anything was queued or running. */

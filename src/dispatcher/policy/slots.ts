@@ -1,5 +1,6 @@
 import type { EngineMetrics } from '../../core/endpoint.ts';
 import type { EndpointFault } from './failure.ts';
+import { AUTO_MAX, AUTO_START, CUT_EVERY_MS, CUT_RATIO, type LearnedLimit, learned } from './learned-limit.ts';
 
 /**
  * How many calls one endpoint may carry at once. Pure: each function takes a state and returns the next one (the same
@@ -11,19 +12,14 @@ import type { EndpointFault } from './failure.ts';
  * | full        | `limit`                       | busy → slow start at half · dead, or sick three times → quarantine      |
  * | quarantine  | 0                             | back-off over and a probe answered → slow start at a quarter            |
  *
- * `limit` is configured, or learned as TCP learns its window (additive raise, multiplicative cut: Chiu and Jain 1989)
- * from the engine's own queue.
+ * `limit` is configured, or learned (learned-limit.ts).
  */
-export interface SlotState {
+export interface SlotState extends LearnedLimit {
   readonly auto: boolean;
-  /** Slots when nothing holds the endpoint back. 1..AUTO_MAX when learned. */
-  readonly limit: number;
   /** Slow start: at most these are open. Null = over. */
   readonly ramp: number | null;
   readonly successesSinceStep: number;
   readonly steppedAtMs: number;
-  /** Last time that the learned limit or the ramp was cut. */
-  readonly cutAtMs: number;
   /** Faults in a row. */
   readonly faults: number;
   readonly quarantine: { readonly untilMs: number } | null;
@@ -32,25 +28,6 @@ export interface SlotState {
   /** The engine reports that it has no room for adapters at all. */
   readonly noAdapters: boolean;
 }
-
-/** Start of a learned limit: small enough for a 24 GB GPU with a long context, found again within a second. */
-export const AUTO_START = 8;
-/** vLLM's default --max-num-seqs on data centre GPUs; more would only wait inside the engine. */
-export const AUTO_MAX = 256;
-const AUTO_RAISE = 2;
-const AUTO_CUT_RATIO = 0.8;
-
-/** Requests that may wait inside an engine so that a finished one is replaced within a step. */
-const WAITING_TARGET = 2;
-/** The engine's queue counts as growing beyond this, or beyond a quarter of the limit. */
-const WAITING_HIGH = 4;
-/** vLLM preempts running requests at 1.0; leave room for the growth of those that run. */
-const KV_CUT_RATIO = 0.95;
-const KV_HOLD_RATIO = 0.9;
-/** The limit is what holds the load back only if the engine carries at least this share of it. */
-const BINDING_RATIO = 0.8;
-/** A cut shows in the engine's queue after some requests ended; until then no second one. */
-const CUT_EVERY_MS = 2_000;
 
 const SLOW_START_SHARE = 0.25;
 export const SLOW_START_STEP_MS = 10_000;
@@ -62,9 +39,17 @@ const FAULTS_TO_QUARANTINE = 3;
 const QUARANTINE_MS = 1_000;
 const MAX_QUARANTINE_MS = 30_000;
 
-/** The state of an endpoint that is seen for the first time; `readyForMs` since it became ready. */
-export function freshSlots(configured: number | 'Auto', readyForMs: number, nowMs: number): SlotState {
-  const limit = configured === 'Auto' ? AUTO_START : Math.max(1, configured);
+/**
+ * The state of an endpoint that is seen for the first time; `readyForMs` since it became ready. `learnedLimit`: what others
+ * of its kind have learned.
+ */
+export function freshSlots(
+  configured: number | 'Auto',
+  readyForMs: number,
+  nowMs: number,
+  learnedLimit = AUTO_START,
+): SlotState {
+  const limit = configured === 'Auto' ? learnedLimit : Math.max(1, configured);
   return {
     auto: configured === 'Auto',
     limit,
@@ -72,6 +57,7 @@ export function freshSlots(configured: number | 'Auto', readyForMs: number, nowM
     successesSinceStep: 0,
     steppedAtMs: nowMs,
     cutAtMs: Number.NEGATIVE_INFINITY,
+    reading: null,
     faults: 0,
     quarantine: null,
     quarantines: 0,
@@ -128,20 +114,26 @@ export function afterProbe(state: SlotState, alive: boolean, nowMs: number): Slo
   };
 }
 
-/** A scrape says how the engine is loaded; moves a learned limit only. */
-export function afterScrape(state: SlotState, engine: EngineMetrics, nowMs: number): SlotState {
+/** A scrape that was sent at `startedAtMs` says how the engine is loaded; moves a learned limit only. */
+export function afterScrape(
+  state: SlotState,
+  engine: EngineMetrics,
+  nowMs: number,
+  startedAtMs: number = nowMs,
+): SlotState {
   const noAdapters = engine.maxAdapters === 0;
   const known = noAdapters === state.noAdapters ? state : { ...state, noAdapters };
   if (!known.auto || known.quarantine) return known;
-  const { runningRequests, waitingRequests, kvUsageRatio = 0 } = engine;
-  const waitingHigh = Math.max(WAITING_HIGH, known.limit / 4);
-  if (kvUsageRatio >= KV_CUT_RATIO || waitingRequests > waitingHigh) {
-    if (nowMs - known.cutAtMs < CUT_EVERY_MS) return known;
-    return { ...known, limit: Math.max(1, Math.floor(known.limit * AUTO_CUT_RATIO)), cutAtMs: nowMs };
-  }
-  const binding = runningRequests + waitingRequests >= known.limit * BINDING_RATIO;
-  if (!binding || waitingRequests > WAITING_TARGET || kvUsageRatio >= KV_HOLD_RATIO) return known;
-  return { ...known, limit: Math.min(AUTO_MAX, known.limit + AUTO_RAISE) };
+  return learned(known, engine, startedAtMs, nowMs);
+}
+
+/**
+ * The ledger had so many slots of this endpoint open before this process began: what was learned is not lost with the
+ * process that learned it. Fewer than a fresh endpoint has say nothing, they may be those of a slow start.
+ */
+export function recalled(state: SlotState, slots: number): SlotState {
+  if (!state.auto || slots <= state.limit) return state;
+  return { ...state, limit: Math.min(AUTO_MAX, slots), ramp: null };
 }
 
 /** The configured number changed. */
@@ -164,7 +156,7 @@ function stepped(state: SlotState, nowMs: number): SlotState {
 function halved(state: SlotState, nowMs: number): SlotState {
   if (nowMs - state.cutAtMs < CUT_EVERY_MS) return state;
   const ramp = Math.max(1, Math.floor(openSlots(state) / 2));
-  const limit = state.auto ? Math.max(1, Math.floor(state.limit * AUTO_CUT_RATIO)) : state.limit;
+  const limit = state.auto ? Math.max(1, Math.floor(state.limit * CUT_RATIO)) : state.limit;
   return { ...state, limit, ramp, successesSinceStep: 0, steppedAtMs: nowMs, cutAtMs: nowMs };
 }
 

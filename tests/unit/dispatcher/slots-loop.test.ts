@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { EndpointSlots } from '../../../src/core/live-order.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { EndpointSlots, EndpointUse, LedgerSnapshot } from '../../../src/core/live-order.ts';
 import { dispatcherMetrics } from '../../../src/dispatcher/metrics.ts';
 import type { PublishRight } from '../../../src/dispatcher/ports.ts';
 import { SlotsLoop } from '../../../src/dispatcher/slots-loop.ts';
@@ -139,6 +139,66 @@ test('a learned limit follows the engine', async () => {
   loop.observe({ endpointId: 'unknown', metrics });
   await settleMicrotasks();
   expect(slotsSent()).toEqual({ a: 10 });
+});
+
+test('a new replica begins with what the others of its target have learned, in slow start', async () => {
+  directory.set([warm('a', 'Auto'), warm('b', 'Auto')]);
+  const metrics = { waitingRequests: 0, runningAdapters: [], waitingAdapters: [] };
+  for (const runningRequests of [8, 10, 12, 14])
+    for (const endpointId of ['a', 'b']) loop.observe({ endpointId, metrics: { ...metrics, runningRequests } });
+  const fresh = endpoint('new', { readyAtEpochMs: clock.epochMs(), slotsPerEndpoint: 'Auto' });
+  directory.set([warm('a', 'Auto'), warm('b', 'Auto'), fresh, { ...fresh, id: 'other', target: 'cpu' }]);
+  await settleMicrotasks();
+  expect(slotsSent()).toEqual({ a: 16, b: 16, new: 4, other: 2 });
+});
+
+describe('a gateway that starts again', () => {
+  const start = (snapshot: () => Promise<LedgerSnapshot>) => {
+    const told: (readonly EndpointSlots[])[] = [];
+    const second = new SlotsLoop({
+      pool: POOL,
+      directory,
+      ledger: {
+        snapshot,
+        forgetEndpoints: () => undefined,
+        setEndpoints: (endpoints) => {
+          told.push(endpoints);
+          return Promise.resolve();
+        },
+      },
+      modelServer: { probe: () => Promise.resolve(alive) },
+      clock,
+      log,
+      metrics: dispatcherMetrics(new Registry()),
+    });
+    return { told, second };
+  };
+  const was = (endpoints: readonly EndpointUse[]): LedgerSnapshot => {
+    return { nowEpochMs: 0, incarnation: 'i', activityEpoch: 0, objectives: [], owners: 1, endpoints };
+  };
+  const use = (id: string, slots: number): EndpointUse => ({ id, slots, used: 0, quarantined: 0, gate: 'open' });
+
+  test('takes up what was learned, before it says anything', async () => {
+    directory.set([warm('a', 'Auto')]);
+    const { told, second } = start(() => Promise.resolve(was([use('a', 48), use('late', 40)])));
+    await settleMicrotasks();
+    expect(told).toEqual([[{ id: 'a', slots: 48, adapters: null }]]);
+    directory.set([warm('a', 'Auto'), warm('late', 'Auto')]);
+    await settleMicrotasks();
+    expect(told.at(-1)?.map(({ slots }) => slots)).toEqual([48, 48]);
+    second.close();
+  });
+
+  test.each([
+    { name: 'does not answer', snapshot: () => new Promise<LedgerSnapshot>(() => undefined) },
+    { name: 'is away', snapshot: () => Promise.reject(new Error('Redis is away')) },
+  ])('does not wait long for a ledger that $name', async ({ snapshot }) => {
+    directory.set([warm('a', 'Auto')]);
+    const { told, second } = start(snapshot);
+    await clock.advance(1_100);
+    expect(told.at(-1)).toEqual([{ id: 'a', slots: 8, adapters: null }]);
+    second.close();
+  });
 });
 
 test('an update that failed is sent again, with what is wanted by then', async () => {

@@ -2,9 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { EngineMetrics } from '../../../src/core/endpoint.ts';
 import type { EndpointFault } from '../../../src/dispatcher/policy/failure.ts';
+import { AUTO_MAX, AUTO_START } from '../../../src/dispatcher/policy/learned-limit.ts';
 import {
-  AUTO_MAX,
-  AUTO_START,
   afterFault,
   afterProbe,
   afterScrape,
@@ -120,10 +119,10 @@ describe('a learned limit', () => {
   });
 
   test('is cut once in two seconds: a cut needs time to show', () => {
-    const cut = afterScrape(auto(100), full(100, 90), 0);
+    const cut = afterScrape(auto(100), full(100, 40), 0);
     expect(cut.limit).toBe(80);
-    expect(afterScrape(cut, full(80, 90), 1_999).limit).toBe(80);
-    expect(afterScrape(cut, full(80, 90), 2_000).limit).toBe(64);
+    expect(afterScrape(cut, full(80, 30), 1_999).limit).toBe(80);
+    expect(afterScrape(cut, full(80, 30), 2_000).limit).toBe(64);
   });
 
   test('finds 32 within three seconds of busy scrapes', () => {

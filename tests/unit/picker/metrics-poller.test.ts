@@ -20,8 +20,8 @@ let poller: MetricsPoller;
 
 const log: Logger = {
   debug: (_fields: LogFields, event) => void events.push(event),
-  info: () => undefined,
-  warn: () => undefined,
+  info: (_fields: LogFields, event) => void events.push(event),
+  warn: (_fields: LogFields, event) => void events.push(event),
   error: () => undefined,
   child: () => log,
 };
@@ -90,10 +90,29 @@ test('failures slow it down, tell nobody anything, and are logged once', async (
   await clock.advance(60_000);
   expect(scrapes.length).toBeLessThan(16);
   expect(observations).toHaveLength(1);
-  expect(events).toEqual(['scrape.failed']);
+  expect(events).toEqual(['scrape.failed', 'scrape.silent']);
   answer = () => Promise.resolve('vllm:num_requests_running 0\n');
   await clock.advance(8_000);
   expect(observations.length).toBeGreaterThan(3);
+});
+
+test('one that tells nothing for ten seconds is said once, counted, and said again when it tells', async () => {
+  const silent = async () => /silent_endpoints\{pool="[^"]+"\} (\d)/.exec(await registry.metrics())?.[1];
+  answer = () => Promise.reject(new Error('refused'));
+  await clock.advance(9_000);
+  expect(await silent()).toBe('0');
+  await clock.advance(60_000);
+  expect(await silent()).toBe('1');
+  expect(events).toEqual(['scrape.failed', 'scrape.silent']);
+  answer = () => Promise.resolve('vllm:num_requests_running 0\n');
+  await clock.advance(8_000);
+  expect(await silent()).toBe('0');
+  expect(events).toEqual(['scrape.failed', 'scrape.silent', 'scrape.heard_again']);
+  answer = () => Promise.resolve('up 1\n');
+  await clock.advance(30_000);
+  expect(await silent()).toBe('1');
+  directory.set(endpoint('b'));
+  expect(await silent()).toBe('0');
 });
 
 test('endpoints come and go with the directory, and their series too', async () => {

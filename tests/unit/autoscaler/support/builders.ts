@@ -249,6 +249,7 @@ export function snapshot(over: Partial<Snapshot> = {}): Snapshot {
     replicas: [],
     slotUseRatio: 1,
     usedRatio: 1,
+    saturationRatio: 1,
     idleMs: 0,
     noDemandMs: 0,
     history: {
