@@ -13,6 +13,7 @@ import { StoredWork } from '../queue/jobs/stored-work.ts';
 import type { Engine } from './engine.ts';
 import { ingressSettings } from './ingress-settings.ts';
 import type { ProcessOptions } from './process-options.ts';
+import { requestMemory } from './request-memory.ts';
 
 /** Jobs of this process: service, intake, sweeps. Starts nothing. */
 export function openStoredWork(
@@ -50,6 +51,7 @@ export function openStoredWork(
     log,
     retentionMs: config.limits.jobResultRetentionMs,
     meter: storedJobMetrics(registry, store),
+    keys: requestMemory(options).keys,
   });
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { KEY_KEPT_MS, type RequestKeys } from '../../core/idempotency.ts';
 import type { StoredOutcome } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
@@ -30,6 +31,8 @@ export interface ReconcileDeps {
   readonly retentionMs: number;
   /** Absent = all are equal, without quotas. */
   readonly tenants?: TenantDirectory;
+  /** Absent = keys of submitters are not kept here. */
+  readonly keys?: Pick<RequestKeys, 'restore'>;
 }
 
 export type ReconcileStage = 'ends' | 'outcomes' | 'jobs' | 'voids';
@@ -64,7 +67,7 @@ type Scanned<H> = Omit<ScannedRecord, 'header'> & { readonly header: H };
  * 2. outcomes: results the ledger does not know are settled, before anything could run again; failures are listed as dead
  *    letters;
  * 3. jobs: accepted jobs without an outcome are indexed, added and confirmed (the backlog ignores ids it has); those
- *    with one are indexed if they are not;
+ *    with one are indexed if they are not; keys of submitters stand for their jobs again;
  * 4. voids, only if a job that was accepted a moment ago was added: its submitter may have taken it back since pass 1.
  *    It takes it out of the backlog after its void record, and this looks for that record after adding it: whoever
  *    comes last removes it.
@@ -160,6 +163,7 @@ async function restore(
   batch: readonly Scanned<AcceptRecord>[],
 ): Promise<{ readonly added: readonly Added[]; readonly unserved: number }> {
   const { served, unserved } = byLane(deps, batch, ({ header }) => header.spec.pool);
+  await restoreKeys(deps, batch);
   const added: Added[] = [];
   for (const { lane, records } of served) {
     const known = await lane.ledger.outcomes(records.map(({ header }) => header.spec.id));
@@ -172,6 +176,18 @@ async function restore(
     }
   }
   return { added, unserved };
+}
+
+/** Of ended jobs too: their keys stand for them as long as for others. */
+async function restoreKeys({ keys, clock }: ReconcileDeps, batch: readonly Scanned<AcceptRecord>[]): Promise<void> {
+  if (!keys) return;
+  const oldestEpochMs = clock.epochMs() - KEY_KEPT_MS;
+  const restored = batch.map(async ({ header: { spec } }) => {
+    // The key of a job that an operator runs again stands for the first.
+    if (!spec.idempotency || spec.retryOf !== undefined || spec.acceptedAtEpochMs <= oldestEpochMs) return;
+    await keys.restore({ tenant: spec.tenant, ...spec.idempotency }, spec);
+  });
+  await Promise.all(restored);
 }
 
 /** Also when the ledger knew the outcome: a process that lived through the loss may have told it again by itself. */

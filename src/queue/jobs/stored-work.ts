@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { WaitAdvisor } from '../../core/dispatch.ts';
 import { PilotlightError } from '../../core/errors.ts';
+import type { RequestKeys } from '../../core/idempotency.ts';
 import type { JobEndListener, JobService } from '../../core/jobs.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
@@ -38,6 +39,8 @@ export interface StoredWorkDeps {
   readonly outboxClaims?: OutboxClaims;
   readonly meter?: JobMeter;
   readonly onReconcileProgress?: ReconcileHooks['onProgress'];
+  /** Absent: keys of submitters are not kept here. */
+  readonly keys?: Pick<RequestKeys, 'restore'>;
 }
 
 const RETENTION_EVERY_MS = 3_600_000;
