@@ -21,18 +21,6 @@ Examples:
 ${TARGET_HELP}
 ${EXIT_CODES_HELP}`;
 
-const QUEUE_HELP = `
-The admin listener tells each objective: HELD are callers that wait for their answer, IN ORDER stored jobs that are next,
-STORED all accepted jobs without an outcome. A cluster's ScalePolicies tell totals of a pool.
-
-Examples:
-  pilotlight queue
-  pilotlight queue llama --admin-url http://127.0.0.1:9090
-  pilotlight queue -n models -o json
-
-${TARGET_HELP}
-${EXIT_CODES_HELP}`;
-
 const EXPLAIN_HELP = `
 Shows the last decision with its reason and what would change it, orders of people, conditions that are not well with
 their remedy, and each replica with its warm-up phase and what keeps it. The admin listener also tells what each rule asks
@@ -62,24 +50,17 @@ export function addPoolsCommand({ program, context }: CommandHost): void {
     });
 }
 
-export function addQueueCommand({ program, context }: CommandHost): void {
-  const command = program
-    .command('queue [pool]')
-    .summary('what waits, runs and is stored')
-    .description('Show what waits, runs and is stored, for each objective as far as it is told.');
-  addOutputOption(addTargetOptions(command))
-    .addHelpText('after', QUEUE_HELP)
-    .action(async (name: string | undefined, flags: OutputFlags) => {
-      await withPools(flags, context, async (source, signal) => {
-        const all = await source.pools(signal);
-        const pools = name === undefined ? all : [findPool(name, all, source)];
-        const { renderQueue } = await import('../render/pool-tables.ts');
-        const told = pools.map(({ pool, queued, running, oldestQueuedAtEpochMs, objectives }) => ({
-          ...{ pool, queued, running, oldestQueuedAtEpochMs, objectives },
-        }));
-        print(flags, context, { pools: told }, (options) => renderQueue(pools, { ...options, where: source.where }));
-      });
-    });
+/** What ScalePolicies, or a controller, tell of queues. */
+export async function listQueues(name: string | undefined, flags: OutputFlags, context: CliContext): Promise<void> {
+  await withPools(flags, context, async (source, signal) => {
+    const all = await source.pools(signal);
+    const pools = name === undefined ? all : [findPool(name, all, source)];
+    const { renderQueue } = await import('../render/pool-tables.ts');
+    const told = pools.map(({ pool, queued, running, oldestQueuedAtEpochMs, objectives }) => ({
+      ...{ pool, queued, running, oldestQueuedAtEpochMs, objectives },
+    }));
+    print(flags, context, { pools: told }, (options) => renderQueue(pools, { ...options, where: source.where }));
+  });
 }
 
 export function addExplainCommand({ program, context }: CommandHost): void {
