@@ -3,7 +3,24 @@ import { isReplyError } from '../../../platform/redis/connection.ts';
 import { type LuaScript, loadLua, runLua } from '../../../platform/redis/script.ts';
 
 const FILES = [
-  ...['turn', 'slots', 'rules', 'waiting', 'tickets', 'assign', 'recovery', 'budget', 'outcome-of'],
+  ...[
+    'turn',
+    'slots',
+    'rules',
+    'flows',
+    'places',
+    'moves',
+    'shares',
+    'reserved',
+    'waiting',
+    'tickets',
+    'pick',
+    'assign',
+    'set-rules',
+    'recovery',
+    'budget',
+    'outcome-of',
+  ],
   ...[
     'new-ticket',
     'admit',

@@ -1,13 +1,16 @@
--- Lets a ticket in: it runs at once on a slot owed to nobody, waits at its place, or is refused.
+-- Lets a ticket in: it runs at once on a slot that is owed to nobody or to itself, waits at its place, or is refused.
 
 function L.slot_owed_to_nobody(op)
-  if L.is_recovering() or T.meta.isAssignOwed then return nil end
+  if L.is_recovering() or T.meta.isAssignOwed or L.size_of('ZCARD', L.key('queues', '')) > 0 then return nil end
+  if L.is_paused(op.objective) or L.total_free() <= L.reserved_above(op.priority) then return nil end
+  if L.is_at_limit(op.fairnessId or '', op.maxConcurrency or 0) then return nil end
   return L.best_ranked(op.classKey, false, op.ranking, #op.ranking)
 end
 
 function L.count_arrival(op)
   local book = L.open_book(op.objective)
   book.priority = op.priority
+  book.lastArrivedAtMs = now_ms
   if op.kind == 'held' then book.arrivedTotal = book.arrivedTotal + 1 end
   L.set_meta('activityEpoch', T.meta.activityEpoch + 1)
 end
@@ -15,23 +18,41 @@ end
 function L.arriving_ticket(op)
   local stamp = L.next_stamp()
   local tag = op.arrivedAtMs > 0 and math.min(stamp, op.arrivedAtMs * 1000) or stamp
-  return L.new_ticket(op, tag, now_ms, '', false, 0, 0)
+  local ticket = L.new_ticket(op, tag, now_ms, '', false, 0, 0)
+  L.add_ticket(ticket)
+  return ticket
 end
 
-function L.run(ticket, endpoint_id)
-  L.hold(endpoint_id, ticket[ID])
-  ticket[ENDPOINT_ID] = endpoint_id
+function L.run_reply(ticket)
+  return { kind = 'run', endpointId = ticket[ENDPOINT_ID], token = ticket[TOKEN], tag = L.stamp_text(ticket[TAG]) }
+end
+
+function L.run_at_once(op, endpoint_id)
+  L.count_arrival(op)
+  local ticket = L.arriving_ticket(op)
+  L.take_slot(ticket, endpoint_id)
   ticket[TOKEN] = L.stamp_text(L.next_stamp())
   L.start_run(ticket)
-  return { kind = 'run', endpointId = endpoint_id, token = ticket[TOKEN], tag = L.stamp_text(ticket[TAG]) }
+  return L.run_reply(ticket)
 end
 
-function L.wait(ticket)
+function L.enter(op, rejected)
+  local ticket = L.arriving_ticket(op)
   L.enqueue(ticket)
+  T.entering = { ticket = ticket, ranking = op.ranking }
+  L.assign()
+  T.entering = nil
+  if rejected then
+    if ticket[STATE] == 'waiting' then
+      L.end_ticket(ticket)
+      return rejected
+    end
+    L.count_arrival(op)
+  end
+  if ticket[STATE] == 'running' then return L.run_reply(ticket) end
   local asleep = L.open_slots() == 0
   if asleep then T.hints.wake = true end
-  local position = L.position_of(ticket)
-  L.assign()
+  local position = ticket[STATE] == 'waiting' and L.position_of(ticket) or 0
   return { kind = 'queued', position = position, tag = L.stamp_text(ticket[TAG]), asleep = asleep }
 end
 
@@ -43,11 +64,12 @@ function handlers.admit(op)
   if op.expiresAtMs > 0 and op.expiresAtMs <= now_ms then return { kind = 'expired' } end
 
   local endpoint_id = L.slot_owed_to_nobody(op)
-  local rejected = not endpoint_id and op.kind == 'held' and L.refusal(op.objective, op.bytes, op.limits)
-  if rejected then return rejected end
-  L.count_arrival(op)
-  local ticket = L.arriving_ticket(op)
-  L.add_ticket(ticket)
-  if endpoint_id then return L.run(ticket, endpoint_id) end
-  return L.wait(ticket)
+  if endpoint_id then return L.run_at_once(op, endpoint_id) end
+  local rejected = op.kind == 'held' and L.refusal(op.objective, op.bytes, op.limits)
+  if not rejected then
+    L.count_arrival(op)
+  elseif L.total_free() == 0 then
+    return rejected
+  end
+  return L.enter(op, rejected)
 end

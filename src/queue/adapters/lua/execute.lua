@@ -33,6 +33,7 @@ function L.turn(keys, args)
   for i, op in ipairs(request.ops) do replies[i] = L.reply_to(op) end
   L.save_tickets()
   L.save_books()
+  L.save_bands()
   L.save_endpoints()
   L.save_meta()
   L.announce()

@@ -3,7 +3,7 @@
 L.IN_SERVICE = -1
 L.NOT_HERE = -2
 
-function L.place_of(id)
+function L.position_told(id)
   local ticket = L.own_ticket(id)
   if not ticket then return L.NOT_HERE end
   return ticket[STATE] == 'waiting' and L.position_of(ticket) or L.IN_SERVICE
@@ -39,7 +39,7 @@ function handlers.heartbeat(op)
   call('HDEL', P .. 'missed', owner)
   handlers.poll()
   local positions = {}
-  for i, id in ipairs(op.check) do positions[i] = L.place_of(id) end
+  for i, id in ipairs(op.check) do positions[i] = L.position_told(id) end
   return {
     kind = 'beat', tickets = call('SCARD', L.key('owner:', owner)), recovering = L.is_recovering(),
     positions = positions, windows = L.windows(),

@@ -1,17 +1,34 @@
 -- Owners join and leave; incarnations begin. `awaiting` = owners that have yet to re-assert.
 
+-- All lines, which are named by the indexes and, where a flow left those, by `capped`.
+function L.clear_lines()
+  for _, queue in ipairs(L.queues_in_order()) do
+    for _, flow in ipairs(call('ZRANGE', queue.index, 0, -1)) do call('UNLINK', L.line_key(queue.key, flow)) end
+    call('UNLINK', queue.index)
+  end
+  local flat = call('HGETALL', L.key('capped', ''))
+  for i = 1, #flat, 2 do
+    for _, key in ipairs(cmsgpack.unpack(flat[i + 1])) do call('UNLINK', L.line_key(key, flat[i])) end
+  end
+  for number in pairs(L.band_list()) do
+    L.open_band(number).waiting = 0
+    local times = call('HGETALL', L.flows_key(number))
+    for i = 1, #times, 2 do call('ZADD', L.idle_key(number), times[i + 1], times[i]) end
+  end
+end
+
 function L.clear_live_order()
-  local dead = { 'tickets', 'queues', 'expiries', 'quarantine', 'clean', 'owners', 'executors', 'missed' }
-  for _, key in ipairs(call('ZRANGE', P .. 'queues', 0, -1)) do dead[#dead + 1] = 'wait:' .. key end
+  L.clear_lines()
+  local dead = { 'tickets', 'queues', 'expiries', 'aging', 'tenants', 'capped', 'replacing', 'quarantine', 'clean',
+    'owners', 'executors', 'missed' }
   for _, endpoint in ipairs(L.endpoint_list()) do dead[#dead + 1] = 'used:' .. endpoint.id end
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do
     for _, kind in ipairs({ 'owner:', 'offers:', 'unconfirmed:' }) do dead[#dead + 1] = kind .. name end
   end
   for _, objective in ipairs(L.objective_names()) do
-    dead[#dead + 1] = 'held:' .. objective
-    dead[#dead + 1] = 'intake:' .. objective
+    for _, kind in ipairs({ 'held:', 'intake:', 'parked:' }) do dead[#dead + 1] = kind .. objective end
     local book = L.open_book(objective)
-    book.heldBytes, book.heldCostTokens = 0, 0
+    book.heldBytes, book.heldCostTokens, book.slots = 0, 0, 0
   end
   for _, key in ipairs(dead) do call('UNLINK', P .. key) end
   T.tickets, T.changed_tickets, T.ended, T.queues, T.sizes, T.offerable, T.is_full = {}, {}, {}, nil, {}, {}, false

@@ -6,5 +6,6 @@ function L.new_ticket(op, tag, queued_at_ms, endpoint_id, excluded, attempt, sin
     op.id, op.kind, op.objective, op.priority, op.classKey, op.bytes, op.costTokens, op.expiresAtMs,
     tag, queued_at_ms, owner, 'waiting', endpoint_id, excluded, attempt, '', since_ms,
     op.fairnessId or '', op.weight or 1, op.maxConcurrency or 0, deadline_ms > 0 and deadline_ms or op.expiresAtMs,
+    op.priority, '', false, 0,
   }
 end

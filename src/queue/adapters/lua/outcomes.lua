@@ -7,6 +7,7 @@ function L.settle_ticket(op)
   if not is_active then
     L.evict(ticket, 'withdrawn')
   elseif ticket[OWNER] == owner and ticket[TOKEN] == op.token then
+    L.correct(ticket, op.usedTokens)
     L.end_ticket(ticket)
   else
     L.tell_eviction(ticket[OWNER], op.id, 'settled')

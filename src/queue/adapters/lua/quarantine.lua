@@ -2,7 +2,7 @@
 -- last scrape that saw no stranger on an endpoint with such slots.
 
 function L.quarantine_slot(ticket)
-  L.unhold(ticket[ENDPOINT_ID], ticket[ID])
+  L.give_slot(ticket)
   ticket[STATE] = 'recording'
   L.touch(ticket)
   L.hold(ticket[ENDPOINT_ID], '!' .. ticket[ID])

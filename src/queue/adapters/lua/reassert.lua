@@ -1,12 +1,12 @@
 -- The owner's word replaces what the ledger had of it. `unconfirmed:<owner>` = its tickets not named yet.
 
-function L.place(ticket, at)
+function L.restore(ticket, at)
   if at == 'waiting' then return L.enqueue(ticket) end
   ticket[STATE] = at
   ticket[TOKEN] = L.stamp_text(L.next_stamp())
   L.unquarantine(ticket[ENDPOINT_ID], ticket[ID])
   if at == 'recording' then return end
-  L.hold(ticket[ENDPOINT_ID], ticket[ID])
+  L.take_slot(ticket, ticket[ENDPOINT_ID])
   if not L.endpoint_of(ticket[ENDPOINT_ID]) then
     local list = L.endpoint_list()
     table.insert(list, L.unlisted_endpoint(ticket[ENDPOINT_ID]))
@@ -36,7 +36,7 @@ function L.put_back(claim)
   local ticket = L.ticket_of(claim)
   L.open_book(ticket[OBJECTIVE]).priority = ticket[PRIORITY]
   L.add_ticket(ticket)
-  L.place(ticket, claim.state)
+  L.restore(ticket, claim.state)
   return { state = claim.state, token = ticket[TOKEN], tag = L.stamp_text(ticket[TAG]) }
 end
 

@@ -1,20 +1,42 @@
 -- Rules of objectives: in `meta`, packed; kept through incarnations.
 
--- The last that was read, which outlives the turn where functions do.
+-- The last that was read and what was made of it, which outlive the turn where functions do.
 local rules_read, rules_kept
+local NO_RULES = { by_objective = {}, shares = {}, reserving = {}, does_any_age = false, top = -1 / 0 }
 
--- { objective -> {objective, priority, guaranteedSharePercent, agingMs, reservedSlotsPercent, reservedLapseMs, paused} }
-function L.rules()
-  if not T.meta.rules then return {} end
-  if rules_read ~= T.meta.rules then
-    rules_read, rules_kept = T.meta.rules, {}
-    for _, line in ipairs(cmsgpack.unpack(rules_read)) do rules_kept[line.objective] = line end
+function L.read_rules(packed)
+  local rules = { by_objective = {}, shares = {}, reserving = {}, does_any_age = false, top = -math.huge }
+  local lines = cmsgpack.unpack(packed)
+  table.sort(lines, function(a, b) return a.objective < b.objective end)
+  for _, line in ipairs(lines) do
+    rules.by_objective[line.objective] = line
+    if line.guaranteedSharePercent > 0 then table.insert(rules.shares, line) end
+    if line.reservedSlotsPercent > 0 then table.insert(rules.reserving, line) end
+    rules.does_any_age = rules.does_any_age or line.agingMs > 0
+    rules.top = math.max(rules.top, line.priority)
   end
+  return rules
+end
+
+function L.rules()
+  if not T.meta.rules then return NO_RULES end
+  if rules_read ~= T.meta.rules then rules_read, rules_kept = T.meta.rules, L.read_rules(T.meta.rules) end
   return rules_kept
 end
 
-function handlers.setRules(op)
-  L.set_meta('rules', cmsgpack.pack(op.rules))
-  L.assign()
-  return L.OK
+function L.is_paused(objective)
+  local rule = L.rules().by_objective[objective]
+  return rule and rule.paused or false
 end
+
+function L.lane_of(objective)
+  local rule = L.rules().by_objective[objective]
+  return rule and rule.guaranteedSharePercent > 0 and objective or ''
+end
+
+function L.aging_ms(objective)
+  local rule = L.rules().by_objective[objective]
+  return rule and rule.agingMs or 0
+end
+
+function L.aged_band(band) return math.max(band, L.rules().top) end

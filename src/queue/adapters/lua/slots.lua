@@ -72,6 +72,14 @@ function L.free_slots(endpoint)
   return math.max(0, endpoint.slots - L.used_slots(endpoint))
 end
 
+function L.total_free()
+  if T.is_full then return 0 end
+  local sum = 0
+  for _, endpoint in ipairs(L.endpoint_list()) do sum = sum + L.free_slots(endpoint) end
+  T.is_full = sum == 0
+  return sum
+end
+
 function L.open_slots()
   local sum = 0
   for _, endpoint in ipairs(L.endpoint_list()) do

@@ -67,6 +67,7 @@ function L.sweep()
   local lapsed = call('ZRANGEBYSCORE', P .. 'reservations', '-inf', now_ms, 'LIMIT', 0, L.MAX_LAPSED_RESERVATIONS)
   for _, id in ipairs(lapsed) do L.remove_demand(id) end
   L.lapse_bulks()
+  for number in pairs(L.band_list()) do L.prune_idle_flows(number) end
   L.drop_unused_endpoints()
   L.assign()
 end

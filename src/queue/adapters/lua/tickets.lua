@@ -50,38 +50,76 @@ function L.add_ticket(ticket)
   call('SADD', L.key('owner:', ticket[OWNER]), ticket[ID])
 end
 
-function L.reserve(ticket, endpoint_id)
-  L.dequeue(ticket)
+-- The ticket holds a slot there.
+function L.take_slot(ticket, endpoint_id)
   L.hold(endpoint_id, ticket[ID])
   ticket[ENDPOINT_ID] = endpoint_id
-  ticket[TOKEN] = L.stamp_text(L.next_stamp())
   L.touch(ticket)
+  L.add_book(ticket[OBJECTIVE], 'slots', 1)
+  if ticket[MAX_CONCURRENCY] > 0 then call('HINCRBY', L.key('tenants', ''), ticket[FAIRNESS_ID], 1) end
+end
+
+function L.give_slot(ticket)
+  L.unhold(ticket[ENDPOINT_ID], ticket[ID])
+  L.add_book(ticket[OBJECTIVE], 'slots', -1)
+  if ticket[MAX_CONCURRENCY] == 0 then return end
+  local left = call('HINCRBY', L.key('tenants', ''), ticket[FAIRNESS_ID], -1)
+  if left <= 0 then call('HDEL', L.key('tenants', ''), ticket[FAIRNESS_ID]) end
+  L.uncap_flow(ticket[FAIRNESS_ID])
+end
+
+function L.refund(ticket)
+  if ticket[CHARGED_TOKENS] == 0 then return end
+  L.account(ticket[OBJECTIVE], -ticket[CHARGED_TOKENS])
+  L.recharge(ticket, 0)
+end
+
+function L.correct(ticket, used_tokens)
+  if (used_tokens or 0) > 0 and ticket[CHARGED_TOKENS] > 0 then L.recharge(ticket, used_tokens) end
+end
+
+function L.reserve(ticket, endpoint_id, is_by_share)
+  L.dequeue(ticket)
+  L.serve(ticket, is_by_share)
+  L.account(ticket[OBJECTIVE], ticket[CHARGED_TOKENS])
+  L.take_slot(ticket, endpoint_id)
+  ticket[TOKEN] = L.stamp_text(L.next_stamp())
   return { id = ticket[ID], endpointId = endpoint_id, token = ticket[TOKEN] }
 end
 
-function L.offer(ticket, endpoint_id)
-  local reserved = L.reserve(ticket, endpoint_id)
+function L.offer(ticket, endpoint_id, is_by_share)
+  local reserved = L.reserve(ticket, endpoint_id, is_by_share)
   ticket[STATE] = 'offered'
   call('ZADD', L.key('offers:', ticket[OWNER]), now_ms + L.timing().offerMs, ticket[ID])
   L.tell_offer(ticket[OWNER], reserved)
 end
 
-function L.grant(ticket, endpoint_id)
-  local grant = L.reserve(ticket, endpoint_id)
+function L.grant(ticket, endpoint_id, is_by_share)
+  local grant = L.reserve(ticket, endpoint_id, is_by_share)
   L.start_run(ticket)
   grant.attempt, grant.waitedMs = ticket[ATTEMPT], now_ms - ticket[QUEUED_AT_MS]
   table.insert(T.grants, grant)
+end
+
+function L.run_entering(ticket, endpoint_id, is_by_share)
+  L.reserve(ticket, endpoint_id, is_by_share)
+  L.start_run(ticket)
 end
 
 function L.drop_offer(ticket)
   call('ZREM', L.key('offers:', ticket[OWNER]), ticket[ID])
 end
 
-function L.unoffer(ticket)
-  L.drop_offer(ticket)
-  L.unhold(ticket[ENDPOINT_ID], ticket[ID])
+function L.wait_again(ticket)
+  L.give_slot(ticket)
+  L.refund(ticket)
   L.enqueue(ticket)
   L.touch(ticket)
+end
+
+function L.unoffer(ticket)
+  L.drop_offer(ticket)
+  L.wait_again(ticket)
 end
 
 function L.start_run(ticket)
@@ -92,7 +130,7 @@ function L.start_run(ticket)
 end
 
 function L.stop_run(ticket)
-  L.unhold(ticket[ENDPOINT_ID], ticket[ID])
+  L.give_slot(ticket)
   ticket[STATE] = 'recording'
   L.touch(ticket)
   local book = L.open_book(ticket[OBJECTIVE])
@@ -105,7 +143,8 @@ function L.end_ticket(ticket)
   if ticket[STATE] == 'waiting' then L.dequeue(ticket) end
   if ticket[STATE] == 'offered' then
     L.drop_offer(ticket)
-    L.unhold(ticket[ENDPOINT_ID], ticket[ID])
+    L.give_slot(ticket)
+    L.refund(ticket)
   end
   if ticket[STATE] == 'running' then L.stop_run(ticket) end
   T.tickets[ticket[ID]] = false

@@ -22,6 +22,7 @@ local ID, KIND, OBJECTIVE, PRIORITY, CLASS_KEY, BYTES, COST_TOKENS, EXPIRES_AT_M
 local TAG, QUEUED_AT_MS, OWNER, STATE, ENDPOINT_ID = 9, 10, 11, 12, 13
 local EXCLUDED, ATTEMPT, TOKEN, SINCE_MS = 14, 15, 16, 17
 local FAIRNESS_ID, WEIGHT, MAX_CONCURRENCY, DEADLINE_MS = 18, 19, 20, 21
+local BAND, LANE, IS_OVERFLOW, CHARGED_TOKENS = 22, 23, 24, 25
 -- The demand of one job, packed; ANNOUNCED and DUE_BUCKET_MS may be absent.
 local OBJECTIVE_OF, BYTES_OF, COST_TOKENS_OF, ANNOUNCED, DUE_BUCKET_MS = 1, 2, 3, 4, 5
 -- Whole keys made so far, prefix -> kind -> name -> key, and how many: they outlive the turn where functions do.
@@ -42,9 +43,11 @@ function L.begin(keys, args)
   T = {
     -- Scalars of the ledger, and the names of those that changed.
     meta = nil, changed_meta = {},
-    -- Read once a turn, nil = not yet: objective -> book, key -> size of a set, objective -> last queue key made,
-    -- ticket id -> ticket (false = there is none), owner -> whether it can be offered something.
-    books = {}, objectives = nil, sizes = {}, queue_keys = {}, tickets = {}, offerable = {}, queues = nil,
+    -- Read once a turn, nil = not yet: objective -> book, key -> size of a set, ticket id -> ticket (false =
+    -- there is none), owner -> whether it can be offered something, band -> {vt, waiting}, the queues in their order.
+    books = {}, objectives = nil, sizes = {}, tickets = {}, offerable = {}, bands = nil, queues = nil,
+    -- The ticket being admitted and its owner's ranking; tickets that may still be moved aside.
+    entering = nil, moves_left = L.MAX_MOVES_PER_TURN,
     -- Ids of tickets to write and to delete.
     changed_tickets = {}, ended = {},
     -- Endpoints by id (false = there is none), all in their order, whether they changed, and whether no open one is
@@ -114,6 +117,38 @@ function L.set_timing(t)
     cmsgpack.pack({ t.offerMs, t.deadOwnerMs, t.quarantineCapMs, t.recoveryMs, t.outcomeRetentionMs }))
 end
 
+-- Bands: `bands` band -> packed {virtual time, tickets in its lines}.
+function L.band_list()
+  if not T.bands then
+    T.bands = {}
+    local flat = call('HGETALL', L.key('bands', ''))
+    for i = 1, #flat, 2 do
+      local r = cmsgpack.unpack(flat[i + 1])
+      T.bands[tonumber(flat[i])] = { vt = r[1], waiting = r[2], is_open = false }
+    end
+  end
+  return T.bands
+end
+
+function L.band_of(number)
+  local bands = L.band_list()
+  if not bands[number] then bands[number] = { vt = 0, waiting = 0, is_open = false } end
+  return bands[number]
+end
+
+-- The band, to be changed by the caller.
+function L.open_band(number)
+  local band = L.band_of(number)
+  band.is_open = true
+  return band
+end
+
+function L.save_bands()
+  for number, band in pairs(T.bands or {}) do
+    if band.is_open then call('HSET', L.key('bands', ''), number, cmsgpack.pack({ band.vt, band.waiting })) end
+  end
+end
+
 -- Books: the totals of each objective, packed; the set `objectives` names them.
 function L.book_of(objective)
   local book = T.books[objective]
@@ -124,7 +159,7 @@ function L.book_of(objective)
     is_new = not packed, is_open = false,
     priority = r[1], heldBytes = r[2], heldCostTokens = r[3], storedBytes = r[4], storedCostTokens = r[5],
     arrivedTotal = r[6], releasedTotal = r[7], slotMsTotal = r[8], settledTotal = r[9],
-    releasedCostTokensTotal = r[10] or 0,
+    releasedCostTokensTotal = r[10] or 0, slots = r[11] or 0, lastArrivedAtMs = r[12] or 0, shareDebt = r[13] or 0,
   }
   T.books[objective] = book
   return book
@@ -153,6 +188,7 @@ function L.save_books()
       call('SET', L.key('book:', objective), cmsgpack.pack({
         b.priority, b.heldBytes, b.heldCostTokens, b.storedBytes, b.storedCostTokens,
         b.arrivedTotal, b.releasedTotal, b.slotMsTotal, b.settledTotal, b.releasedCostTokensTotal,
+        b.slots, b.lastArrivedAtMs, b.shareDebt,
       }))
     end
   end

@@ -1,15 +1,19 @@
 import { assign } from './assign.ts';
 import { refusal } from './budget.ts';
-import { ticketFields } from './new-ticket.ts';
+import { newTicket } from './new-ticket.ts';
 import type { AdmitOp, AdmitReply } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
-import { bestRanked, hold, openSlots } from './slots.ts';
-import { bookOf, type LedgerState, type Ticket } from './state.ts';
-import { addTicket, startRun } from './tickets.ts';
+import { isAtLimit } from './pick.ts';
+import { reservedAbove } from './reserved.ts';
+import { isPaused } from './rules.ts';
+import { bestRanked, openSlots, totalFree } from './slots.ts';
+import { bookOf, type Ticket } from './state.ts';
+import type { Rejected } from './stored-ops.ts';
+import { addTicket, endTicket, startRun, takeSlot } from './tickets.ts';
 import { isRecovering, nextStamp, stampText, type Turn } from './turn.ts';
 import { enqueue, positionOf } from './waiting.ts';
 
-/** Lets a ticket in: it runs at once on a slot owed to nobody, waits at its place, or is refused. */
+/** Lets a ticket in: it runs at once on a slot that is owed to nobody or to itself, waits at its place, or is refused. */
 export function admit(turn: Turn, op: AdmitOp): AdmitReply {
   const { state } = turn;
   const stored = op.kind === 'stored' ? outcomeOf(turn, op.id) : undefined;
@@ -19,62 +23,71 @@ export function admit(turn: Turn, op: AdmitOp): AdmitReply {
   if (op.expiresAtMs > 0 && op.expiresAtMs <= turn.nowMs) return { kind: 'expired' };
 
   const endpointId = slotOwedToNobody(turn, op);
-  if (endpointId === undefined && op.kind === 'held') {
-    const rejected = refusal(state, op.objective, op.bytes, op.limits);
-    if (rejected !== undefined) return rejected;
-  }
-  countArrival(state, op);
-  const ticket = newTicket(turn, op);
-  addTicket(turn, ticket);
-  return endpointId === undefined ? wait(turn, ticket) : run(turn, ticket, endpointId);
+  if (endpointId !== undefined) return runAtOnce(turn, op, endpointId);
+  const rejected = op.kind === 'held' ? refusal(state, op.objective, op.bytes, op.limits) : undefined;
+  if (rejected === undefined) countArrival(turn, op);
+  else if (totalFree(state) === 0) return rejected;
+  return enter(turn, op, rejected);
 }
 
-/**
- * After every assign no waiting ticket could use a free slot, so a free slot is owed to nobody, unless an assign
- * stopped at its bound.
- */
-function slotOwedToNobody({ state }: Turn, op: AdmitOp): string | undefined {
-  if (isRecovering(state) || state.isAssignOwed) return undefined;
+/** A call runs at once if nothing that may run waits, and neither its tenant's limit nor a reservation is in its way. */
+function slotOwedToNobody(turn: Turn, op: AdmitOp): string | undefined {
+  const { state } = turn;
+  if (isRecovering(state) || state.isAssignOwed || state.queueOrder.size > 0) return undefined;
+  if (isPaused(state, op.objective) || totalFree(state) <= reservedAbove(turn, op.priority)) return undefined;
+  const { fairnessId = '', maxConcurrency = 0 } = op;
+  if (isAtLimit(state, { fairnessId, maxConcurrency })) return undefined;
   return bestRanked(state, { classKey: op.classKey, excluded: [] }, op.ranking);
 }
 
-function countArrival(state: LedgerState, op: AdmitOp): void {
+function countArrival({ state, nowMs }: Turn, op: AdmitOp): void {
   const book = bookOf(state, op.objective);
   book.priority = op.priority;
+  book.lastArrivedAtMs = nowMs;
   if (op.kind === 'held') book.arrivedTotal += 1;
   state.activityEpoch += 1;
 }
 
-function newTicket(turn: Turn, op: AdmitOp): Ticket {
+function arrivingTicket(turn: Turn, op: AdmitOp): Ticket {
   const stamp = nextStamp(turn);
-  return {
-    ...ticketFields(op),
-    tag: op.arrivedAtMs > 0 ? Math.min(stamp, op.arrivedAtMs * 1000) : stamp,
-    queuedAtMs: turn.nowMs,
-    owner: turn.owner,
-    state: 'waiting',
-    endpointId: '',
-    excluded: [],
-    attempt: 0,
-    token: 0,
-    sinceMs: 0,
-  };
+  const tag = op.arrivedAtMs > 0 ? Math.min(stamp, op.arrivedAtMs * 1000) : stamp;
+  const from = { tag, queuedAtMs: turn.nowMs, owner: turn.owner, endpointId: '', excluded: [], attempt: 0, sinceMs: 0 };
+  const ticket = newTicket(op, from);
+  addTicket(turn, ticket);
+  return ticket;
 }
 
-function run(turn: Turn, ticket: Ticket, endpointId: string): AdmitReply {
-  hold(turn.state, endpointId, ticket.id);
-  ticket.endpointId = endpointId;
+function runAtOnce(turn: Turn, op: AdmitOp, endpointId: string): AdmitReply {
+  countArrival(turn, op);
+  const ticket = arrivingTicket(turn, op);
+  takeSlot(turn.state, ticket, endpointId);
   ticket.token = nextStamp(turn);
   startRun(turn, ticket);
-  return { kind: 'run', endpointId, token: stampText(ticket.token), tag: stampText(ticket.tag) };
+  return runReply(ticket);
 }
 
-function wait(turn: Turn, ticket: Ticket): AdmitReply {
+/** It waits at its place, unless it is its turn already. What does not fit the budgets may not wait. */
+function enter(turn: Turn, op: AdmitOp, rejected: Rejected | undefined): AdmitReply {
   const { state } = turn;
+  const ticket = arrivingTicket(turn, op);
   enqueue(state, ticket);
+  turn.entering = { ticket, ranking: op.ranking };
+  assign(turn);
+  turn.entering = null;
+  if (rejected !== undefined) {
+    if (ticket.state === 'waiting') {
+      endTicket(turn, ticket);
+      return rejected;
+    }
+    countArrival(turn, op);
+  }
+  if (ticket.state === 'running') return runReply(ticket);
   const asleep = openSlots(state) === 0;
   if (asleep) turn.hints.add('wake');
-  const position = positionOf(state, ticket);
-  assign(turn);
+  const position = ticket.state === 'waiting' ? positionOf(state, ticket) : 0;
   return { kind: 'queued', position, tag: stampText(ticket.tag), asleep };
+}
+
+function runReply({ endpointId, token, tag }: Ticket): AdmitReply {
+  return { kind: 'run', endpointId, token: stampText(token), tag: stampText(tag) };
 }

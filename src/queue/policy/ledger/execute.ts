@@ -12,7 +12,7 @@ import { outcomes, settle } from './outcomes.ts';
 import { observe } from './quarantine.ts';
 import { reassert } from './reassert.ts';
 import { finish, release, requeue, withdraw } from './release.ts';
-import { setRules } from './rules.ts';
+import { setRules } from './set-rules.ts';
 import { snapshot } from './snapshot.ts';
 import type { LedgerState } from './state.ts';
 import { take } from './take.ts';
@@ -25,6 +25,9 @@ const HANDLERS: Handlers = {
   ...{ setEndpoints, setGate, setSoonSlots, setRules, closeIfIdle, observe },
   ...{ reserve, confirm, forget, settle, outcomes, overdue, setBulk, outbox, ackOutbox, snapshot },
 };
+
+/** Expired and paused tickets that picks move out of their way; the rest is left to sweeps. */
+const MAX_MOVES_PER_TURN = 512;
 
 /** What a turn did: the answer for its caller, and the mail of other owners. */
 export interface Executed {
@@ -43,6 +46,8 @@ export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: num
     grants: [],
     mail: new Map(),
     hints: new Set(),
+    entering: null,
+    movesLeft: MAX_MOVES_PER_TURN,
     hasLeft: false,
   };
   if (!isAdmitted(state, request)) return { result: { kind: 'stale' }, mail: turn.mail };

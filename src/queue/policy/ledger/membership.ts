@@ -50,7 +50,7 @@ function endRecovery(turn: Turn): void {
   assign(turn);
 }
 
-/** Keeps what is durable: endpoints, demand, outcomes, totals. */
+/** Keeps what is durable: endpoints, rules, demand, outcomes, totals, what flows have used. */
 function beginIncarnation({ state, nowMs }: Turn, runId: string): void {
   state.runId = runId;
   state.incarnation = `${runId}:${nowMs}`;
@@ -66,13 +66,18 @@ function clearLiveOrder(state: LedgerState): void {
   for (const entry of [state.executors, state.missedOffers, state.ownerTickets, state.offers, state.unconfirmed]) {
     entry.clear();
   }
-  state.queueOrder.clear();
-  state.expiries.clear();
+  for (const entry of [state.queueOrder, state.expiries, state.aging, state.tenantSlots, state.capped]) entry.clear();
+  for (const entry of [state.parked, state.replacing]) entry.clear();
+  for (const band of state.bands.values()) {
+    band.waiting = 0;
+    for (const [flow, time] of band.flows) band.idle.add(flow, time);
+  }
   state.owners.clear();
   for (const book of state.books.values()) {
     book.held.clear();
     book.intake.clear();
     book.heldBytes = 0;
     book.heldCostTokens = 0;
+    book.slots = 0;
   }
 }

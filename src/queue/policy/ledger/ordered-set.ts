@@ -45,6 +45,20 @@ export class OrderedSet {
     return this.#scores.get(id);
   }
 
+  /** How many are before it; undefined = it is not here. */
+  rank(id: string): number | undefined {
+    const score = this.#scores.get(id);
+    return score === undefined ? undefined : this.#indexOf(score, id);
+  }
+
+  /** The first ids with a score above `score`, and all that have the score of the last of them. */
+  after(score: number, limit: number): string[] {
+    const from = this.#indexOf(score, '\uffff');
+    const last = this.#entries[Math.min(from + limit, this.#entries.length) - 1];
+    if (last === undefined || from + limit > this.#entries.length) return this.ids().slice(from);
+    return this.#entries.slice(from, this.#indexOf(last.score, '\uffff')).map((entry) => entry.id);
+  }
+
   at(index: number): Scored | undefined {
     return this.#entries[index];
   }

@@ -4,7 +4,7 @@ import { announce } from './outbox.ts';
 import { outcomeOf } from './outcome-of.ts';
 import { bookOf } from './state.ts';
 import type { OutcomesOp, OutcomesReply, SettleOp, SettleReply } from './stored-ops.ts';
-import { endTicket, evict } from './tickets.ts';
+import { correct, endTicket, evict } from './tickets.ts';
 import { stampText, type Turn, tellEviction } from './turn.ts';
 
 /**
@@ -30,12 +30,14 @@ export function outcomes(turn: Turn, op: OutcomesOp): OutcomesReply {
 }
 
 /** The holder of the grant is done with it; others only take back what has not begun, and tell the one who runs it. */
-function settleTicket(turn: Turn, { id, token }: SettleOp): void {
+function settleTicket(turn: Turn, { id, token, usedTokens }: SettleOp): void {
   const ticket = turn.state.tickets.get(id);
   if (ticket === undefined) return;
   const isActive = ticket.state === 'running' || ticket.state === 'recording';
   if (!isActive) evict(turn, ticket, 'withdrawn');
-  else if (ticket.owner === turn.owner && stampText(ticket.token) === token) endTicket(turn, ticket);
-  else tellEviction(turn, ticket.owner, { id, reason: 'settled' });
+  else if (ticket.owner === turn.owner && stampText(ticket.token) === token) {
+    correct(turn.state, ticket, usedTokens);
+    endTicket(turn, ticket);
+  } else tellEviction(turn, ticket.owner, { id, reason: 'settled' });
   assign(turn);
 }

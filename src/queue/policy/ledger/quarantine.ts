@@ -1,12 +1,12 @@
 import { assign } from './assign.ts';
 import type { ObserveOp, Ok } from './ops.ts';
-import { unhold } from './slots.ts';
 import { getOrMake, type LedgerState, type Ticket } from './state.ts';
+import { giveSlot } from './tickets.ts';
 import type { Turn } from './turn.ts';
 
 /** The slot of a dead owner's call stays out of use, for the engine may still be busy with it. Counts as no release. */
 export function quarantineSlot({ state, nowMs }: Turn, ticket: Ticket): void {
-  unhold(state, ticket.endpointId, ticket.id);
+  giveSlot(state, ticket);
   ticket.state = 'recording';
   getOrMake(state.quarantine, ticket.endpointId, () => new Map<string, number>()).set(ticket.id, nowMs);
 }

@@ -1,13 +1,13 @@
 import { assign } from './assign.ts';
 import { unlistedEndpoint } from './endpoints.ts';
 import { hasReasserted } from './membership.ts';
-import { ticketFields } from './new-ticket.ts';
+import { newTicket } from './new-ticket.ts';
 import type { ReassertedTicket, ReassertOp, ReassertReply } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
 import { unquarantine } from './quarantine.ts';
-import { endpointOf, hold } from './slots.ts';
+import { endpointOf } from './slots.ts';
 import { bookOf, type Ticket } from './state.ts';
-import { addTicket, endTicket, evict, ownTicket } from './tickets.ts';
+import { addTicket, endTicket, evict, ownTicket, takeSlot } from './tickets.ts';
 import { nextStamp, stampText, type Turn } from './turn.ts';
 import { enqueue } from './waiting.ts';
 
@@ -58,18 +58,13 @@ function putBack(turn: Turn, claim: ReassertedTicket): Answer {
 function ticketOf(turn: Turn, claim: ReassertedTicket): Ticket {
   const tag = Number(claim.tag);
   turn.state.stamp = Math.max(turn.state.stamp, tag);
-  return {
-    ...ticketFields(claim),
+  const { queuedAtMs, endpointId, excluded, attempt } = claim;
+  return newTicket(claim, {
     tag: tag > 0 ? tag : nextStamp(turn),
-    queuedAtMs: claim.queuedAtMs,
+    ...{ queuedAtMs, endpointId, excluded, attempt },
     owner: turn.owner,
-    state: 'waiting',
-    endpointId: claim.endpointId,
-    excluded: claim.excluded,
-    attempt: claim.attempt,
-    token: 0,
     sinceMs: turn.nowMs,
-  };
+  });
 }
 
 function place(turn: Turn, ticket: Ticket, at: ReassertedTicket['state']): void {
@@ -82,6 +77,6 @@ function place(turn: Turn, ticket: Ticket, at: ReassertedTicket['state']): void 
   ticket.token = nextStamp(turn);
   unquarantine(state, ticket.endpointId, ticket.id);
   if (at === 'recording') return;
-  hold(state, ticket.endpointId, ticket.id);
+  takeSlot(state, ticket, ticket.endpointId);
   if (endpointOf(state, ticket.endpointId) === undefined) state.endpoints.push(unlistedEndpoint(ticket.endpointId));
 }

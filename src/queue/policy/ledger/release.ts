@@ -1,10 +1,9 @@
 import { assign } from './assign.ts';
 import type { FinishOp, Gone, Ok, ReleaseOp, RequeueOp, RequeueReply, WithdrawOp } from './ops.ts';
-import { unhold } from './slots.ts';
 import { bookOf } from './state.ts';
-import { endTicket, grantedTicket, ownTicket, stopRun } from './tickets.ts';
+import { correct, endTicket, grantedTicket, ownTicket, stopRun, waitAgain } from './tickets.ts';
 import type { Turn } from './turn.ts';
-import { enqueue, positionOf } from './waiting.ts';
+import { positionOf } from './waiting.ts';
 
 /** Endpoints that one ticket remembers as failed; the oldest is forgotten. */
 const MAX_EXCLUDED = 8;
@@ -13,6 +12,7 @@ const MAX_EXCLUDED = 8;
 export function release(turn: Turn, op: ReleaseOp): Ok | Gone {
   const ticket = grantedTicket(turn, op.id, op.token);
   if (ticket?.state !== 'running') return { kind: 'gone' };
+  correct(turn.state, ticket, op.usedTokens);
   stopRun(turn, ticket);
   assign(turn);
   return { kind: 'ok' };
@@ -22,6 +22,7 @@ export function release(turn: Turn, op: ReleaseOp): Ok | Gone {
 export function finish(turn: Turn, op: FinishOp): Ok | Gone {
   const ticket = grantedTicket(turn, op.id, op.token);
   if (ticket?.state !== 'running' && ticket?.state !== 'recording') return { kind: 'gone' };
+  correct(turn.state, ticket, op.usedTokens);
   endTicket(turn, ticket);
   bookOf(turn.state, ticket.objective).settledTotal += 1;
   assign(turn);
@@ -32,10 +33,9 @@ export function finish(turn: Turn, op: FinishOp): Ok | Gone {
 export function requeue(turn: Turn, op: RequeueOp): RequeueReply {
   const ticket = grantedTicket(turn, op.id, op.token);
   if (ticket?.state !== 'running') return { kind: 'gone' };
-  unhold(turn.state, ticket.endpointId, ticket.id);
   const isNew = op.exclude !== '' && !ticket.excluded.includes(op.exclude);
   if (isNew) ticket.excluded = [...ticket.excluded, op.exclude].slice(-MAX_EXCLUDED);
-  enqueue(turn.state, ticket);
+  waitAgain(turn, ticket);
   const position = positionOf(turn.state, ticket);
   assign(turn);
   return { kind: 'queued', position };

@@ -25,6 +25,11 @@ export function unhold(state: LedgerState, endpointId: string, ticketId: string)
   state.used.get(endpointId)?.delete(ticketId);
 }
 
+/** Slots that could be given now, over all endpoints. */
+export function totalFree(state: LedgerState): number {
+  return state.endpoints.reduce((sum, endpoint) => sum + freeSlots(state, endpoint), 0);
+}
+
 /** Slots of the pool that are open to work, free or not. */
 export function openSlots(state: LedgerState): number {
   return state.endpoints.reduce((sum, endpoint) => sum + (endpoint.gate === 'open' ? endpoint.slots : 0), 0);

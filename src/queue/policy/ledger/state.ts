@@ -24,6 +24,14 @@ export interface Ticket {
   /** When it entered the live order. */
   readonly queuedAtMs: number;
   readonly owner: string;
+  /** Its effective priority: its own until it has aged. */
+  band: number;
+  /** Set when it is placed: its objective if that has a guaranteed share, so that it can be picked apart; else ''. */
+  lane: string;
+  /** Set when it is placed: too many flows are known, and it stands in the one that all others share. */
+  isOverflow: boolean;
+  /** What its flow was charged for the present grant; 0 = nothing, for nobody waited. */
+  chargedTokens: number;
   state: 'waiting' | 'offered' | 'running' | 'recording';
   /** Of the slot it holds or held last; '' = none yet. */
   endpointId: string;
@@ -47,15 +55,29 @@ export interface Endpoint {
   isListed: boolean;
 }
 
-/** The tickets that wait for the same thing: one priority, objective and class. Never empty. */
+/** The tickets that wait for the same thing: one band, lane and class. Never empty. */
 export interface WaitingQueue {
   readonly key: string;
-  readonly priority: number;
-  readonly objective: string;
+  readonly band: number;
+  readonly lane: string;
   readonly classKey: string;
   readonly excluded: readonly string[];
-  /** By tag. */
-  readonly tickets: OrderedSet;
+  /** Flows with a line here that may run, by their virtual time. */
+  readonly flows: OrderedSet;
+  /** The waiting tickets of each flow, by place (places.ts). None is empty. */
+  readonly lines: Map<string, OrderedSet>;
+}
+
+/** What the flows of one band have used. Times are virtual: thousandths of a token, divided by weight. */
+export interface Band {
+  /** Where a flow begins that had nothing waiting. */
+  virtualTime: number;
+  /** Tickets in lines of this band. */
+  waiting: number;
+  /** Flow → its virtual time, of those that wait and those that used more than they would begin with. */
+  readonly flows: Map<string, number>;
+  /** Of these, the ones without a line, by virtual time. */
+  readonly idle: OrderedSet;
 }
 
 /** What one objective has and had. */
@@ -75,6 +97,11 @@ export interface ObjectiveBook {
   slotMsTotal: number;
   releasedCostTokensTotal: number;
   settledTotal: number;
+  /** Slots its tickets hold; those in quarantine are nobody's. */
+  slots: number;
+  lastArrivedAtMs: number;
+  /** Percent times tokens that it is owed by its guaranteed share; below 0 = served ahead. */
+  shareDebt: number;
   /** Deadlines of its stored work, rounded down: bucket → what is due then. */
   readonly due: Map<number, DueBucket>;
   /** Ids of its bulks. */
@@ -128,8 +155,19 @@ export interface LedgerState {
 
   readonly tickets: Map<string, Ticket>;
   readonly queues: Map<string, WaitingQueue>;
-  /** Keys of `queues`, highest priority first. */
+  /** Keys of `queues` with a flow that may run, highest band first. */
   readonly queueOrder: OrderedSet;
+  readonly bands: Map<number, Band>;
+  /** Slots that tickets with a limit hold, by fairness id. */
+  readonly tenantSlots: Map<string, number>;
+  /** Flows that hold as many slots as they may → the queues from whose index they were taken. */
+  readonly capped: Map<string, Set<string>>;
+  /** Waiting tickets of paused objectives: in no line. */
+  readonly parked: Map<string, Set<string>>;
+  /** Waiting tickets that will age, by when. */
+  readonly aging: OrderedSet;
+  /** Arrival indexes whose tickets are put in their places anew → the tag up to which that is done. */
+  readonly replacing: Map<string, number>;
   readonly books: Map<string, ObjectiveBook>;
   /** By objective; what is not named has none. */
   readonly rules: Map<string, RuleLine>;
@@ -180,6 +218,12 @@ export function emptyLedger(): LedgerState {
     tickets: new Map(),
     queues: new Map(),
     queueOrder: new OrderedSet(),
+    bands: new Map(),
+    tenantSlots: new Map(),
+    capped: new Map(),
+    parked: new Map(),
+    aging: new OrderedSet(),
+    replacing: new Map(),
     books: new Map(),
     rules: new Map(),
     expiries: new OrderedSet(),
@@ -229,6 +273,9 @@ export function bookOf(state: LedgerState, objective: string): ObjectiveBook {
     slotMsTotal: 0,
     releasedCostTokensTotal: 0,
     settledTotal: 0,
+    slots: 0,
+    lastArrivedAtMs: 0,
+    shareDebt: 0,
     due: new Map(),
     bulks: new Set(),
   }));

@@ -2,6 +2,7 @@ import { assign } from './assign.ts';
 import { lapseBulks } from './bulk.ts';
 import { removeDemand } from './demand.ts';
 import { dropUnusedEndpoints } from './endpoints.ts';
+import { pruneIdleFlows } from './flows.ts';
 import { expireQuarantine, quarantineSlot } from './quarantine.ts';
 import { endTicket, evict, unoffer } from './tickets.ts';
 import { isRecovering, type Turn } from './turn.ts';
@@ -22,6 +23,7 @@ export function sweep(turn: Turn): void {
   expireQuarantine(turn);
   for (const id of turn.state.reservations.upTo(turn.nowMs, MAX_LAPSED_RESERVATIONS)) removeDemand(turn.state, id);
   lapseBulks(turn);
+  for (const band of turn.state.bands.values()) pruneIdleFlows(band);
   dropUnusedEndpoints(turn.state);
   assign(turn);
 }

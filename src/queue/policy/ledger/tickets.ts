@@ -1,7 +1,9 @@
+import { recharge, serve, uncapFlow } from './flows.ts';
 import type { Eviction, Offer } from './ops.ts';
 import { OrderedSet } from './ordered-set.ts';
+import { account } from './shares.ts';
 import { hold, unhold } from './slots.ts';
-import { bookOf, getOrMake, type Ticket } from './state.ts';
+import { bookOf, getOrMake, type LedgerState, type Ticket } from './state.ts';
 import { nextStamp, stampText, type Turn, tellEviction, tellOffer } from './turn.ts';
 import { dequeue, enqueue } from './waiting.ts';
 
@@ -22,10 +24,18 @@ export function addTicket(turn: Turn, ticket: Ticket): void {
   getOrMake(turn.state.ownerTickets, ticket.owner, () => new Set()).add(ticket.id);
 }
 
+/** A slot for a waiting ticket. */
+interface Reserving {
+  readonly ticket: Ticket;
+  readonly endpointId: string;
+  readonly isByShare: boolean;
+}
+
 /** waiting → offered: reserves the slot and tells the owner. */
-export function offer(turn: Turn, ticket: Ticket, endpointId: string): void {
+export function offer(turn: Turn, pick: Reserving): void {
   const { state } = turn;
-  const reserved = reserve(turn, ticket, endpointId);
+  const { ticket } = pick;
+  const reserved = reserve(turn, pick);
   ticket.state = 'offered';
   const lapsesAtMs = turn.nowMs + state.timing.offerMs;
   getOrMake(state.offers, ticket.owner, () => new OrderedSet()).add(ticket.id, lapsesAtMs);
@@ -33,25 +43,71 @@ export function offer(turn: Turn, ticket: Ticket, endpointId: string): void {
 }
 
 /** waiting → running, for a ticket of the caller. */
-export function grant(turn: Turn, ticket: Ticket, endpointId: string): void {
-  const reserved = reserve(turn, ticket, endpointId);
+export function grant(turn: Turn, pick: Reserving): void {
+  const { ticket } = pick;
+  const reserved = reserve(turn, pick);
   startRun(turn, ticket);
   turn.grants.push({ ...reserved, attempt: ticket.attempt, waitedMs: turn.nowMs - ticket.queuedAtMs });
 }
 
-function reserve(turn: Turn, ticket: Ticket, endpointId: string): Offer {
-  dequeue(turn.state, ticket);
-  hold(turn.state, endpointId, ticket.id);
-  ticket.endpointId = endpointId;
+/** waiting → running, for the ticket that is being admitted: its reply tells. */
+export function runEntering(turn: Turn, pick: Reserving): void {
+  reserve(turn, pick);
+  startRun(turn, pick.ticket);
+}
+
+function reserve(turn: Turn, { ticket, endpointId, isByShare }: Reserving): Offer {
+  const { state } = turn;
+  dequeue(state, ticket);
+  serve(state, ticket, isByShare);
+  account(state, ticket.objective, ticket.chargedTokens);
+  takeSlot(state, ticket, endpointId);
   ticket.token = nextStamp(turn);
   return { id: ticket.id, endpointId, token: stampText(ticket.token) };
 }
 
-/** offered → waiting, at its old place. */
+/** The ticket holds a slot there. */
+export function takeSlot(state: LedgerState, ticket: Ticket, endpointId: string): void {
+  hold(state, endpointId, ticket.id);
+  ticket.endpointId = endpointId;
+  bookOf(state, ticket.objective).slots += 1;
+  if (ticket.maxConcurrency === 0) return;
+  state.tenantSlots.set(ticket.fairnessId, (state.tenantSlots.get(ticket.fairnessId) ?? 0) + 1);
+}
+
+export function giveSlot(state: LedgerState, ticket: Ticket): void {
+  unhold(state, ticket.endpointId, ticket.id);
+  bookOf(state, ticket.objective).slots -= 1;
+  if (ticket.maxConcurrency === 0) return;
+  const left = (state.tenantSlots.get(ticket.fairnessId) ?? 0) - 1;
+  if (left > 0) state.tenantSlots.set(ticket.fairnessId, left);
+  else state.tenantSlots.delete(ticket.fairnessId);
+  uncapFlow(state, ticket.fairnessId);
+}
+
+/** Its grant was not used: its flow and its objective are charged nothing. */
+export function refund(state: LedgerState, ticket: Ticket): void {
+  if (ticket.chargedTokens === 0) return;
+  account(state, ticket.objective, -ticket.chargedTokens);
+  recharge(state, ticket, 0);
+}
+
+/** The engine told what it used; 0 = it did not. */
+export function correct(state: LedgerState, ticket: Ticket, usedTokens = 0): void {
+  if (usedTokens > 0 && ticket.chargedTokens > 0) recharge(state, ticket, usedTokens);
+}
+
+/** offered or running → waiting, at its old place. */
+export function waitAgain(turn: Turn, ticket: Ticket): void {
+  giveSlot(turn.state, ticket);
+  refund(turn.state, ticket);
+  enqueue(turn.state, ticket);
+}
+
+/** offered → waiting. */
 export function unoffer(turn: Turn, ticket: Ticket): void {
   turn.state.offers.get(ticket.owner)?.delete(ticket.id);
-  unhold(turn.state, ticket.endpointId, ticket.id);
-  enqueue(turn.state, ticket);
+  waitAgain(turn, ticket);
 }
 
 /** → running. The slot is reserved already, or `hold` is called by whoever grants it at once. */
@@ -63,7 +119,7 @@ export function startRun(turn: Turn, ticket: Ticket): void {
 
 /** running → recording: the slot is free. */
 export function stopRun(turn: Turn, ticket: Ticket): void {
-  unhold(turn.state, ticket.endpointId, ticket.id);
+  giveSlot(turn.state, ticket);
   ticket.state = 'recording';
   const book = bookOf(turn.state, ticket.objective);
   book.releasedTotal += 1;
@@ -77,7 +133,8 @@ export function endTicket(turn: Turn, ticket: Ticket): void {
   if (ticket.state === 'waiting') dequeue(state, ticket);
   if (ticket.state === 'offered') {
     state.offers.get(ticket.owner)?.delete(ticket.id);
-    unhold(state, ticket.endpointId, ticket.id);
+    giveSlot(state, ticket);
+    refund(state, ticket);
   }
   if (ticket.state === 'running') stopRun(turn, ticket);
   state.tickets.delete(ticket.id);

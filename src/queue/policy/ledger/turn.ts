@@ -1,5 +1,5 @@
 import type { Eviction, Grant, Mail, Offer, PoolHint, Stamp } from './ops.ts';
-import { getOrMake, type LedgerState } from './state.ts';
+import { getOrMake, type LedgerState, type Ticket } from './state.ts';
 
 /** One list of operations being executed: the state, the instant, and what has to be told to whom afterwards. */
 export interface Turn {
@@ -11,6 +11,10 @@ export interface Turn {
   readonly grants: Grant[];
   readonly mail: Map<string, { offers: Offer[]; evictions: Eviction[] }>;
   readonly hints: Set<PoolHint>;
+  /** The ticket being admitted, and where its owner would have it run: when its turn comes at once, it runs. */
+  entering: { readonly ticket: Ticket; readonly ranking: readonly string[] } | null;
+  /** Tickets that may still be moved aside because they were met where they cannot run. */
+  movesLeft: number;
   /** The caller has left; nothing more is done for it. */
   hasLeft: boolean;
 }

@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MemoryLedgerStore } from '../../../../src/queue/adapters/ledger/memory-ledger-store.ts';
 import { dueBucketMs } from '../../../../src/queue/policy/ledger/due.ts';
-import { freeSlots, mayUse } from '../../../../src/queue/policy/ledger/slots.ts';
+import { flowOf } from '../../../../src/queue/policy/ledger/flows.ts';
+import { isAtLimit } from '../../../../src/queue/policy/ledger/pick.ts';
+import { placeOf, queueKey } from '../../../../src/queue/policy/ledger/places.ts';
+import { reservedAbove } from '../../../../src/queue/policy/ledger/reserved.ts';
+import { isPaused } from '../../../../src/queue/policy/ledger/rules.ts';
+import { freeSlots, mayUse, totalFree } from '../../../../src/queue/policy/ledger/slots.ts';
 import type { LedgerState, Ticket } from '../../../../src/queue/policy/ledger/state.ts';
 import { Story, stepArbitrary, TEST_TIMING } from '../../../support/ledger-script.ts';
 
@@ -11,13 +16,15 @@ function check(state: LedgerState, nowMs: number): void {
   const tickets = [...state.tickets.values()];
   everyTicketIsWhereItsStateSays(state, tickets);
   countersEqualTheirSums(state, tickets);
+  everyIndexIsTrue(state, tickets);
   everyDeadlineIsCountedOnce(state);
   everyBulkIsItsObjectives(state);
   if (state.recoverUntilMs === 0 && !state.isAssignOwed) noFreeSlotIsOwed(state, tickets, nowMs);
 }
 
 function everyTicketIsWhereItsStateSays(state: LedgerState, tickets: readonly Ticket[]): void {
-  const waiting = [...state.queues.values()].flatMap((queue) => queue.tickets.ids());
+  const lines = [...state.queues.values()].flatMap((queue) => [...queue.lines.values()].flatMap((line) => line.ids()));
+  const waiting = [...lines, ...[...state.parked.values()].flatMap((parked) => [...parked])];
   const holders = [...state.used.values()].flatMap((ids) => [...ids]);
   const offers = [...state.offers.values()].flatMap((ids) => ids.ids());
   const ids = (...states: Ticket['state'][]) =>
@@ -32,7 +39,6 @@ function everyTicketIsWhereItsStateSays(state: LedgerState, tickets: readonly Ti
     const holds = state.used.get(ticket.endpointId)?.has(ticket.id) ?? false;
     expect(holds).toBe(ticket.state === 'offered' || ticket.state === 'running');
   }
-  for (const queue of state.queues.values()) expect(queue.tickets.size).toBeGreaterThan(0);
 }
 
 function countersEqualTheirSums(state: LedgerState, tickets: readonly Ticket[]): void {
@@ -74,16 +80,65 @@ function everyBulkIsItsObjectives(state: LedgerState): void {
   expect([...state.outboxObjectives.keys()].sort()).toEqual(state.outbox.ids().sort());
 }
 
-/** A ticket waits only for slots that are taken, unless its owner cannot be offered anything. */
+/** A ticket waits only for slots that are taken or kept free, unless its owner, its objective or its tenant is in the way. */
 function noFreeSlotIsOwed(state: LedgerState, tickets: readonly Ticket[], nowMs: number): void {
   const free = state.endpoints.filter((endpoint) => freeSlots(state, endpoint) > 0);
   for (const ticket of tickets) {
     const isDeaf =
       (state.owners.score(ticket.owner) ?? 0) <= nowMs - TEST_TIMING.deadOwnerMs ||
       (state.missedOffers.get(ticket.owner) ?? 0) >= 2;
-    if (ticket.state !== 'waiting' || isDeaf) continue;
+    if (ticket.state !== 'waiting' || isDeaf || isPaused(state, ticket.objective) || isAtLimit(state, ticket)) continue;
+    if (totalFree(state) <= reservedAbove({ state, nowMs }, ticket.band)) continue;
     expect(free.filter((endpoint) => mayUse(state, ticket, endpoint)).map(({ id }) => id)).toEqual([]);
   }
+}
+
+/** Every index says again what the tickets say. */
+function everyIndexIsTrue(state: LedgerState, tickets: readonly Ticket[]): void {
+  const waiting = tickets.filter((ticket) => ticket.state === 'waiting');
+  const placed = waiting.filter((ticket) => !state.parked.get(ticket.objective)?.has(ticket.id));
+  for (const ticket of placed) {
+    const queue = state.queues.get(queueKey(ticket))!;
+    const flow = flowOf(ticket);
+    expect(queue.lines.get(flow)?.score(ticket.id)).toBe(placeOf(ticket));
+    const time = state.bands.get(ticket.band)?.flows.get(flow);
+    expect(time).toBeDefined();
+    expect(state.bands.get(ticket.band)?.idle.has(flow)).toBe(false);
+    const isCapped = state.capped.get(flow)?.has(queue.key) ?? false;
+    if (queue.flows.has(flow)) expect(queue.flows.score(flow)).toBe(time);
+    else expect(isCapped).toBe(true);
+    expect(state.queueOrder.has(queue.key)).toBe(queue.flows.size > 0);
+  }
+  for (const [number, band] of state.bands) {
+    const inBand = placed.filter((ticket) => ticket.band === number);
+    expect(band.waiting).toBe(inBand.length);
+    const busy = new Set(inBand.map(flowOf));
+    for (const flow of band.flows.keys()) expect(band.idle.has(flow)).toBe(!busy.has(flow));
+    for (const flow of band.idle.ids()) expect(band.idle.score(flow)).toBe(band.flows.get(flow));
+  }
+  const expiring = waiting.filter(({ expiresAtMs }) => expiresAtMs > 0);
+  expect(state.expiries.ids().sort()).toEqual(expiring.map(({ id }) => id).sort());
+  for (const id of state.aging.ids()) expect(placed.some((ticket) => ticket.id === id)).toBe(true);
+  slotsAreCounted(state, tickets);
+}
+
+function slotsAreCounted(state: LedgerState, tickets: readonly Ticket[]): void {
+  const holders = tickets.filter((ticket) => ticket.state === 'offered' || ticket.state === 'running');
+  for (const [objective, book] of state.books) {
+    expect(book.slots).toBe(holders.filter((ticket) => ticket.objective === objective).length);
+    const kinds = (isHeld: boolean) =>
+      tickets.filter((t) => t.objective === objective && t.state === 'waiting' && (t.kind === 'held') === isHeld);
+    expect(book.intake.ids().sort()).toEqual(
+      kinds(false)
+        .map(({ id }) => id)
+        .sort(),
+    );
+    for (const ticket of kinds(true)) expect(book.held.score(ticket.id)).toBe(ticket.tag);
+  }
+  const limited = holders.filter(({ maxConcurrency }) => maxConcurrency > 0);
+  const counts = new Map<string, number>();
+  for (const { fairnessId } of limited) counts.set(fairnessId, (counts.get(fairnessId) ?? 0) + 1);
+  expect(state.tenantSlots).toEqual(counts);
 }
 
 test('after every turn of a random story nothing is lost, counted twice or owed', async () => {

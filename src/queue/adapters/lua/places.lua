@@ -1,0 +1,83 @@
+-- Lines: `wait:<queue>\n\n<flow>` ids by place. `queues` names those with a flow that may run by -band;
+-- `parked:<objective>` = waiting tickets of a paused objective; `aging` those that will age, by when.
+
+L.DAY_US = 86400000000
+
+function L.queue_key(ticket)
+  local key = ticket[BAND] .. '|' .. ticket[LANE] .. '|' .. ticket[CLASS_KEY]
+  if ticket[EXCLUDED] then return key .. '\n' .. table.concat(ticket[EXCLUDED], '\n') end
+  return key
+end
+
+function L.parse_queue(key)
+  local band, lane, rest = string.match(key, '^(%-?%d+)|([^|]*)|(.*)$')
+  local parts = {}
+  for part in string.gmatch(rest .. '\n', '(.-)\n') do parts[#parts + 1] = part end
+  return { key = key, index = L.key('index:', key), band = tonumber(band), lane = lane,
+    classKey = table.remove(parts, 1), excluded = #parts > 0 and parts }
+end
+
+-- The queues with a flow that may run, highest band first. The list is replaced, never changed.
+function L.queues_in_order()
+  if not T.queues then
+    local list = { by_key = {}, lanes = {} }
+    for i, key in ipairs(call('ZRANGE', L.key('queues', ''), 0, -1)) do
+      local queue = L.parse_queue(key)
+      list[i] = queue
+      list.by_key[key] = true
+      list.lanes[queue.lane] = true
+    end
+    T.queues = list
+  end
+  return T.queues
+end
+
+function L.place_of(ticket)
+  return ticket[DEADLINE_MS] > 0 and ticket[DEADLINE_MS] * 1000 or ticket[TAG] + L.DAY_US
+end
+
+function L.place(ticket)
+  local objective = ticket[OBJECTIVE]
+  if L.is_paused(objective) then
+    call('SADD', L.key('parked:', objective), ticket[ID])
+    return
+  end
+  ticket[LANE] = L.lane_of(objective)
+  local time = L.join_flow(ticket)
+  local flow, key, band = L.flow_of(ticket), L.queue_key(ticket), ticket[BAND]
+  L.resize(1, 'ZADD', L.line_key(key, flow), L.place_of(ticket), ticket[ID])
+  local open = L.open_band(band)
+  open.waiting = open.waiting + 1
+  local is_capped = ticket[MAX_CONCURRENCY] > 0 and L.contains(L.capped_of(flow), key)
+  if not is_capped then L.add_to_index(key, band, flow, time) end
+  local aging_ms = L.aging_ms(objective)
+  if aging_ms > 0 and band < L.aged_band(band) then
+    call('ZADD', L.key('aging', ''), ticket[QUEUED_AT_MS] + aging_ms, ticket[ID])
+  end
+end
+
+function L.unplace(ticket)
+  local flow, key = L.flow_of(ticket), L.queue_key(ticket)
+  local line = L.line_key(key, flow)
+  local before = L.size_of('ZCARD', line)
+  L.resize(-1, 'ZREM', line, ticket[ID])
+  local left = L.size_of('ZCARD', line)
+  if left == before then
+    call('SREM', L.key('parked:', ticket[OBJECTIVE]), ticket[ID])
+    return
+  end
+  local open = L.open_band(ticket[BAND])
+  open.waiting = open.waiting - 1
+  if L.rules().does_any_age then call('ZREM', L.key('aging', ''), ticket[ID]) end
+  if left > 0 then return end
+  L.drop_from_index(key, flow)
+  local keys = L.capped_of(flow)
+  for i, capped in ipairs(keys) do
+    if capped == key then
+      table.remove(keys, i)
+      L.save_capped(flow, keys)
+      break
+    end
+  end
+  L.leave_flow(ticket[BAND], flow)
+end
