@@ -11,11 +11,18 @@ const SET_BY_CHART = [
   'server.port',
   'admin',
   'redis.url',
+  'redis.username',
+  'redis.password',
+  'redis.sentinel.username',
+  'redis.sentinel.password',
+  'redis.tls.caFile',
+  'redis.tls.certFile',
+  'redis.tls.keyFile',
   'data',
   'jobs.enabled',
 ];
 /** Keywords of our own that other tools do not know. */
-const OUR_KEYWORDS = ['unit', 'secret', 'whenAbsent', '$schema'];
+const OUR_KEYWORDS = ['unit', 'secret', 'opaque', 'whenAbsent', '$schema'];
 
 const keysSecret = {
   type: 'object',

@@ -1,7 +1,8 @@
 import { dirname, resolve } from 'node:path';
+import type { JsonSchema } from './json-schema.ts';
 import { type Layer, layerKey, type Written } from './layers.ts';
 import { API_VERSION, CONFIGURATION_KIND, LEAVES } from './schema/configuration.ts';
-import { PASSWORD_MASK } from './schema/storage.ts';
+import { PASSWORD_MASK } from './schema/redis.ts';
 
 /** One setting as it holds now. */
 export interface EffectiveSetting {
@@ -19,7 +20,7 @@ export function effectiveSettings(written: Layer): EffectiveSetting[] {
     const value = given ? portable(path, given) : (schema.default ?? null);
     const source = given?.locate([], false) ?? 'default';
     const meaning = value === null && schema.whenAbsent !== undefined ? `: ${schema.whenAbsent}` : '';
-    return { path, value: schema.secret ? maskPassword(value) : value, source: `${source}${meaning}` };
+    return { path, value: masked(schema, value), source: `${source}${meaning}` };
   });
 }
 
@@ -45,6 +46,11 @@ function portable(path: readonly string[], { value, file }: Written): unknown {
     ...tenant,
     ...(typeof tenant['keysFile'] === 'string' ? { keysFile: resolve(dirname(file), tenant['keysFile']) } : {}),
   }));
+}
+
+function masked(schema: JsonSchema, value: unknown): unknown {
+  if (schema.opaque && value !== null) return PASSWORD_MASK;
+  return schema.secret ? maskPassword(value) : value;
 }
 
 function maskPassword(value: unknown): unknown {

@@ -9,6 +9,8 @@ export interface FieldMeta {
   readonly unit?: 'duration' | 'size';
   /** Masked wherever it is shown, and refused as a flag. */
   readonly secret?: boolean;
+  /** The whole of a secret value is one, not only a part such as the password in a URL. */
+  readonly opaque?: boolean;
   /** What an absent value means, for leaves without a default. */
   readonly whenAbsent?: string;
 }

@@ -34,7 +34,7 @@ export function flagLayer(flags: readonly FlagSetting[]): { layer: Layer; proble
       problem(`no such setting; ${suggestion(path, [...leafByPath.keys()])}`);
     } else if (text === '') {
       problem(`no value given; write --set ${path}=VALUE`);
-    } else if (leaf.schema.secret && holdsPassword(text)) {
+    } else if (leaf.schema.opaque || (leaf.schema.secret && holdsPassword(text))) {
       problem('the process list shows flags to everybody; give it in a file or in the environment');
     } else {
       const read = readLeafValue(leaf, text);

@@ -138,7 +138,7 @@ function checkRole({ role, kubernetes, redis }: Partial<ParsedSettings>, report:
   if (kubernetes?.enabled === false) {
     report(['role'], `"${role}" alone needs a cluster; set kubernetes.enabled: true, or role: all`);
   }
-  if (redis?.url === null) {
+  if (redis && redis.url === null && redis.sentinel.nodes.length + redis.cluster.nodes.length === 0) {
     report(
       ['redis', 'url'],
       `is missing: role "${role}" shares its Redis with the other roles; set PILOTLIGHT_REDIS_URL`,

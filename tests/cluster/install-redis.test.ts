@@ -8,7 +8,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { serverEnvironment } from '../../src/platform/local-redis/binary.ts';
 import { cacheFolders } from '../../src/platform/local-redis/cache-folders.ts';
 import { findServer } from '../../src/platform/local-redis/find-server.ts';
-import { inspectRedis, judgeRedis } from '../../src/platform/redis/inspect.ts';
+import { inspectRedis } from '../../src/platform/redis/inspect.ts';
+import { judgeRedis } from '../../src/platform/redis/judge.ts';
 import { until } from '../support/until.ts';
 import { LEAST_VALUES, useHelm } from './support/helm.ts';
 

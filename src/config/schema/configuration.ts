@@ -11,7 +11,8 @@ import { logSection } from './log.ts';
 import { sqsSection, webhooksSection } from './notices.ts';
 import { pickerSection } from './picker.ts';
 import { adminSection, serverSection } from './server.ts';
-import { dataSection, redisSection, storageSection } from './storage.ts';
+import { redisSection } from './redis.ts';
+import { dataSection, storageSection } from './storage.ts';
 import { timeoutsSection } from './timeouts.ts';
 
 export const API_VERSION = 'pilotlight.dev/v1alpha1';

@@ -1,48 +1,5 @@
 import { z } from 'zod';
-import { show, text } from '../fields.ts';
-
-/** What stands in place of a password wherever settings are shown. */
-export const PASSWORD_MASK = '***';
-
-const redisUrl = z
-  .string()
-  .superRefine((value, context) => {
-    const problem = redisUrlProblem(value);
-    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-  })
-  .nullable();
-
-/** Names what is wrong without repeating the text: it may hold a password. */
-function redisUrlProblem(value: string): string | undefined {
-  const example = 'write redis://[user:password@]host[:port][/db], or rediss:// for TLS';
-  if (!URL.canParse(value)) return `the Redis URL cannot be read; ${example}`;
-  const url = new URL(value);
-  if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') {
-    return `the Redis URL starts with "${url.protocol}"; ${example}`;
-  }
-  if (url.hostname === '') return `the Redis URL names no host; ${example}`;
-  if (!/^\/?\d*$/.test(url.pathname)) return `the Redis URL's path is not a database number; ${example}`;
-  if (url.password === PASSWORD_MASK) {
-    return 'the Redis URL holds a masked password, as `config print` shows it; write the real one';
-  }
-  return undefined;
-}
-
-export const redisSection = z
-  .strictObject({
-    url: redisUrl
-      .prefault(null)
-      .describe('Redis or Valkey that holds the queue. Give it in PILOTLIGHT_REDIS_URL or in a file.')
-      .meta({ secret: true, whenAbsent: 'a Redis on this machine is found or started' }),
-    keyPrefix: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]{1,32}$/, {
-        error: (issue) => `${show(issue.input)} is not a key prefix; use 1 to 32 letters, digits, "-" and "_"`,
-      })
-      .default('pilotlight')
-      .describe('First part of every key, so that several programs can share a Redis.'),
-  })
-  .prefault({});
+import { text } from '../fields.ts';
 
 export const dataSection = z
   .strictObject({

@@ -1,6 +1,6 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { isAtLeast, MINIMUM_REDIS_VERSION } from '../redis/inspect.ts';
+import { isAtLeast, MINIMUM_REDIS_VERSION } from '../redis/version.ts';
 import { runCommand } from './run-command.ts';
 
 const VERSION_TIMEOUT_MS = 10_000;

@@ -1,13 +1,14 @@
 import { Redis } from 'ioredis';
 import { asError } from '../../core/errors.ts';
 import { parseRedisInfo, type RedisInspection } from '../redis/inspect.ts';
+import { type RedisTls, tlsOptions } from '../redis/target.ts';
 import { maskRedisUrl } from '../redis/url.ts';
 
 /** `answered`: with this password, perhaps still loading its data. `silent`: nothing usable is there; `problem` says why, without secrets. */
 export type Probe = { kind: 'answered'; server: RedisInspection } | { kind: 'silent'; problem: string };
 
 /** Asks the server at `url` who it is, once, within `timeoutMs` for each of connecting and answering. Never rejects. */
-export async function probeRedis(url: string, timeoutMs: number): Promise<Probe> {
+export async function probeRedis(url: string, timeoutMs: number, tls: RedisTls | null = null): Promise<Probe> {
   const client = new Redis(url, {
     lazyConnect: true,
     retryStrategy: null,
@@ -16,6 +17,7 @@ export async function probeRedis(url: string, timeoutMs: number): Promise<Probe>
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
     connectionName: 'pilotlight-probe',
+    ...(tls !== null && url.startsWith('rediss:') ? { tls: tlsOptions(tls) } : {}),
   });
   let connectionError: Error | undefined;
   client.on('error', (error: Error) => {

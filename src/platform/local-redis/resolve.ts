@@ -1,6 +1,7 @@
 import { resolve as absolutePath } from 'node:path';
 import { PilotlightError } from '../../core/errors.ts';
 import { maskRedisUrl, parseRedisUrl } from '../redis/url.ts';
+import type { RedisTls } from '../redis/target.ts';
 import type { ServerBinary } from './binary.ts';
 import { cacheFolders } from './cache-folders.ts';
 import { findServer, type ServerSearch } from './find-server.ts';
@@ -14,6 +15,8 @@ const DEFAULT_DATABASES = 16;
 export interface ResolveRedisOptions {
   /** The user's own Redis (PILOTLIGHT_REDIS_URL). Given: it is used as it is and nothing is started. */
   url?: string | undefined;
+  /** For a URL that begins with rediss:// . */
+  tls?: RedisTls | null;
   /** Folder of the bundled server: its data, its log, its address. One server works on it at a time. */
   dataDir: string;
   /** `aof` survives a restart, losing at most the last second; `none` is memory only. */
@@ -45,7 +48,7 @@ export interface ResolvedRedis {
  * PATH, cache, pip and apt-get that works. Throws a PilotlightError whose message is one sentence with the remedy.
  */
 export async function resolveRedis(options: ResolveRedisOptions, signal: AbortSignal): Promise<ResolvedRedis> {
-  if (options.url !== undefined) return useGivenRedis(options.url);
+  if (options.url !== undefined) return useGivenRedis(options.url, options.tls ?? null);
   const {
     persistence,
     lifetime,
@@ -66,10 +69,10 @@ export async function resolveRedis(options: ResolveRedisOptions, signal: AbortSi
   return { url: server.url, source: server.description, pid: server.process.pid, stop: () => stopLocalServer(server) };
 }
 
-async function useGivenRedis(url: string): Promise<ResolvedRedis> {
+async function useGivenRedis(url: string, tls: RedisTls | null): Promise<ResolvedRedis> {
   const parsed = parseRedisUrl(url);
   if (!parsed.ok) throw new PilotlightError('config_invalid', parsed.problem, { param: 'redis.url' });
-  const probe = await probeRedis(url, GIVEN_REDIS_TIMEOUT_MS);
+  const probe = await probeRedis(url, GIVEN_REDIS_TIMEOUT_MS, tls);
   if (probe.kind === 'silent') {
     throw new PilotlightError(
       'queue_unavailable',

@@ -1,4 +1,5 @@
-import type { RedisClient } from './connection.ts';
+import type { Redis } from 'ioredis';
+import { isReplyError } from './connection.ts';
 
 /** What a Redis says about itself. Managed servers hide some of it: then the field is undefined. */
 export interface RedisInspection {
@@ -13,76 +14,79 @@ export interface RedisInspection {
   isLoading: boolean;
   maxmemoryPolicy: string | undefined;
   appendonly: boolean | undefined;
+  /** Absent where it was not asked for, or may not be asked. */
+  appendfsync?: string | undefined;
+  mode?: 'standalone' | 'cluster' | 'sentinel' | undefined;
+  role?: 'primary' | 'replica' | undefined;
+  replicas?: number | undefined;
+  /** Whether it stops taking writes when no replica keeps up (min-replicas-to-write). */
+  needsReplicas?: boolean | undefined;
+  usedBytes?: number | undefined;
+  /** undefined also = no limit. */
+  limitBytes?: number | undefined;
+  /** "ok", or what CLUSTER INFO says instead. */
+  clusterState?: string | undefined;
 }
 
-export interface RedisFinding {
-  severity: 'refuse' | 'warn';
-  /** One sentence: what is wrong, what it would cost, and the setting that cures it. */
-  text: string;
+const MODES = ['standalone', 'cluster', 'sentinel'] as const;
+
+/**
+ * Asks one server: INFO, which servers that forbid CONFIG still answer, then what only CONFIG and CLUSTER tell, where
+ * they are allowed. Rejects as any command does.
+ */
+export async function inspectRedis(server: Redis): Promise<RedisInspection> {
+  const inspection = parseRedisInfo(await server.info());
+  const appendfsync = await unlessForbidden(() => server.config('GET', 'appendfsync'));
+  const isCluster = inspection.mode === 'cluster';
+  const cluster = isCluster ? await unlessForbidden(() => server.cluster('INFO')) : undefined;
+  return {
+    ...inspection,
+    appendfsync: Array.isArray(appendfsync) ? String(appendfsync[1]) : undefined,
+    clusterState: cluster === undefined ? undefined : fieldsOf(cluster).get('cluster_state'),
+  };
 }
 
-/** BullMQ 6.7 recommends 6.2; the ledger uses nothing newer. */
-export const MINIMUM_REDIS_VERSION = '6.2';
-
-/** Asks with one INFO, which servers that forbid CONFIG still answer. Rejects as any command does. */
-export async function inspectRedis(client: RedisClient): Promise<RedisInspection> {
-  return parseRedisInfo(await client.info());
+async function unlessForbidden<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isReplyError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Reads the text of INFO. Total: lines it does not know are passed over. */
 export function parseRedisInfo(info: string): RedisInspection {
-  const fields = new Map<string, string>();
-  for (const line of info.split(/\r?\n/)) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
-  }
-  const pid = Number(fields.get('process_id'));
+  const fields = fieldsOf(info);
+  const number = (name: string) => {
+    const value = Number(fields.get(name) ?? Number.NaN);
+    return Number.isInteger(value) && value >= 0 ? value : undefined;
+  };
   const aofEnabled = fields.get('aof_enabled');
+  const role = fields.get('role');
   return {
     flavour: fields.get('server_name') ?? 'redis',
     version: fields.get('valkey_version') ?? fields.get('redis_version'),
     runId: fields.get('run_id'),
-    pid: Number.isInteger(pid) && pid > 0 ? pid : undefined,
+    pid: number('process_id') || undefined,
     configFile: fields.get('config_file') || undefined,
     isLoading: fields.get('loading') === '1',
     maxmemoryPolicy: fields.get('maxmemory_policy'),
     appendonly: aofEnabled === undefined ? undefined : aofEnabled === '1',
+    mode: MODES.find((mode) => mode === (fields.get('redis_mode') ?? fields.get('server_mode'))),
+    role: role === undefined ? undefined : role === 'master' ? 'primary' : 'replica',
+    replicas: number('connected_slaves'),
+    needsReplicas: role === undefined ? undefined : fields.has('min_slaves_good_slaves'),
+    usedBytes: number('used_memory'),
+    limitBytes: number('maxmemory') || undefined,
   };
 }
 
-/** What stands between this Redis and the promise that an accepted request is not lost. Empty: nothing. */
-export function judgeRedis(redis: RedisInspection): RedisFinding[] {
-  const findings: RedisFinding[] = [];
-  const refuse = (text: string) => findings.push({ severity: 'refuse', text });
-  const warn = (text: string) => findings.push({ severity: 'warn', text });
-  const name = `${redis.flavour} ${redis.version ?? '(unknown version)'}`;
-
-  if (redis.version === undefined)
-    warn(`Redis does not tell its version; Pilotlight needs ${MINIMUM_REDIS_VERSION} or newer.`);
-  else if (!isAtLeast(redis.version, MINIMUM_REDIS_VERSION))
-    refuse(`${name} is too old; Pilotlight needs ${MINIMUM_REDIS_VERSION} or newer.`);
-
-  if (redis.maxmemoryPolicy === undefined) {
-    warn('Redis does not tell its maxmemory-policy; it must be "noeviction", or a full Redis drops accepted requests.');
-  } else if (redis.maxmemoryPolicy !== 'noeviction') {
-    refuse(
-      `${name} has maxmemory-policy "${redis.maxmemoryPolicy}" and would drop accepted requests when full; set it to "noeviction".`,
-    );
+function fieldsOf(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split(/\r?\n/)) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
   }
-  if (redis.appendonly === false) {
-    warn(
-      `${name} keeps no append-only file: its restart empties the backlog, which is then rebuilt from the accept records; set "appendonly yes".`,
-    );
-  }
-  return findings;
-}
-
-/** Whether "7.0.15" is at least "6.2"; missing parts are zero. */
-export function isAtLeast(version: string, minimum: string): boolean {
-  const parts = version.split('.').map(Number);
-  for (const [index, wanted] of minimum.split('.').map(Number).entries()) {
-    const part = parts[index] ?? 0;
-    if (part !== wanted) return part > wanted;
-  }
-  return true;
+  return fields;
 }

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createLogger } from '../../platform/logger.ts';
 import { createRedis } from '../../platform/redis/connection.ts';
-import { inspectRedis, judgeRedis, type RedisFinding } from '../../platform/redis/inspect.ts';
+import { inspectRedis } from '../../platform/redis/inspect.ts';
+import { judgeRedis, type RedisFinding } from '../../platform/redis/judge.ts';
 import { parseRedisUrl } from '../../platform/redis/url.ts';
 
 const DEADLINE_MS = 8_000;
@@ -26,7 +27,10 @@ export async function lookAtRedis(url: string, signal: AbortSignal): Promise<Red
       throw new Error(`nothing answers within ${DEADLINE_MS / 1_000} s`, { cause });
     });
     const inspection = await inspectRedis(client);
-    return { name: `${inspection.flavour} ${inspection.version ?? ''}`.trim(), findings: judgeRedis(inspection) };
+    return {
+      name: `${inspection.flavour} ${inspection.version ?? ''}`.trim(),
+      findings: judgeRedis(inspection, inspection.mode === 'cluster' ? 'cluster' : 'single'),
+    };
   } finally {
     client.disconnect();
   }

@@ -136,7 +136,7 @@ async function asked<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    throw new PilotlightError('queue_unavailable', 'Webhooks cannot be looked up: RedisClient does not answer.', {
+    throw new PilotlightError('queue_unavailable', 'Webhooks cannot be looked up: Redis does not answer.', {
       cause: error,
       retryAfterMs: 2_000,
     });

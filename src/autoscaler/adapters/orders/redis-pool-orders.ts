@@ -81,7 +81,7 @@ export class RedisPoolOrders implements PoolOrders {
     const args = { pool, change: JSON.stringify(checked), mostPools: MOST_POOLS, channel: this.#channel };
     const isStored = await changeOrder(this.#deps.client, { keys: { orders: this.#key }, args }).catch(
       (cause: unknown) => {
-        const message = `The order for pool ${pool} may not have been stored: RedisClient does not answer. Give it again.`;
+        const message = `The order for pool ${pool} may not have been stored: Redis does not answer. Give it again.`;
         throw new PilotlightError('store_unavailable', message, { cause });
       },
     );

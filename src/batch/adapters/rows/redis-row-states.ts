@@ -192,7 +192,7 @@ async function reached<T>(ask: () => Promise<T>): Promise<T> {
     if (asError(error).message.startsWith('ROWPLACE')) {
       throw new PilotlightError('internal_error', `A row that is not there was ended: ${asError(error).message}.`);
     }
-    const text = 'States of rows cannot be reached: RedisClient does not answer.';
+    const text = 'States of rows cannot be reached: Redis does not answer.';
     throw new PilotlightError('queue_unavailable', text, { cause: error, retryAfterMs: 2_000 });
   }
 }

@@ -86,7 +86,7 @@ async function reached<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    const text = 'The order of chunks cannot be reached: RedisClient does not answer.';
+    const text = 'The order of chunks cannot be reached: Redis does not answer.';
     throw new PilotlightError('queue_unavailable', text, { cause: error, retryAfterMs: 2_000 });
   }
 }

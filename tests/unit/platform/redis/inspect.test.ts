@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { isAtLeast, judgeRedis, parseRedisInfo, type RedisInspection } from '../../../../src/platform/redis/inspect.ts';
+import { parseRedisInfo, type RedisInspection } from '../../../../src/platform/redis/inspect.ts';
+import { judgeRedis } from '../../../../src/platform/redis/judge.ts';
+import { isAtLeast } from '../../../../src/platform/redis/version.ts';
 
 const healthy: RedisInspection = {
   flavour: 'redis',
