@@ -18,6 +18,8 @@ import type { CallRunner, DispatchRequest, DispatchResult } from '../../src/core
 import { type ErrorCode, PilotlightError } from '../../src/core/errors.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import { seededRandom } from '../../src/core/random.ts';
+import type { RateQuotas } from '../../src/core/tenants.ts';
+import { MeteredRunner } from '../../src/queue/quotas/metered-runner.ts';
 import { OBJECTIVE, type RowWorld } from './row-world.ts';
 import { silentLogger } from './silent-logger.ts';
 import { POOL, smallCatalog } from './stored-world.ts';
@@ -48,6 +50,8 @@ export interface RowProcessOptions {
   readonly book?: SupplyBook;
   readonly hints?: RowHints;
   readonly store?: BlobStore;
+  /** Rates of tenants; none unless given. */
+  readonly quotas?: RateQuotas;
 }
 
 export interface RowProcess {
@@ -59,12 +63,13 @@ export interface RowProcess {
 }
 
 export function startRowProcess(world: RowWorld, options: RowProcessOptions = {}): RowProcess {
-  const { engine = () => ({ status: 200 }), window = 8, chunkRows = 10 } = options;
+  const { engine = () => ({ status: 200 }), window = 8, chunkRows = 10, quotas } = options;
   const life = { isDead: false };
+  const runner = engineRunner(world, engine, life);
   const ledger = new ToyLedger(POOL);
   const lane = { ledger, backlog: options.backlog ?? new MemoryChunkBacklog(world, life) };
   const rows = new BatchRows({
-    runner: engineRunner(world, engine, life),
+    runner: quotas ? new MeteredRunner({ runner, quotas, clock: world.clock }) : runner,
     toRequest: (row, body) => requestOf(row, body),
     states: mortal(world.states, life),
     cabinet: world.cabinet(),

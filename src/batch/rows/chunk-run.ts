@@ -30,6 +30,13 @@ const TROUBLE_DELAY_MS = 2_000;
 const REOPENED_DELAY_MS = 250;
 const LEFT_DELAY_MS = 2_500;
 /**
+ * Rows that were let in before their tenant was over its rate may run on for so long before the chunk is handed back; else
+ * chunks of tenants over their rates could keep those of others out.
+ */
+const OVER_RATE_HELD_MS = 10_000;
+const SHORTEST_PARKING_MS = 1_000;
+const SHORTEST_REST_MS = 250;
+/**
  * From this many on, rows of the chunk are suspected of ending the processes that hold them. A chunk has hundreds of rows and
  * is held long: some of its holders may die of something else.
  */
@@ -64,6 +71,8 @@ export class ChunkRun {
   #delayed = 0;
   #wordsMs = 0;
   #verdict: ChunkVerdict | null = null;
+  /** The tenant is over its rate: first refused, and when it may go on. */
+  #overRate: { readonly sinceMs: number; readonly untilMs: number } | null = null;
   #wake: () => void = () => undefined;
   #tick: Promise<void> | null = null;
 
@@ -155,12 +164,30 @@ export class ChunkRun {
         return;
       }
       if (this.#deps.clock.monotonicMs() - this.#wordsMs > FRESH_WORDS_MS) await this.#dropEnded();
+      if (this.#isParked()) {
+        if (!this.#isStopped()) await this.#news();
+        continue;
+      }
       const task = this.#ready.shift();
       if (task?.isSuspect) await this.#startBetweenOthers(rows, task);
       else if (task) await this.#start(rows, task);
       else if (this.#running.size === 0 && this.#delayed === 0) return;
       else await this.#news();
     }
+  }
+
+  /** No row starts while the tenant is over its rate. A chunk of which nothing runs, or that was held for long, goes back. */
+  #isParked(): boolean {
+    if (!this.#overRate || this.#ready.length === 0) return false;
+    const nowMs = this.#deps.clock.monotonicMs();
+    const { sinceMs, untilMs } = this.#overRate;
+    const isHeldLong = nowMs - sinceMs >= OVER_RATE_HELD_MS;
+    if (!isHeldLong && nowMs >= untilMs) return false;
+    if (!isHeldLong && this.#running.size + this.#delayed > 0) return true;
+    // Rows that wait are taken back, and what they took of the rate with them: it is free at once.
+    const freesRate = [...this.#running.keys()].some(({ hasSlot }) => !hasSlot);
+    this.#end({ kind: 'delayed', delayMs: Math.max(SHORTEST_PARKING_MS, freesRate ? 0 : untilMs - nowMs) });
+    return true;
   }
 
   /** While no other row of this chunk runs: when the process dies now, it is known with which row in hand. */
@@ -218,6 +245,15 @@ export class ChunkRun {
         // The chunk stays held until its batch ends, or is given more time: handed back it would be claimed again at once.
         void this.#later(task, Math.max(LEFT_DELAY_MS, this.#leftMs()));
         return;
+      case 'over_rate': {
+        const nowMs = this.#deps.clock.monotonicMs();
+        this.#overRate = {
+          sinceMs: this.#overRate?.sinceMs ?? nowMs,
+          untilMs: nowMs + Math.max(SHORTEST_REST_MS, result.delayMs),
+        };
+        this.#ready.unshift(task);
+        return;
+      }
       case 'hand_back':
         this.#end({ kind: 'delayed', delayMs: result.delayMs });
         return;

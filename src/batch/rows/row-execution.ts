@@ -57,6 +57,8 @@ export type RowResult =
   | { readonly kind: 'again'; readonly delayMs: number }
   /** Stays pending; whoever ends the batch ends it. */
   | { readonly kind: 'left' }
+  /** Its tenant is over its rate: neither this row nor a later one of the chunk before that. */
+  | { readonly kind: 'over_rate'; readonly delayMs: number }
   /** No row of this chunk can run now. */
   | { readonly kind: 'hand_back'; readonly delayMs: number };
 
@@ -156,7 +158,10 @@ export class RowExecution {
       case 'superseded':
         return { kind: 'again', delayMs: ELSEWHERE_DELAY_MS };
       case 'rejected':
-        return { kind: 'hand_back', delayMs: result.error.retryAfterMs ?? NO_CAPACITY_DELAY_MS };
+        return {
+          kind: result.error.code === 'rate_limit_exceeded' ? 'over_rate' : 'hand_back',
+          delayMs: result.error.retryAfterMs ?? NO_CAPACITY_DELAY_MS,
+        };
       case 'handed_back':
         if (result.reason === 'no_capacity') return { kind: 'hand_back', delayMs: NO_CAPACITY_DELAY_MS };
         return { kind: 'again', delayMs: UNTRIED_DELAY_MS };

@@ -191,8 +191,8 @@ export type ExecutionVerdict =
   | { readonly kind: 'decided'; readonly outcome: Outcome }
   /** It had its outcome already; null = another process is executing it. */
   | { readonly kind: 'superseded'; readonly outcome: Outcome | null }
-  /** No outcome and no attempt used. */
-  | { readonly kind: 'handed_back'; readonly reason: string };
+  /** No outcome and no attempt used. `delayMs`: it cannot run before; absent = it may be looked at again soon. */
+  | { readonly kind: 'handed_back'; readonly reason: string; readonly delayMs?: number };
 
 /** Enters the job into the live order, runs it, makes its result durable, settles it. May throw `store_unavailable`. */
 export type Execute = (run: StoredRun, signal: AbortSignal) => Promise<ExecutionVerdict>;

@@ -46,6 +46,7 @@ const FINISHED: ClaimVerdict = { kind: 'finished' };
  * | executed, or outcome already there      | finished                                                  |
  * | runs in another process                 | delayed, looked at again                                  |
  * | handed back, store or Redis away, defect | returned when the intake is closed, else delayed          |
+ * | its tenant is over its rate             | the same, delayed until it may run                        |
  *
  * Never throws and never loses a job: what it cannot decide goes back.
  */
@@ -156,15 +157,21 @@ async function conclude(
       }
       return { kind: 'delayed', delayMs: ELSEWHERE_DELAY_MS };
     case 'handed_back':
-      return handBack(deps, context, claim, verdict.reason);
+      return handBack(deps, context, claim, verdict.reason, verdict.delayMs);
   }
 }
 
-function handBack(deps: ProcessDeps, context: ClaimContext, claim: Claim, reason: string): ClaimVerdict {
+function handBack(
+  deps: ProcessDeps,
+  context: ClaimContext,
+  claim: Claim,
+  reason: string,
+  delayMs = handBackDelayMs(claim.claims),
+): ClaimVerdict {
   deps.meter.handedBack(context.lane.ledger.pool, reason);
   deps.log.debug({ jobId: claim.id, reason }, 'job.handed_back');
   // An open intake would claim it again at once, hundreds of times a second.
-  return context.isIntakeOpen() ? { kind: 'delayed', delayMs: handBackDelayMs(claim.claims) } : { kind: 'returned' };
+  return context.isIntakeOpen() ? { kind: 'delayed', delayMs } : { kind: 'returned' };
 }
 
 function quarantine(deps: ProcessDeps, lane: JobLane, claim: Claim): Promise<ClaimVerdict> {

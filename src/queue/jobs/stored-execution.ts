@@ -114,7 +114,7 @@ export class StoredExecution {
         if (persisted && result.outcome) this.#markOrphan(run.spec, persisted.ref);
         return result;
       case 'rejected':
-        return { kind: 'handed_back', reason: result.error.code };
+        return { kind: 'handed_back', reason: result.error.code, ...parkedFor(result.error) };
       case 'handed_back':
         // The result is durable, only the ledger was not told: running it again would be waste.
         return persisted ? this.#settle(run, persisted, signal) : result;
@@ -197,4 +197,9 @@ export class StoredExecution {
       this.#deps.log.warn({ jobId: id, problem: asError(error).message }, 'job.orphan_not_marked');
     });
   }
+}
+
+/** Its tenant is over its rate, and it is known when it may run; others go on. */
+function parkedFor({ code, retryAfterMs }: PilotlightError): { delayMs?: number } {
+  return code === 'rate_limit_exceeded' && retryAfterMs !== null ? { delayMs: retryAfterMs } : {};
 }

@@ -1,5 +1,6 @@
 import type { CallRunner, DispatchRequest, DispatchResult, ResponseSink, RunOptions } from '../../core/dispatch.ts';
 import { PilotlightError } from '../../core/errors.ts';
+import { FlowError } from '../../core/flow-outcomes.ts';
 import type { QuotaAnswer, QuotaGrant, RateQuotas } from '../../core/tenants.ts';
 import { ParkingPlan } from '../policy/quotas/parking.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -79,6 +80,6 @@ export class MeteredRunner implements CallRunner {
     const share = (isTokens ? costTokens : 1) / refused.limitPerMinute;
     const nowMs = this.#deps.clock.monotonicMs();
     const afterMs = kind === 'stored' ? this.#parking.park(fairnessId, { ...refused, share, nowMs }) : refused.afterMs;
-    return new PilotlightError('rate_limit_exceeded', message, { retryAfterMs: Math.ceil(afterMs) });
+    return new FlowError('rejected_rate', message, { retryAfterMs: Math.ceil(afterMs) });
   }
 }

@@ -188,6 +188,14 @@ describe('StoredExecution', () => {
       want: { kind: 'handed_back', reason: 'queue_full' },
     },
     {
+      name: 'over the rate of its tenant it is parked until it may run',
+      result: {
+        kind: 'rejected',
+        error: new PilotlightError('rate_limit_exceeded', 'too many', { retryAfterMs: 42_000 }),
+      },
+      want: { kind: 'handed_back', reason: 'rate_limit_exceeded', delayMs: 42_000 },
+    },
+    {
       name: 'a hand-back stays one',
       result: { kind: 'handed_back', reason: 'pool_closed' },
       want: { kind: 'handed_back', reason: 'pool_closed' },
