@@ -1,5 +1,6 @@
 import type { WaitAdvisor } from '../../core/dispatch.ts';
 import { asError, PilotlightError } from '../../core/errors.ts';
+import { FlowError } from '../../core/flow-outcomes.ts';
 import type { JobSpec, SubmitAnswer, SubmitOptions } from '../../core/jobs.ts';
 import type { Reservation, StoredTicket } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -146,21 +147,23 @@ function refusal(
 ): PilotlightError {
   const details = { retryAfterMs: deps.advisor.retryAfterMs(pool, objective) };
   const used = `${Math.floor(usedPercent)}% of ${limit}`;
+  if (limit.startsWith('tenant')) {
+    const text = `Your tenant has as many requests in pool ${pool} as it may: ${used} used.`;
+    return new FlowError('rejected_tenant_full', text, details);
+  }
   switch (reason) {
-    case 'queue_full':
-      return new PilotlightError(
-        'queue_full',
-        `Pool ${pool} takes no more jobs of "${objective}": ${used} used.`,
-        details,
-      );
+    case 'queue_full': {
+      const flow = limit.startsWith('objective') ? 'rejected_objective_full' : 'rejected_pool_full';
+      return new FlowError(flow, `Pool ${pool} takes no more jobs of "${objective}": ${used} used.`, details);
+    }
     case 'queue_shed':
-      return new PilotlightError(
-        'queue_shed',
+      return new FlowError(
+        'rejected_shed',
         `Jobs of "${objective}" are shed while pool ${pool} is this full: ${used} used.`,
         details,
       );
     case 'paused':
-      return new PilotlightError('no_capacity', `Pool ${pool} is paused and takes no work.`, details);
+      return new FlowError('rejected_paused', `Pool ${pool} is paused and takes no work.`, details);
   }
 }
 
