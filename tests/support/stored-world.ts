@@ -19,11 +19,13 @@ import type {
 import type { OutboxClaims } from '../../src/queue/jobs/outbox.ts';
 import { StoredWork } from '../../src/queue/jobs/stored-work.ts';
 import { FakeClock } from './fake-clock.ts';
+import { MemoryDeadLetters } from './memory-dead-letters.ts';
 import { silentLogger } from './silent-logger.ts';
 import { ToyLedger } from './toy-ledger.ts';
 
 export const POOL = 'default/chat';
 export const TENANT = 'team-a';
+const RETENTION_MS = 86_400_000;
 export const COMPLETED: Outcome = { kind: 'completed', httpStatus: 200, code: null, attempts: 1, usage: null };
 
 export function jobSpec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
@@ -109,6 +111,7 @@ export class World {
   readonly items = new Map<string, Item>();
   readonly index = new Map<string, JobPlace>();
   readonly ledger = new ToyLedger(POOL);
+  readonly dead = new MemoryDeadLetters({ clock: this.clock, retentionMs: RETENTION_MS });
   readonly listeners = new Set<(hint: JobHint) => void>();
   /** Executions begun, by job id. */
   readonly executions = new Map<string, number>();
@@ -121,6 +124,7 @@ export class World {
     this.items.clear();
     this.index.clear();
     this.ledger.lose();
+    this.dead.entries.clear();
   }
 
   resultsOf(id: string): RecordHeader[] {
@@ -172,11 +176,11 @@ export function startProcess(world: World, options: ProcessOptions = {}) {
     execute: execute ?? answerAtOnce,
     clock,
     log: silentLogger,
-    retentionMs: 86_400_000,
+    retentionMs: RETENTION_MS,
     ...(outboxClaims && { outboxClaims }),
   });
   const backlog = new MemoryBacklog(world, fuse);
-  work.addPool({ ledger, backlog });
+  work.addPool({ ledger, backlog, dead: world.dead });
   return { work, backlog, store, fuse };
 }
 
