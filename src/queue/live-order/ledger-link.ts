@@ -67,9 +67,15 @@ export class LedgerLink {
     this.#offsetMs = nowMs - this.#deps.clock.epochMs();
   }
 
-  exec(ops: readonly LedgerOp[], reach: readonly string[]): Promise<TurnResult> {
+  /**
+   * Rejects for an answer that lay here while the process stood still, before the first timer could notice: whoever was
+   * granted a slot in it has been taken for dead since.
+   */
+  async exec(ops: readonly LedgerOp[], reach: readonly string[]): Promise<TurnResult> {
     const { store, owner } = this.#deps;
-    return store.exec({ owner, incarnation: this.#incarnation, reach, ops });
+    const result = await store.exec({ owner, incarnation: this.#incarnation, reach, ops });
+    if (this.#noticeStall()) throw new Error('the process stood still before it read the answer');
+    return result;
   }
 
   /** What the ledger has of this process may differ from what this process knows. */
@@ -117,14 +123,15 @@ export class LedgerLink {
   }
 
   /** Others have taken this process for dead: what it runs may be run again, so it stops before anything else. */
-  #noticeStall(): void {
+  #noticeStall(): boolean {
     const nowMs = this.#deps.clock.monotonicMs();
     const gapMs = nowMs - this.#lastTickMs;
     this.#lastTickMs = nowMs;
-    if (gapMs <= this.#deps.timing.deadOwnerMs) return;
+    if (gapMs <= this.#deps.timing.deadOwnerMs) return false;
     const lost = this.#deps.desk.loseRunning();
     this.#log('error', { gapMs: Math.round(gapMs), lost }, 'owner.stalled');
     this.doubt(null);
+    return true;
   }
 
   #sendHeartbeat(): void {
