@@ -110,7 +110,11 @@ export interface TestCluster {
 }
 
 /** A cluster of three primaries, with a replica each where wanted. */
-export async function startCluster(servers: TestServers, withReplicas: boolean): Promise<TestCluster> {
+export async function startCluster(
+  servers: TestServers,
+  withReplicas: boolean,
+  more: readonly string[] = [],
+): Promise<TestCluster> {
   const settings = [
     'cluster-enabled yes',
     'cluster-node-timeout 1000',
@@ -118,6 +122,7 @@ export async function startCluster(servers: TestServers, withReplicas: boolean):
     'maxmemory-policy noeviction',
   ];
   settings.push('cluster-replica-validity-factor 0', 'repl-diskless-sync-delay 0');
+  settings.push(...more);
   const count = withReplicas ? 6 : 3;
   const all: TestServer[] = [];
   while (all.length < count) {
@@ -174,6 +179,48 @@ export async function startCluster(servers: TestServers, withReplicas: boolean):
       }
     },
   };
+}
+
+export interface TestSentinels {
+  /** The first is the primary at the start. */
+  readonly data: readonly [TestServer, TestServer];
+  readonly sentinels: readonly TestServer[];
+  /** "127.0.0.1:26379" */
+  readonly addresses: readonly string[];
+}
+
+export const MASTER_NAME = 'queue';
+
+/** A primary, its replica, and three sentinels that take it for dead after `downAfterMs`. */
+export async function startSentinels(
+  servers: TestServers,
+  { downAfterMs, password }: { readonly downAfterMs: number; readonly password: string },
+): Promise<TestSentinels> {
+  const settings = [
+    'appendonly yes',
+    `requirepass ${password}`,
+    `masterauth ${password}`,
+    'repl-diskless-sync-delay 0',
+  ];
+  const primary = await servers.start(settings);
+  const replica = await servers.start([...settings, `replicaof 127.0.0.1 ${primary.port}`]);
+  const follows = async () => (await replica.client.info('replication')).includes('master_link_status:up');
+  await until(follows, 'the replica follows', START_WITHIN_MS);
+  const lines = [
+    `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${primary.port} 2`,
+    `sentinel auth-pass ${MASTER_NAME} ${password}`,
+    `sentinel down-after-milliseconds ${MASTER_NAME} ${downAfterMs}`,
+    `sentinel failover-timeout ${MASTER_NAME} 10000`,
+    `requirepass ${password}-watch`,
+  ];
+  const sentinels: TestServer[] = [];
+  while (sentinels.length < 3) sentinels.push(await servers.start(lines, 'sentinel'));
+  const knowsAllOthers = async () => {
+    const told = await Promise.all(sentinels.map(({ client }) => client.info('sentinel')));
+    return told.every((text) => text.includes('slaves=1,sentinels=3'));
+  };
+  await until(knowsAllOthers, 'the sentinels know each other', START_WITHIN_MS);
+  return { data: [primary, replica], sentinels, addresses: sentinels.map(({ port }) => `127.0.0.1:${port}`) };
 }
 
 async function knowsAll(all: readonly TestServer[]): Promise<void> {

@@ -20,13 +20,15 @@ export class ServeProcess {
   readonly folder: string;
   /** Its Redis, which a test may kill and restart. */
   readonly redis: DedicatedRedis;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #file: string;
   #child: ChildProcess | null = null;
   #ready: Extract<ServeMessage, { type: 'ready' }> | null = null;
 
-  constructor(folder: string, redis: DedicatedRedis) {
+  constructor(folder: string, redis: DedicatedRedis, environment: Readonly<Record<string, string>> = {}) {
     this.folder = folder;
     this.redis = redis;
+    this.#environment = environment;
     this.#file = join(folder, 'objects.yaml');
   }
 
@@ -120,6 +122,7 @@ export class ServeProcess {
         PILOTLIGHT_EXIT_WITH_PARENT: '1',
         PILOTLIGHT_DATA_DIR: join(this.folder, 'data'),
         PILOTLIGHT_REDIS_URL: this.redis.url,
+        ...this.#environment,
       },
     });
     const log = createWriteStream(join(this.folder, 'serve.log'), { flags: 'a' });
@@ -146,15 +149,17 @@ export class ServeProcess {
 export interface PrepareOptions {
   /** Registers the clean-up: the end of the test, unless a hook passes `afterAll`. */
   readonly atEnd?: (cleanUp: () => Promise<void>) => void;
+  /** Variables on top: PILOTLIGHT_REDIS_URL '' leaves its Redis alone. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Prepares a serve process in a folder of its own; it is stopped, and the folder removed, when the test ends. */
 export async function prepareServe(
   yaml: string,
-  { atEnd = onTestFinished }: PrepareOptions = {},
+  { atEnd = onTestFinished, environment }: PrepareOptions = {},
 ): Promise<ServeProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'pilotlight-serve-'));
-  const serve = new ServeProcess(folder, await startDedicatedRedis({ atEnd }));
+  const serve = new ServeProcess(folder, await startDedicatedRedis({ atEnd }), environment);
   await serve.writeObjects(yaml);
   atEnd(async () => {
     await serve.stop();
