@@ -99,7 +99,7 @@ function forever(): Promise<never> {
 }
 
 interface Item extends BacklogItem {
-  state: 'waiting' | 'held';
+  state: 'waiting' | 'held' | 'delayed';
   claims: number;
   crashes: number;
 }
@@ -279,11 +279,15 @@ export class MemoryBacklog implements Backlog {
     const verdict = await this.#fuse.step(() => handler({ ...item }));
     await this.#fuse.step(async () => {
       if (verdict.kind === 'finished') this.#world.items.delete(item.id);
-      else item.state = 'waiting';
+      else item.state = verdict.kind === 'delayed' ? 'delayed' : 'waiting';
     });
     this.#held -= 1;
-    const delayMs = verdict.kind === 'delayed' ? verdict.delayMs : 0;
-    void this.#world.clock.sleep(delayMs).then(() => this.#pump());
+    this.#pump();
+    if (verdict.kind !== 'delayed') return;
+    void this.#world.clock.sleep(verdict.delayMs).then(() => {
+      if (item.state === 'delayed') item.state = 'waiting';
+      this.#pump();
+    });
   }
 }
 

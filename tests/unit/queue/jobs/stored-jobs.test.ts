@@ -278,7 +278,7 @@ describe('intake', () => {
     await pass(10);
     finish();
     await pass(10);
-    expect(world.items.get('job-a')).toMatchObject({ state: 'waiting', claims: 1 });
+    expect(world.items.get('job-a')).toMatchObject({ state: 'delayed', claims: 1 });
     await pass(500);
     expect(world.items.get('job-a')).toMatchObject({ state: 'held', claims: 2 });
     world.ledger.setWindows({ nightly: 0 });
