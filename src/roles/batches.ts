@@ -88,7 +88,7 @@ export function openBatches(options: ProcessOptions, world: BatchWorldParts): Ba
     hints: new RedisRowHints(client, redis.channels, prefix),
     book: new RedisSupplyBook(client, prefix),
     runner: engine.tally,
-    toRequest: (row, body) => callFromRow(row, body, catalogSource.current(), settings),
+    toRequest: (row, body) => callFromRow(row, body, catalogSource.current(), settings, engine.tenants),
     clock,
     random: systemRandom,
     log,

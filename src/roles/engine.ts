@@ -1,8 +1,10 @@
 import type { Registry } from 'prom-client';
 import { createWaitAdvisor } from '../autoscaler/wait-advisor.ts';
 import type { Config } from '../config/config.ts';
+import { ConfiguredTenants } from '../config/tenant-terms.ts';
 import type { WaitAdvisor } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
+import type { RateQuotas, TenantDirectory } from '../core/tenants.ts';
 import { UndiciModelServer } from '../dispatcher/adapters/undici-model-server.ts';
 import { type DispatcherMetrics, dispatcherMetrics } from '../dispatcher/metrics.ts';
 import { DispatchRunner } from '../dispatcher/runner.ts';
@@ -12,7 +14,11 @@ import { pickerMetrics } from '../picker/metrics.ts';
 import { compileProfile, type Profile } from '../picker/policy/profile.ts';
 import { systemClock } from '../platform/clock.ts';
 import { systemRandom } from '../platform/random.ts';
+import { RedisRateStore } from '../queue/adapters/quotas/redis-rate-store.ts';
 import { liveOrderMetrics } from '../queue/live-order/metrics.ts';
+import { LeasedQuotas } from '../queue/quotas/leased-quotas.ts';
+import { MeteredRunner } from '../queue/quotas/metered-runner.ts';
+import { quotaMetrics } from '../queue/quotas/metrics.ts';
 import { OutcomeTally } from './outcome-tally.ts';
 import { PoolSet } from './pool-set.ts';
 import type { ProcessOptions } from './process-options.ts';
@@ -22,7 +28,10 @@ import type { Scaling } from './scaling.ts';
 export interface Engine {
   readonly pools: PoolSet;
   readonly advisor: WaitAdvisor;
+  /** Runs calls, held to the rates of their tenants. */
   readonly tally: OutcomeTally;
+  readonly tenants: TenantDirectory;
+  readonly quotas: RateQuotas;
 }
 
 /** Opens what runs calls on the endpoints of `scaling`. Starts nothing. */
@@ -53,7 +62,25 @@ export async function openEngine(options: ProcessOptions, registry: Registry, sc
     },
   });
   closers.add('dispatcher', () => runner.close());
-  return { pools, advisor, tally: new OutcomeTally(runner) };
+  const tenants = new ConfiguredTenants(config);
+  const quotas = openQuotas(options, registry, tenants);
+  const metered = new MeteredRunner({ runner, quotas, clock: systemClock });
+  return { pools, advisor, tally: new OutcomeTally(metered), tenants, quotas };
+}
+
+function openQuotas(
+  { config, redis, closers }: ProcessOptions,
+  registry: Registry,
+  tenants: TenantDirectory,
+): LeasedQuotas {
+  const quotas = new LeasedQuotas({
+    store: new RedisRateStore(redis.command, redis.keyPrefix, config.installation),
+    tenants,
+    clock: systemClock,
+    meter: quotaMetrics(registry),
+  });
+  closers.add('quotas', () => quotas.close());
+  return quotas;
 }
 
 interface PoolNeeds {

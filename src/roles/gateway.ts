@@ -34,7 +34,7 @@ export async function openGateway(
   const { config, catalogSource, closers, version, objectProblems, redis } = options;
   const scaling = await scalingOf(() => engine.pools);
   const engine = await openEngine(options, registry, scaling);
-  const { pools, tally, advisor } = engine;
+  const { pools, tally, advisor, tenants, quotas } = engine;
   const work = config.jobs.enabled ? await openGatewayWork(options, { engine, views: scaling.views, registry }) : null;
   pools.follow(work?.takers ?? []);
   await scaling.start();
@@ -54,7 +54,19 @@ export async function openGateway(
   const jobs = tally.countingRefusals(work?.jobs ?? noJobs);
   const { batchApi = null, webhooks = null } = work ?? {};
   const reconcile = work ? { reconcile: work.reconcile } : {};
-  const listened = { registry, board, runner: tally, jobs, batchApi, webhooks, advisor, openCalls, ...reconcile };
+  const listened = {
+    registry,
+    board,
+    runner: tally,
+    jobs,
+    batchApi,
+    webhooks,
+    advisor,
+    tenants,
+    quotas,
+    openCalls,
+    ...reconcile,
+  };
   const { api, admin } = await openListeners(options, listened);
   work?.start();
   closers.add('work in progress', () => finishWork({ api, work, openCalls, drainMs: config.timeouts.drainMs }));

@@ -3,6 +3,7 @@ import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import type { JobService } from '../core/jobs.ts';
 import type { WebhookService } from '../core/notices.ts';
 import type { ReconcileStored } from '../core/stored-work.ts';
+import type { RateQuotas, TenantDirectory } from '../core/tenants.ts';
 import { createAdminApp } from '../ingress/adapters/admin-app.ts';
 import { createPublicApp } from '../ingress/adapters/public-app.ts';
 import { uniqueIds } from '../ingress/adapters/unique-ids.ts';
@@ -30,6 +31,8 @@ interface ApiNeeds extends AdminNeeds {
   readonly batchApi: BatchApi | null;
   readonly webhooks: WebhookService | null;
   readonly advisor: WaitAdvisor;
+  readonly tenants: TenantDirectory;
+  readonly quotas: RateQuotas;
   readonly openCalls: OpenCalls;
 }
 
@@ -45,7 +48,7 @@ export async function openListeners(
   const { config, catalogSource, log } = options;
   const identities = openIdentities(options, needs.registry, options.kube);
   const admin = await openAdmin(options, needs, identities);
-  const { registry, runner, jobs, batchApi, webhooks, advisor, openCalls, board } = needs;
+  const { registry, runner, jobs, batchApi, webhooks, advisor, tenants, quotas, openCalls, board } = needs;
   const app = createPublicApp({
     catalog: catalogSource,
     runner,
@@ -54,6 +57,8 @@ export async function openListeners(
     webhooks,
     jobEvents: jobEvents(options),
     advisor,
+    tenants,
+    quotas,
     clock: systemClock,
     ids: uniqueIds(systemClock),
     log,

@@ -23,14 +23,14 @@ export function openStoredWork(
   blobs: BlobStore,
 ): StoredWork {
   const { config, catalogSource, redis, log, closers } = options;
-  const { pools, tally, advisor } = engine;
+  const { pools, tally, advisor, tenants } = engine;
   const clock = systemClock;
   const store = new BlobJobStore({}, { blobs, log });
   closers.add('job store', () => store.close());
   const settings = ingressSettings(config);
   const execution = new StoredExecution({
     runner: tally,
-    toRequest: (spec, body) => callFromJob(spec, body, catalogSource.current(), settings),
+    toRequest: (spec, body) => callFromJob(spec, body, catalogSource.current(), settings, tenants),
     store,
     lanes: (pool) => pools.get(pool)?.lane,
     clock,
@@ -45,6 +45,7 @@ export function openStoredWork(
     hints: new RedisJobHints(redis.command, redis.channels, prefix),
     outboxClaims: new RedisOutboxClaims(redis.command, prefix),
     catalog: catalogSource,
+    tenants,
     advisor,
     execute: execution.execute,
     clock,
