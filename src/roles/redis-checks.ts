@@ -34,15 +34,17 @@ export async function checkRedis({
   const refusals = new Set<string>();
   const warnings = new Set<string>();
   for (const server of servers) {
-    for (const right of await missingRights(server, keyPrefix)) missing.add(right);
     const inspection = await inspected(server);
     if (inspection === null) {
       missing.add('+info');
       continue;
     }
     inspections.push(inspection);
-    for (const { severity, text } of judgeRedis(inspection, kind))
-      (severity === 'refuse' ? refusals : warnings).add(text);
+    const findings = judgeRedis(inspection, kind);
+    for (const { severity, text } of findings) (severity === 'refuse' ? refusals : warnings).add(text);
+    // A server that is none of ours would not say more.
+    if (findings.some(({ severity }) => severity === 'refuse')) continue;
+    for (const right of await missingRights(server, keyPrefix)) missing.add(right);
   }
   if (missing.size > 0) {
     refusals.add(

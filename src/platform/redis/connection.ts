@@ -101,6 +101,8 @@ function commonOptions(purpose: RedisPurpose): Options {
   return {
     ...BY_PURPOSE[purpose],
     connectionName: `pilotlight-${purpose}`,
+    // CLIENT SETINFO came with 7.2: no right for it can be given before.
+    disableClientInfo: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: reconnectDelayMs,
     // After a managed fail-over the old primary stays reachable, as a replica: a new connection finds the new one.
@@ -192,7 +194,8 @@ export async function whenReady(client: RedisClient, timeoutMs: number, signal?:
   const onReady = () => resolve(undefined);
   const onEnd = () => reject(new Error('the Redis client was closed'));
   const onError = (error: Error) => {
-    lastError = error;
+    const { lastNodeError } = error as { lastNodeError?: Error };
+    lastError = lastNodeError ?? error;
   };
   client.on('ready', onReady).on('end', onEnd).on('error', onError);
   deadline.addEventListener('abort', () => reject(lastError));
