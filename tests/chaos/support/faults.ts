@@ -104,15 +104,23 @@ const HOW: Readonly<Record<FaultKind, Fault>> = {
     return `primary ${port}`;
   },
   'cut Redis'({ redis }) {
-    redis.front.cut();
+    redis.cut();
     return Promise.resolve('all connections');
   },
-  'black hole to Redis': (world, planned) => holed(world.redis.front, 'to_server', planned),
-  'black hole from Redis': (world, planned) => holed(world.redis.front, 'to_client', planned),
+  async 'black hole to Redis'(world, planned) {
+    const whom = await holed(world.redis, 'to_server', planned);
+    await world.redis.untilWhole();
+    return whom;
+  },
+  async 'black hole from Redis'(world, planned) {
+    const whom = await holed(world.redis, 'to_client', planned);
+    await world.redis.untilWhole();
+    return whom;
+  },
   async 'slow Redis'({ redis }, { forMs }) {
-    redis.front.delayMs = LINK_DELAY_MS;
+    redis.delay(LINK_DELAY_MS);
     await sleep(forMs);
-    redis.front.delayMs = 0;
+    await redis.untilWhole();
     return 'all connections';
   },
   async 'kill replica'({ redis }, { forMs }) {

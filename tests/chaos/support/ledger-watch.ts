@@ -52,12 +52,18 @@ end
 return found`;
 
 /** Looks at the ledger again and again until told to stop; while Redis is away it sees nothing. */
-export function watchLedger(address: () => { host: string; port: number }, slots: number): LedgerWatch {
+export function watchLedger(portOf: () => number, slots: number): LedgerWatch {
   const above: SlotSample[] = [];
   let samples = 0;
   let isLooking = false;
   const ask = async (script: string, patterns: readonly string[]) => {
-    const client = new Redis({ ...address(), commandTimeout: 1_000, retryStrategy: null, lazyConnect: true });
+    const client = new Redis({
+      host: '127.0.0.1',
+      port: portOf(),
+      commandTimeout: 1_000,
+      retryStrategy: null,
+      lazyConnect: true,
+    });
     client.on('error', () => undefined);
     try {
       await client.connect();

@@ -11,7 +11,6 @@ export interface MemberOptions {
   readonly folder: string;
   readonly role: 'gateway' | 'controller';
   readonly name: string;
-  readonly redisUrl: string;
   readonly settings: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string>>;
 }
@@ -50,11 +49,11 @@ export class Member {
   }
 
   async start(): Promise<void> {
-    const { namespace, role, redisUrl, settings, env } = this.#options;
+    const { namespace, role, settings, env } = this.#options;
     await mkdir(this.#folder, { recursive: true });
     await this.stepClock(0);
     this.#process = await startPilotlight({
-      ...{ namespace, role, redisUrl, settings, identity: this.name, folder: this.#folder },
+      ...{ namespace, role, settings, identity: this.name, folder: this.#folder },
       env: { ...env, CHAOS_CLOCK_FILE: this.#clockFile, NODE_OPTIONS: `--import=${STEPPED_CLOCK}` },
     });
     this.isUp = true;

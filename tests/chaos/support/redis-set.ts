@@ -7,39 +7,50 @@ import { cacheFolders } from '../../../src/platform/local-redis/cache-folders.ts
 import { findServer } from '../../../src/platform/local-redis/find-server.ts';
 import { until } from '../../support/until.ts';
 import { ServerProcess } from './server-process.ts';
-import { TcpProxy } from './tcp-proxy.ts';
+import { type Hole, TcpProxy } from './tcp-proxy.ts';
 
 const HOST = '127.0.0.1';
 const NAME = 'chaos';
 const SENTINELS = 3;
 const DOWN_AFTER_MS = 1_500;
 const FOUND_WITHIN_MS = 60_000;
-const READY_WITHIN_MS = 30_000;
+const READY_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 100;
 /** Nothing listens there. */
 const NOWHERE = 1;
+/** So long the sentinels may take to tell a primary of before that it is none any more. */
+const DEMOTED_WITHIN_MS = 15_000;
+
+/**
+ * How clients find the primary. `address`: one address that leads to whomever the sentinels name, without the sentinels or the
+ * replication going that way, so that a fault of it is one of the clients' network. `sentinels`: clients ask the sentinels;
+ * each data server is reached through a proxy by everybody, so that a fault of it cuts a data server off: a split brain, which
+ * min-replicas-to-write bounds.
+ */
+export type Access = 'address' | 'sentinels';
 
 interface Node {
   readonly port: number;
   readonly process: ServerProcess;
+  /** What others call it by. */
+  readonly front: TcpProxy;
 }
 
-/**
- * A primary and its replica, both with an append-only file, three sentinels, and a proxy in front that leads to whoever the
- * sentinels say is primary: what a stable address of a primary is in a cluster. Replication is asynchronous.
- */
+/** A primary and its replica, both with an append-only file, and three sentinels. Replication is asynchronous. */
 export class RedisSet {
-  /** Clients connect here. */
-  readonly front: TcpProxy;
+  readonly access: Access;
+  /** Leads to the primary. */
+  readonly #front: TcpProxy;
   readonly #nodes: readonly [Node, Node];
   readonly #sentinels: readonly Sentinel[];
   readonly #looking: NodeJS.Timeout;
   #failovers = 0;
 
-  private constructor(nodes: readonly [Node, Node], sentinels: readonly Sentinel[], front: TcpProxy) {
+  private constructor(access: Access, nodes: readonly [Node, Node], sentinels: readonly Sentinel[], front: TcpProxy) {
+    this.access = access;
     this.#nodes = nodes;
     this.#sentinels = sentinels;
-    this.front = front;
+    this.#front = front;
     let isLooking = false;
     this.#looking = setInterval(() => {
       if (isLooking) return;
@@ -50,28 +61,62 @@ export class RedisSet {
     }, LOOK_EVERY_MS);
   }
 
-  static async start(folder: string): Promise<RedisSet> {
+  static async start(folder: string, access: Access = 'address'): Promise<RedisSet> {
     const program = await findProgram(folder);
     const taken = new Set<number>();
-    const [first, second] = [await takeFreePort(HOST, taken), await takeFreePort(HOST, taken)];
-    const nodes = [
-      { port: first, process: await dataServer(program, folder, first, null) },
-      { port: second, process: await dataServer(program, folder, second, first) },
-    ] as const;
+    const nodeOf = async (primary: Node | null): Promise<Node> => {
+      const port = await takeFreePort(HOST, taken);
+      const front = await TcpProxy.open(at(port));
+      const own = { port, announced: access === 'address' ? port : front.address.port };
+      const process = await dataServer(program, folder, {
+        ...own,
+        access,
+        replicaOf: primary && addressOf(primary, access),
+      });
+      return { port, front, process };
+    };
+    const first = await nodeOf(null);
+    const nodes = [first, await nodeOf(first)] as const;
     for (const { process } of nodes) process.start();
     await Promise.all(nodes.map(({ port }) => untilAnswers(port)));
     const sentinels: Sentinel[] = [];
     for (let count = 0; count < SENTINELS; count += 1) {
-      sentinels.push(await Sentinel.open(program, folder, await takeFreePort(HOST, taken), first));
+      sentinels.push(await Sentinel.open(program, folder, await takeFreePort(HOST, taken), addressOf(first, access)));
     }
     for (const { process } of sentinels) process.start();
-    const set = new RedisSet(nodes, sentinels, await TcpProxy.open(at(first)));
+    const set = new RedisSet(access, nodes, sentinels, await TcpProxy.open(at(first.port)));
     await set.untilWhole();
     return set;
   }
 
+  /** Section `redis` of a Configuration. */
+  get settings(): Readonly<Record<string, unknown>> {
+    if (this.access === 'address') return { url: this.url };
+    return { sentinel: { nodes: this.#sentinels.map(({ port }) => `${HOST}:${port}`), masterName: NAME } };
+  }
+
+  /** Leads to the primary, whatever the access. */
   get url(): string {
-    return `redis://${HOST}:${this.front.address.port}/0`;
+    return `redis://${HOST}:${this.#front.address.port}/0`;
+  }
+
+  /** The clients' way to the primary, or everybody's. */
+  cut(): void {
+    this.#way.cut();
+  }
+
+  /** That way; "none": every way. */
+  hole(hole: Hole): void {
+    for (const { front } of hole === 'none' ? this.#nodes : []) front.hole('none');
+    (hole === 'none' ? this.#front : this.#way).hole(hole);
+  }
+
+  delay(delayMs: number): void {
+    this.#way.delayMs = delayMs;
+  }
+
+  get #way(): TcpProxy {
+    return this.access === 'address' ? this.#front : this.primary.front;
   }
 
   /** How often the sentinels have named another primary. */
@@ -80,11 +125,11 @@ export class RedisSet {
   }
 
   get primary(): Node {
-    return this.#nodes.find(({ port }) => port === this.front.target.port) ?? this.#nodes[0];
+    return this.#nodes.find(({ port }) => port === this.#front.target.port) ?? this.#nodes[0];
   }
 
   get replica(): Node {
-    return this.#nodes.find(({ port }) => port !== this.front.target.port) ?? this.#nodes[1];
+    return this.#nodes.find(({ port }) => port !== this.#front.target.port) ?? this.#nodes[1];
   }
 
   sentinel(index: number): ServerProcess {
@@ -102,45 +147,56 @@ export class RedisSet {
 
   /** Both data servers run and replicate, and every sentinel knows all others. Starts what does not run. */
   async untilWhole(): Promise<void> {
-    this.front.hole('none');
-    this.front.delayMs = 0;
+    this.hole('none');
+    for (const front of [this.#front, ...this.#nodes.map((node) => node.front)]) front.delayMs = 0;
     for (const { process } of [...this.#nodes, ...this.#sentinels]) {
       process.resume();
       process.start();
     }
-    await until(() => this.#isWhole(), 'primary, replica and sentinels know each other', READY_WITHIN_MS);
+    const beganMs = performance.now();
+    const isWhole = () => this.#isWhole(this.access === 'address' || performance.now() - beganMs > DEMOTED_WITHIN_MS);
+    await until(isWhole, 'primary, replica and sentinels know each other', READY_WITHIN_MS);
   }
 
   /** Waits until another primary than that one is named. */
   async untilOther(port: number): Promise<void> {
-    await until(() => this.front.target.port !== port, 'the sentinels have named another primary', READY_WITHIN_MS);
+    await until(() => this.#front.target.port !== port, 'the sentinels have named another primary', READY_WITHIN_MS);
   }
 
   async close(): Promise<void> {
     clearInterval(this.#looking);
     await Promise.all([...this.#sentinels, ...this.#nodes].map(({ process }) => process.kill()));
     for (const sentinel of this.#sentinels) sentinel.client.disconnect();
-    await this.front.close();
+    await Promise.all([this.#front, ...this.#nodes.map(({ front }) => front)].map((front) => front.close()));
   }
 
   /** What most sentinels say counts. */
   async #follow(): Promise<void> {
     const told = await Promise.all(this.#sentinels.map((sentinel) => sentinel.primaryPort()));
     const port = told.find((one) => one !== null && told.filter((other) => other === one).length * 2 > SENTINELS);
-    const node = this.#nodes.find((each) => each.port === port);
-    if (node === undefined || node.port === this.front.target.port) return;
+    const node = this.#nodes.find((each) => addressOf(each, this.access) === port);
+    if (node === undefined || node.port === this.#front.target.port) return;
     this.#failovers += 1;
-    this.front.retarget(at(node.port));
+    this.#front.retarget(at(node.port));
   }
 
-  async #isWhole(): Promise<boolean> {
+  /** `mayTell`: the old primary is told by us, not by the sentinels. */
+  async #isWhole(mayTell: boolean): Promise<boolean> {
     const [role, , replicas] = await ask(this.primary.port, 'ROLE').catch(() => [null, null, null] as const);
     const replica = await ask(this.replica.port, 'ROLE').catch(() => null);
     if (role !== 'master' || replica === null) return false;
-    // The sentinels would tell it too, some ten seconds later.
-    if (replica[0] !== 'slave' || replica[2] !== this.primary.port)
-      await ask(this.replica.port, 'REPLICAOF', HOST, `${this.primary.port}`).catch(() => undefined);
-    if (replica[3] !== 'connected' || !Array.isArray(replicas) || replicas.length !== 1) return false;
+    const primaryPort = addressOf(this.primary, this.access);
+    // The sentinels tell it too, some ten seconds later.
+    if (mayTell && (replica[0] !== 'slave' || replica[2] !== primaryPort))
+      await ask(this.replica.port, 'REPLICAOF', HOST, `${primaryPort}`).catch(() => undefined);
+    if (
+      replica[0] !== 'slave' ||
+      replica[2] !== primaryPort ||
+      replica[3] !== 'connected' ||
+      !Array.isArray(replicas) ||
+      replicas.length !== 1
+    )
+      return false;
     return (await Promise.all(this.#sentinels.map((sentinel) => sentinel.knowsAll()))).every(Boolean);
   }
 }
@@ -148,9 +204,11 @@ export class RedisSet {
 class Sentinel {
   readonly process: ServerProcess;
   readonly client: Redis;
+  readonly port: number;
 
   private constructor(process: ServerProcess, port: number) {
     this.process = process;
+    this.port = port;
     this.client = new Redis({ host: HOST, port, commandTimeout: 500, retryStrategy: () => 100, lazyConnect: true });
     this.client.on('error', () => undefined);
   }
@@ -183,15 +241,35 @@ class Sentinel {
   }
 }
 
-/** `replicaOf`: port of the first primary. */
-async function dataServer(program: ServerProgram, folder: string, port: number, replicaOf: number | null) {
+interface DataServer {
+  readonly port: number;
+  /** That it tells others. */
+  readonly announced: number;
+  readonly access: Access;
+  /** Port of the first primary. */
+  readonly replicaOf: number | null;
+}
+
+async function dataServer(
+  program: ServerProgram,
+  folder: string,
+  { port, announced, access, replicaOf }: DataServer,
+): Promise<ServerProcess> {
   const config = [
     ...[`bind ${HOST}`, `port ${port}`, 'protected-mode no', 'save ""', 'appendonly yes', 'appendfsync everysec'],
     ...['maxmemory-policy noeviction', 'repl-diskless-sync yes', 'repl-diskless-sync-delay 0', 'repl-timeout 10'],
-    `dir ${join(folder, `redis-${port}`)}`,
+    ...[`replica-announce-ip ${HOST}`, `replica-announce-port ${announced}`, `dir ${join(folder, `redis-${port}`)}`],
+    ...(access === 'address'
+      ? []
+      : ['min-replicas-to-write 1', 'min-replicas-max-lag 3', 'repl-ping-replica-period 1']),
     ...(replicaOf === null ? [] : [`replicaof ${HOST} ${replicaOf}`]),
   ];
   return serverOf(program, folder, `redis-${port}`, config, []);
+}
+
+/** The port that others call it by. */
+function addressOf({ port, front }: Node, access: Access): number {
+  return access === 'address' ? port : front.address.port;
 }
 
 async function serverOf(

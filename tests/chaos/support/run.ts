@@ -42,7 +42,7 @@ export async function runChaos(namespace: TestNamespace, options: ChaosOptions):
   const planned = planFaults({ seed, durationMs, kinds });
   const world = await openWorld(namespace, folder, options.shape);
   const happened: Happened[] = [];
-  const watch = watchLedger(() => world.redis.front.target, world.slots);
+  const watch = watchLedger(() => world.redis.primary.port, world.slots);
   const rows = batchRows(options.rows, { max_tokens: 12 });
   const client = () => sdk(world.gateways[0]?.apiUrl ?? '', 'none', { maxRetries: 0 });
   const batch = await startBatch(client(), rows, { metadata: { 'pilotlight-objective': 'nightly' } });

@@ -9,7 +9,7 @@ import { type FlakyProxy, startFlakyProxy } from '../../support/flaky-proxy.ts';
 import { MOTO_CREDENTIALS, startMoto } from '../../support/moto.ts';
 import { EngineFronts, FRONT_PORT } from './engine-fronts.ts';
 import { Member } from './member.ts';
-import { RedisSet } from './redis-set.ts';
+import { type Access, RedisSet } from './redis-set.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const BUCKET = 'pilotlight';
@@ -22,6 +22,7 @@ export interface WorldOptions {
   readonly controllers: number;
   readonly engines: number;
   readonly slots: number;
+  readonly redis: Access;
 }
 
 /** Everything that is started, and the handles by which it is hurt. */
@@ -48,7 +49,7 @@ export async function openWorld(namespace: TestNamespace, folder: string, option
   const sim = ['--speed=2', `--journal=${journalFile}`];
   const poolOf = { slots: options.slots, maxReplicas: options.engines, sim, behaviour: { 'backoff-ms': '200' } };
   const [redis, moto] = await Promise.all([
-    RedisSet.start(folder),
+    RedisSet.start(folder, options.redis),
     startMoto(),
     applyCrds(namespace.cluster).then(() => namespace.apply(simPool(poolOf).map(throughFronts))),
   ]);
@@ -68,11 +69,11 @@ export async function openWorld(namespace: TestNamespace, folder: string, option
     AWS_ACCESS_KEY_ID: MOTO_CREDENTIALS.accessKeyId,
     AWS_SECRET_ACCESS_KEY: MOTO_CREDENTIALS.secretAccessKey,
   };
-  const settings = { storage, timeouts: TIMEOUTS };
+  const settings = { storage, timeouts: TIMEOUTS, redis: redis.settings };
   const many = (role: 'gateway' | 'controller', count: number) =>
     Array.from({ length: count }, (_, index) => {
       const name = `${role}-${index + 1}`;
-      return new Member({ namespace, folder, role, name, redisUrl: redis.url, settings, env });
+      return new Member({ namespace, folder, role, name, settings, env });
     });
   const [gateways, controllers] = [many('gateway', options.gateways), many('controller', options.controllers)];
   const members = [...gateways, ...controllers];

@@ -19,7 +19,8 @@ const START_DEADLINE_MS = 150_000;
 export interface PilotlightOptions {
   /** That it works in; its installation is named like it. */
   readonly namespace: TestNamespace;
-  readonly redisUrl: string;
+  /** Without one the settings say how to get to Redis. */
+  readonly redisUrl?: string;
   /** Default: the administrator's. */
   readonly kubeconfig?: string;
   readonly role?: 'all' | 'gateway' | 'controller';
@@ -161,7 +162,7 @@ export class Pilotlight {
         ...this.#options.env,
         PILOTLIGHT_EXIT_WITH_PARENT: '1',
         PILOTLIGHT_DATA_DIR: join(this.folder, 'data'),
-        PILOTLIGHT_REDIS_URL: this.#options.redisUrl,
+        ...(this.#options.redisUrl !== undefined && { PILOTLIGHT_REDIS_URL: this.#options.redisUrl }),
         ...skewed(this.#options.clockAheadMs ?? 0),
       },
     });
