@@ -1,5 +1,11 @@
 -- Why more may not be queued or stored; nil = it may.
 
+-- What the pool has queued and stored, over all objectives: in `meta`, changed with every ticket and every job.
+function L.add_queued(requests, bytes)
+  L.set_meta('queuedRequests', T.meta.queuedRequests + requests)
+  L.set_meta('queuedBytes', T.meta.queuedBytes + bytes)
+end
+
 function L.usage_of(objective)
   local book = L.book_of(objective)
   local requests = L.size_of('ZCARD', L.key('held:', objective))
@@ -13,12 +19,7 @@ end
 
 function L.refusal(objective, bytes, limits)
   local own_requests, own_bytes = L.usage_of(objective)
-  local pool_requests, pool_bytes = 0, 0
-  for _, name in ipairs(L.objective_names()) do
-    local requests, used_bytes = L.usage_of(name)
-    pool_requests = pool_requests + requests
-    pool_bytes = pool_bytes + used_bytes
-  end
+  local pool_requests, pool_bytes = T.meta.queuedRequests, T.meta.queuedBytes
   local used_percent =
     math.max(L.percent(pool_requests, limits.poolMaxRequests), L.percent(pool_bytes, limits.poolMaxBytes))
   local limit, reason = nil, 'queue_full'

@@ -28,6 +28,7 @@ function L.drop_demand(id, demand)
   L.remove_due(demand)
   L.resize(-1, 'ZREM', L.key('stored:', objective), id)
   L.add_stored(objective, -demand[BYTES_OF], -demand[COST_TOKENS_OF])
+  L.add_queued(-1, -demand[BYTES_OF])
 end
 
 -- Work that is stored, one by one or in bulk.
@@ -40,6 +41,7 @@ function L.add_demand(op, arrived_at_ms)
   L.save_demand(op.id, { op.objective, op.bytes, op.costTokens })
   L.resize(1, 'ZADD', L.key('stored:', op.objective), arrived_at_ms, op.id)
   L.add_stored(op.objective, op.bytes, op.costTokens).priority = op.priority
+  L.add_queued(1, op.bytes)
   L.set_meta('activityEpoch', T.meta.activityEpoch + 1)
 end
 

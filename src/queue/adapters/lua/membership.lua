@@ -28,6 +28,7 @@ function L.clear_live_order()
   for _, objective in ipairs(L.objective_names()) do
     for _, kind in ipairs({ 'held:', 'intake:', 'parked:' }) do dead[#dead + 1] = kind .. objective end
     local book = L.open_book(objective)
+    L.add_queued(-call('ZCARD', L.key('held:', objective)), -book.heldBytes)
     book.heldBytes, book.heldCostTokens, book.slots = 0, 0, 0
   end
   for _, key in ipairs(dead) do call('UNLINK', P .. key) end

@@ -1,11 +1,35 @@
 -- Tickets: the hash `tickets` id -> packed record, read through a cache and written once when the turn ends.
 -- `owner:<owner>` is the set of an owner's tickets, `offers:<owner>` its unanswered offers by lapse.
 
+L.SHORT_KINDS = { held = 'h', stored = 's', row = 'r' }
+L.LONG_KINDS = { h = 'held', s = 'stored', r = 'row' }
+L.SHORT_STATES = { waiting = 'w', offered = 'o', running = 'r', recording = 'c' }
+L.LONG_STATES = { w = 'waiting', o = 'offered', r = 'running', c = 'recording' }
+
+-- Short, for there may be many: without the id, and what follows from other fields is `false`.
+function L.pack_ticket(t)
+  local id, kind, state, queued_at_ms, deadline_ms = t[ID], t[KIND], t[STATE], t[QUEUED_AT_MS], t[DEADLINE_MS]
+  t[ID], t[KIND], t[STATE] = false, L.SHORT_KINDS[kind], L.SHORT_STATES[state]
+  if queued_at_ms == math.floor(t[TAG] / 1000) then t[QUEUED_AT_MS] = false end
+  if deadline_ms == t[EXPIRES_AT_MS] then t[DEADLINE_MS] = false end
+  local packed = cmsgpack.pack(t)
+  t[ID], t[KIND], t[STATE], t[QUEUED_AT_MS], t[DEADLINE_MS] = id, kind, state, queued_at_ms, deadline_ms
+  return packed
+end
+
+function L.unpack_ticket(id, packed)
+  local t = cmsgpack.unpack(packed)
+  t[ID], t[KIND], t[STATE] = id, L.LONG_KINDS[t[KIND]], L.LONG_STATES[t[STATE]]
+  t[QUEUED_AT_MS] = t[QUEUED_AT_MS] or math.floor(t[TAG] / 1000)
+  t[DEADLINE_MS] = t[DEADLINE_MS] or t[EXPIRES_AT_MS]
+  return t
+end
+
 function L.load_ticket(id)
   local ticket = T.tickets[id]
   if ticket ~= nil then return ticket or nil end
   local packed = call('HGET', L.key('tickets', ''), id)
-  ticket = packed and cmsgpack.unpack(packed)
+  ticket = packed and L.unpack_ticket(id, packed)
   T.tickets[id] = ticket
   return ticket or nil
 end
@@ -22,7 +46,7 @@ function L.save_tickets()
   for id in pairs(T.changed_tickets) do
     local ticket = T.tickets[id]
     if ticket then
-      writes[count + 1], writes[count + 2] = id, cmsgpack.pack(ticket)
+      writes[count + 1], writes[count + 2] = id, L.pack_ticket(ticket)
       count = count + 2
     end
     if count == 1000 then

@@ -17,7 +17,7 @@ local handlers = {}
 local call, P, meta_key, request, owner, now_us, now_ms
 -- What the present turn has read and will write.
 local T
--- A ticket is the list that is packed; EXCLUDED is a list of endpoint ids, or false.
+-- A ticket is the list that is packed (tickets.lua); EXCLUDED is a list of endpoint ids, or false.
 local ID, KIND, OBJECTIVE, PRIORITY, CLASS_KEY, BYTES, COST_TOKENS, EXPIRES_AT_MS = 1, 2, 3, 4, 5, 6, 7, 8
 local TAG, QUEUED_AT_MS, OWNER, STATE, ENDPOINT_ID = 9, 10, 11, 12, 13
 local EXCLUDED, ATTEMPT, TOKEN, SINCE_MS = 14, 15, 16, 17
@@ -70,11 +70,11 @@ function L.stamp_text(stamp) return string.format('%.0f', stamp) end
 
 function L.load_meta()
   local v = call('HMGET', meta_key, 'incarnation', 'runId', 'stamp', 'activityEpoch', 'recoverUntilMs', 'soonSlots',
-    'isAssignOwed', 'timing', 'rules')
+    'isAssignOwed', 'timing', 'rules', 'queuedRequests', 'queuedBytes')
   T.meta = {
     incarnation = v[1] or '', runId = v[2] or '', stamp = tonumber(v[3] or 0), activityEpoch = tonumber(v[4] or 0),
     recoverUntilMs = tonumber(v[5] or 0), soonSlots = tonumber(v[6] or 0), isAssignOwed = v[7] == '1',
-    timing = v[8], rules = v[9],
+    timing = v[8], rules = v[9], queuedRequests = tonumber(v[10] or 0), queuedBytes = tonumber(v[11] or 0),
   }
 end
 

@@ -10,6 +10,7 @@ function L.add_held(ticket, sign)
   local book = L.open_book(ticket[OBJECTIVE])
   book.heldBytes = book.heldBytes + sign * ticket[BYTES]
   book.heldCostTokens = book.heldCostTokens + sign * ticket[COST_TOKENS]
+  L.add_queued(sign, sign * ticket[BYTES])
 end
 
 function L.enqueue(ticket)

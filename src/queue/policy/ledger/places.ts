@@ -28,7 +28,15 @@ export function place(state: LedgerState, ticket: Ticket): void {
   const { band, lane } = ticket;
   const flow = flowOf(ticket);
   const key = queueKey(ticket);
-  const make = () => ({ key, band, lane, classKey, excluded, flows: new OrderedSet(), lines: new Map() });
+  const make = () => ({
+    key,
+    band,
+    lane,
+    classKey,
+    excluded,
+    flows: new OrderedSet(),
+    lines: new Map<string, OrderedSet>(),
+  });
   const queue = getOrMake(state.queues, key, make);
   getOrMake(queue.lines, flow, () => new OrderedSet()).add(id, placeOf(ticket));
   const { waiting, flows } = bandOf(state, band);
