@@ -81,8 +81,17 @@ const image = mapping({
 
 const redis = mapping({
   existingSecret: mapping({
-    name: name('Secret that holds the URL of Redis. Required unless redis.bundled.enabled.'),
+    name: name('Secret that holds the URL of Redis. Or redis.bundled, config.redis.sentinel, config.redis.cluster.'),
     key: text('Its key.', { minLength: 1 }),
+  }),
+  credentials: mapping({
+    existingSecret: name(
+      'With sentinel or cluster: Secret with any of username, password, sentinel-username, sentinel-password.',
+    ),
+  }),
+  tls: mapping({
+    existingSecret: name('Secret with ca.crt, and with a client certificate tls.crt and tls.key.'),
+    clientCertificate: bool('Whether tls.crt is shown to Redis.'),
   }),
   bundled: mapping({
     enabled: bool('A single Redis beside Pilotlight, for trials.'),

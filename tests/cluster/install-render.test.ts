@@ -14,6 +14,14 @@ const WORKLOAD = { apiGroup: 'apps', resource: 'deployments', name: 'llama' };
 
 const SEVERAL: Values = { ...LEAST_VALUES, gateway: { replicas: 3, jobs: { enabled: false } } };
 const BUNDLED: Values = { ...LEAST_VALUES, redis: { bundled: { enabled: true } } };
+const SENTINELS: Values = {
+  ...SEVERAL,
+  redis: { credentials: { existingSecret: 'login' }, tls: { existingSecret: 'certificates', clientCertificate: true } },
+  config: {
+    auth: { anonymous: { enabled: true } },
+    redis: { sentinel: { nodes: ['s-0:26379'] }, tls: { enabled: true } },
+  },
+};
 const EVERYTHING: Values = {
   ...SEVERAL,
   installation: 'everything',
@@ -32,6 +40,7 @@ const GOOD: readonly { name: string; values: Values }[] = [
   { name: 'the least', values: LEAST_VALUES },
   { name: 'three gateways without stored jobs', values: SEVERAL },
   { name: 'a bundled Redis', values: BUNDLED },
+  { name: 'sentinels with certificates', values: SENTINELS },
   { name: 'everything', values: EVERYTHING },
   { name: 'rights and accounts of somebody else', values: { ...LEAST_VALUES, rbac: { create: false } } },
   { name: 'a digest', values: { ...LEAST_VALUES, image: { repository: 'p', digest: `sha256:${'a'.repeat(64)}` } } },
@@ -42,6 +51,19 @@ test.each(GOOD)('with $name it lints, and every object has its place', ({ values
   const objects = helm().objects(values);
   const lost = objects.filter(({ kind, metadata }) => metadata.namespace === undefined && !isClusterWide(kind));
   expect(lost.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
+});
+
+test('sentinels with certificates: no URL, what is secret by the kubelet', () => {
+  const [gateway] = helm()
+    .objects(SENTINELS)
+    .filter(({ kind }) => kind === 'Deployment');
+  const spec = JSON.stringify(gateway);
+  expect(spec).not.toContain('PILOTLIGHT_REDIS_URL');
+  for (const key of ['username', 'password', 'sentinel-username', 'sentinel-password']) {
+    expect(spec).toContain(`{"name":"login","key":"${key}","optional":true}`);
+  }
+  expect(spec).toContain('{"name":"PILOTLIGHT_REDIS_TLS_KEY_FILE","value":"/etc/pilotlight/redis-tls/tls.key"}');
+  expect(spec).toContain('"secretName":"certificates"');
 });
 
 const REFUSED: readonly { name: string; values: Values; says: string | RegExp }[] = [

@@ -2,8 +2,12 @@
 {{- define "pilotlight.checks" -}}
 {{- $image := include "pilotlight.image" . -}}
 {{- $redis := .Values.redis -}}
-{{- if and (not $redis.bundled.enabled) (not $redis.existingSecret.name) -}}
-{{- fail "redis.existingSecret.name is empty: Pilotlight keeps its queue in Redis. Create a Secret whose key \"url\" holds redis://user:password@host:6379/0 and name it there, or set redis.bundled.enabled=true for a trial." -}}
+{{- $several := or (dig "redis" "sentinel" "nodes" nil .Values.config) (dig "redis" "cluster" "nodes" nil .Values.config) -}}
+{{- if not (or $redis.bundled.enabled $redis.existingSecret.name $several) -}}
+{{- fail "redis.existingSecret.name is empty: Pilotlight keeps its queue in Redis. Create a Secret whose key \"url\" holds redis://user:password@host:6379/0 and name it there, list config.redis.sentinel.nodes or config.redis.cluster.nodes, or set redis.bundled.enabled=true for a trial." -}}
+{{- end -}}
+{{- if and $several (or $redis.bundled.enabled $redis.existingSecret.name) -}}
+{{- fail "config.redis names sentinels or nodes of a cluster beside redis.existingSecret.name or redis.bundled.enabled, and only one Redis can hold the queue: remove one of them." -}}
 {{- end -}}
 {{- if and $redis.bundled.enabled $redis.existingSecret.name -}}
 {{- fail "redis.existingSecret.name and redis.bundled.enabled are both set, and only one Redis can hold the queue: remove one of them." -}}

@@ -51,9 +51,25 @@ spec:
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       args: [serve, --file=/etc/pilotlight/configuration/pilotlight.yaml]
       env:
+        {{- if $redis.name }}
         - name: PILOTLIGHT_REDIS_URL
           valueFrom:
             secretKeyRef: { name: {{ $redis.name | quote }}, key: {{ $redis.key | quote }} }
+        {{- end }}
+        {{- with $root.Values.redis.credentials.existingSecret }}
+        {{- range $variable, $key := dict "USERNAME" "username" "PASSWORD" "password" "SENTINEL_USERNAME" "sentinel-username" "SENTINEL_PASSWORD" "sentinel-password" }}
+        - name: PILOTLIGHT_REDIS_{{ $variable }}
+          valueFrom:
+            secretKeyRef: { name: {{ $root.Values.redis.credentials.existingSecret | quote }}, key: {{ $key }}, optional: true }
+        {{- end }}
+        {{- end }}
+        {{- if $root.Values.redis.tls.existingSecret }}
+        - { name: PILOTLIGHT_REDIS_TLS_CA_FILE, value: /etc/pilotlight/redis-tls/ca.crt }
+        {{- if $root.Values.redis.tls.clientCertificate }}
+        - { name: PILOTLIGHT_REDIS_TLS_CERT_FILE, value: /etc/pilotlight/redis-tls/tls.crt }
+        - { name: PILOTLIGHT_REDIS_TLS_KEY_FILE, value: /etc/pilotlight/redis-tls/tls.key }
+        {{- end }}
+        {{- end }}
         {{- if $isGateway }}
         {{- with .values.awsCredentials.existingSecret }}
         {{- range $name := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
@@ -96,6 +112,9 @@ spec:
         {{- if $keys }}
         - { name: keys, mountPath: /etc/pilotlight/keys, readOnly: true }
         {{- end }}
+        {{- if $root.Values.redis.tls.existingSecret }}
+        - { name: redis-tls, mountPath: /etc/pilotlight/redis-tls, readOnly: true }
+        {{- end }}
         - { name: data, mountPath: /var/lib/pilotlight }
         - { name: tmp, mountPath: /tmp }
         {{- with .values.extraVolumeMounts }}{{ toYaml . | nindent 8 }}{{ end }}
@@ -109,6 +128,10 @@ spec:
       projected:
         defaultMode: 0440
         sources: {{- $keys | nindent 10 }}
+    {{- end }}
+    {{- with $root.Values.redis.tls.existingSecret }}
+    - name: redis-tls
+      secret: { secretName: {{ . | quote }}, defaultMode: 0440 }
     {{- end }}
     {{- if not .hasDataVolume }}
     - name: data
