@@ -69,7 +69,7 @@ class FakeSource implements BoardSource {
     const account = { loadingGpuS: 1, readyIdleGpuS: 2, readyBusyGpuS: 3, usedGpuS: 6, costUsd: 0, alwaysOnCostUsd: 0 };
     return {
       ...{ atEpochMs: 1, status: told, advice: advised, decision: null, lastStep: null, order: NO_ORDER, orders: [] },
-      ...{ bypassTraffic: null, frozen: null },
+      ...{ bypassTraffic: null, frozen: null, saturationRatio: 0 },
       demand: { queued: 3, running: 0, oldestQueuedAtEpochMs: 1 },
       gpuUse: { ...account, elapsedMs: 1, alwaysOnGpuS: 9, peakReplicas: 1 },
       targets: [

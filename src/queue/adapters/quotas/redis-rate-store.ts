@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../../../platform/redis/connection.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
 import type { RateAsk, RateReply } from '../../policy/quotas/exchange.ts';
 import type { RateStore } from '../../quotas/ports.ts';
@@ -27,11 +27,11 @@ const NO_LIMIT = -1;
  * end by themselves a minute after their last use.
  */
 export class RedisRateStore implements RateStore {
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #prefix: string;
   readonly #installation: string;
 
-  constructor(client: Redis, prefix: string, installation: string) {
+  constructor(client: RedisClient, prefix: string, installation: string) {
     this.#client = client;
     this.#prefix = prefix;
     this.#installation = installation;
