@@ -7,6 +7,7 @@ import type { Logger } from '../core/logger.ts';
 import { systemClock } from '../platform/clock.ts';
 import { resolveRedis } from '../platform/local-redis/resolve.ts';
 import { openRedis, type RedisClient, whenReady } from '../platform/redis/connection.ts';
+import { keepDataFormat } from '../platform/redis/data-format.ts';
 import { describeTarget, type RedisTarget } from '../platform/redis/target.ts';
 import { shareConnection } from '../queue/adapters/bullmq/shared-backend.ts';
 import { RedisChannels } from '../queue/adapters/job-index/channels.ts';
@@ -113,6 +114,7 @@ async function connect(
       keyPrefix: config.redis.keyPrefix,
       log,
     });
+    await keepDataFormat(command, { keyPrefix: config.redis.keyPrefix, installation: config.installation });
     const [first] = inspections;
     return {
       command,

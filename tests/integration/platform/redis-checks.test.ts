@@ -45,6 +45,7 @@ async function open(redis: Partial<Config['redis']>, log = silentLogger): Promis
   const settings = { sentinel: none, cluster: { nodes: [] }, username: null, password: null, tls: NO_FILES };
   const config = {
     redis: { url: null, keyPrefix: 'pilotlight', ...settings, ...redis },
+    installation: 'local',
     kubernetes: { enabled: false },
     data: { dir: folder },
   } as unknown as Config;
