@@ -13,10 +13,10 @@ export type FlowStage = 'dispatched' | 'rejected' | 'evicted' | 'revoked';
 export type RetryAfterSource = 'queue' | 'quota' | 'fixed' | 'none';
 
 /**
- * What the same event means for stored work. accepted: nothing happens, it is kept; refused: the submission is answered so;
+ * What the same event means for stored work. same: just that; refused: the submission is answered so;
  * handed_back: it waits in the backlog again, no attempt used; expired, cancelled: its outcome; never: it cannot happen to it.
  */
-export type StoredFate = 'accepted' | 'refused' | 'handed_back' | 'expired' | 'cancelled' | 'never';
+export type StoredFate = 'same' | 'refused' | 'handed_back' | 'expired' | 'cancelled' | 'never';
 
 export interface FlowOutcome {
   readonly stage: FlowStage;
@@ -45,7 +45,7 @@ export const FLOW_OUTCOMES = {
     code: null,
     droppedReason: null,
     retryAfter: 'none',
-    stored: 'accepted',
+    stored: 'same',
     theirs: 'Dispatched',
     when: 'It got a slot. What the model server made of it is told by `pilotlight_dispatcher_calls_total`.',
   },
@@ -152,7 +152,7 @@ export const FLOW_OUTCOMES = {
     stage: 'rejected',
     code: 'queue_unavailable',
     droppedReason: 'rejected-queue-unavailable',
-    retryAfter: 'queue',
+    retryAfter: 'fixed',
     stored: 'handed_back',
     theirs: 'RejectedOther',
     when: 'Redis cannot be reached.',

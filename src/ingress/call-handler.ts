@@ -148,6 +148,7 @@ async function runToError(
   try {
     const result = await runner.run(request, answer, { signal });
     rememberPlace(deps, exchange, request, result);
+    countOverRate(deps, request, result);
     log.debug({ requestId, callId: request.call.id, pool: request.call.pool, result: result.kind }, 'call.answered');
     // A client must never be left with half an answer and an open connection.
     if (result.kind === 'completed' && !answer.isClosed) throw new Error('completed without an end');
@@ -155,6 +156,12 @@ async function runToError(
   } catch (thrown) {
     return signal.aborted ? endedByUs(signal) : reportable(thrown, log, requestId);
   }
+}
+
+/** The dispatcher, which counts what it refuses, has not seen it. */
+function countOverRate({ metrics }: HandlerDeps, { call, ticket }: DispatchRequest, result: DispatchResult): void {
+  if (result.kind !== 'rejected' || result.error.code !== 'rate_limit_exceeded') return;
+  countRefusal(metrics, result.error, { pool: call.pool, objective: ticket.objective });
 }
 
 function errorOf(result: DispatchResult): PilotlightError | null {

@@ -1,7 +1,9 @@
 import { Registry } from 'prom-client';
 import type { Clock } from '../../../src/core/clock.ts';
+import type { CallRunner } from '../../../src/core/dispatch.ts';
 import type { Identity } from '../../../src/core/identity.ts';
 import type { RequestKeys } from '../../../src/core/idempotency.ts';
+import type { JobService } from '../../../src/core/jobs.ts';
 import type { Catalog } from '../../../src/core/objects.ts';
 import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
 import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
@@ -50,6 +52,11 @@ interface RigOptions {
   readonly catalog?: Catalog;
   readonly batchApi?: BatchApi;
   readonly keys?: RequestKeys;
+  readonly registry?: Registry;
+  /** Instead of the fake ones that the rig shows. */
+  readonly runner?: CallRunner;
+  readonly submit?: JobService['submit'];
+  readonly openCalls?: OpenCalls;
 }
 
 const TENANTS: readonly TenantKeys[] = [
@@ -60,15 +67,16 @@ const TENANTS: readonly TenantKeys[] = [
 /** The public app on a free port, with fakes behind it. */
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const clock = options.clock ?? systemClock;
-  const registry = new Registry();
+  const registry = options.registry ?? new Registry();
   const runner = new FakeRunner();
   const jobs = new FakeJobs();
+  if (options.submit) jobs.submit = options.submit;
   const jobEvents = new FakeJobEvents();
   const logLines: string[] = [];
   const state: { readiness: Readiness } = { readiness: { kind: 'ready' } };
   const catalog = options.catalog ?? fakeCatalog();
   const app = createPublicApp({
-    openCalls: new OpenCalls(),
+    openCalls: options.openCalls ?? new OpenCalls(),
     authenticator:
       options.authenticator ??
       createAuthenticator({
@@ -78,7 +86,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       }),
     readiness: { readiness: () => state.readiness },
     catalog: { current: () => catalog, onChange: () => () => undefined },
-    runner,
+    runner: options.runner ?? runner,
     jobs,
     jobEvents,
     advisor: {
