@@ -215,7 +215,9 @@ async function main(): Promise<void> {
   await deep.open(tickets);
   const bytesPerTicket = ((await usedMemory(command)) - memoryBefore) / tickets;
   const kept = { shallow: [] as Measured[], deep: [] as Measured[], ping: [] as Measured[] };
-  const ping = async () => void (await command.ping());
+  const ping = async () => {
+    await command.ping();
+  };
   const pair = (order: Order) =>
     measure(
       command,
