@@ -53,6 +53,22 @@ function attemptsOfCall(lines: readonly JournalLine[], lastOf: ReadonlyMap<numbe
   });
 }
 
+/** When more of the attempts ran than may at one time, for at least that long. */
+export function crowded(attempts: readonly Attempt[], most: number, atLeastMs: number): readonly Overfull[] {
+  const changes = attempts
+    .flatMap(({ beganAtEpochMs, endedAtEpochMs }) => [
+      { atEpochMs: beganAtEpochMs, by: 1 },
+      { atEpochMs: endedAtEpochMs, by: -1 },
+    ])
+    .sort((a, b) => a.atEpochMs - b.atEpochMs || a.by - b.by);
+  let open = 0;
+  const lines = changes.map(({ atEpochMs, by }) => {
+    open += by;
+    return { pid: 0, atEpochMs, open };
+  });
+  return overfull(lines, most, atLeastMs);
+}
+
 /** A time during which a process had more open calls than slots. */
 export interface Overfull {
   readonly pid: number;
@@ -65,7 +81,11 @@ export interface Overfull {
  * When a process had more open calls than slots, for at least that long. Shorter times are those between a gateway that
  * ended a call and its model server that had not yet heard of it.
  */
-export function overfull(journal: readonly JournalLine[], slots: number, atLeastMs: number): readonly Overfull[] {
+export function overfull(
+  journal: readonly Pick<JournalLine, 'pid' | 'atEpochMs' | 'open'>[],
+  slots: number,
+  atLeastMs: number,
+): readonly Overfull[] {
   const found: Overfull[] = [];
   const open = new Map<number, Overfull>();
   for (const { pid, open: calls, atEpochMs } of journal) {

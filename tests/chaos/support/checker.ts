@@ -1,8 +1,8 @@
 import type { JournalLine } from '../../../src/model-sim/adapters/call-journal.ts';
-import { type Attempt, attemptsOf, overfull } from './attempts.ts';
+import { type Attempt, attemptsOf, crowded, overfull } from './attempts.ts';
 import type { Happened } from './faults.ts';
 import type { SlotSample } from './ledger-watch.ts';
-import type { AcceptedJob, HeldCall } from './load.ts';
+import { type AcceptedJob, type HeldCall, NARROW } from './load.ts';
 import type { Absence } from './member.ts';
 import type { FaultKind } from './schedule.ts';
 
@@ -83,6 +83,7 @@ export function violations(evidence: Evidence): readonly Violation[] {
         }),
       ),
     ...ofEngines(evidence),
+    ...ofNarrow(evidence, attempts),
   ];
 }
 
@@ -143,6 +144,23 @@ function ofEngines(evidence: Evidence): Violation[] {
       rule: 'a model server never has more calls than slots',
       id: `model server ${pid}`,
       told: `${most} of ${slots} from ${fromEpochMs} to ${toEpochMs}`,
+      seed: null,
+    }));
+}
+
+function ofNarrow(evidence: Evidence, attempts: ReadonlyMap<number, readonly Attempt[]>): Violation[] {
+  const own = evidence.calls.filter(({ tenant }) => tenant === NARROW.name);
+  const kinds = new Set([...MAY_OVERFILL, ...MAY_HIDE_ENDS]);
+  return crowded(
+    own.flatMap(({ seed }) => attempts.get(seed) ?? []),
+    NARROW.maxConcurrency,
+    OVERFULL_FOR_MS,
+  )
+    .filter(({ fromEpochMs }) => !during(evidence, fromEpochMs, kinds, OVERFILL_AFTER_MS))
+    .map(({ fromEpochMs, toEpochMs, most }) => ({
+      rule: 'a tenant never runs more calls than it may',
+      id: `tenant ${NARROW.name}`,
+      told: `${most} of ${NARROW.maxConcurrency} from ${fromEpochMs} to ${toEpochMs}`,
       seed: null,
     }));
 }

@@ -6,10 +6,14 @@ import { expectedSeed, expectedText } from '../../support/expected-text.ts';
 import type { Member } from './member.ts';
 import { pick } from './schedule.ts';
 
+/** A tenant that may hold few slots; what it asks beyond waits, and delays nobody else. */
+export const NARROW = { name: 'narrow', apiKey: 'sk-of-the-narrow-tenant', maxConcurrency: 2 } as const;
+
 /** A held call as its client saw it. Times are of this machine's clock. */
 export interface HeldCall extends CallOutcome {
   readonly kind: 'stream' | 'plain';
   readonly gateway: string;
+  readonly tenant: string;
   readonly startedAtEpochMs: number;
   /** Of its first text; null when none came. */
   readonly firstAtEpochMs: number | null;
@@ -61,7 +65,8 @@ export function startLoad({ seed, gateways, callers }: LoadOptions): Load {
     const random = seededRandom(seed * 1_009 + number);
     for (let turn = 1; !isStopped; turn += 1) {
       const open = up();
-      if (open.length > 0) calls.push(await call(`s${seed}-c${number}-${turn}`, pick(open, random.next()), random));
+      const label = `s${seed}-c${number}-${turn}`;
+      if (open.length > 0) calls.push(await call(label, pick(open, random.next()), number % 2 === 1, random));
       await sleep(20 + random.next() * 200);
     }
   };
@@ -89,7 +94,7 @@ export function startLoad({ seed, gateways, callers }: LoadOptions): Load {
   };
 }
 
-async function call(label: string, gateway: Member, random: Random): Promise<HeldCall> {
+async function call(label: string, gateway: Member, isNarrow: boolean, random: Random): Promise<HeldCall> {
   const plain = random.next() < PLAIN_SHARE;
   const tokens = TOKENS.least + Math.floor(random.next() * TOKENS.spread);
   const cancelAfterMs = random.next() < CANCELLED_SHARE ? Math.floor(random.next() * 1_500) : CALL_DEADLINE_MS;
@@ -99,10 +104,12 @@ async function call(label: string, gateway: Member, random: Random): Promise<Hel
   };
   const startedAtEpochMs = Date.now();
   const signal = AbortSignal.timeout(cancelAfterMs);
-  const outcome = await streamChat({ apiUrl: gateway.apiUrl, label, tokens, plain, signal, onToken });
+  const tenant = isNarrow ? { apiKey: NARROW.apiKey } : {};
+  const outcome = await streamChat({ apiUrl: gateway.apiUrl, label, tokens, plain, signal, onToken, ...tenant });
   return {
     ...outcome,
     ...{ kind: plain ? 'plain' : 'stream', gateway: gateway.name, startedAtEpochMs, firstAtEpochMs },
+    tenant: isNarrow ? NARROW.name : 'anonymous',
     endedAtEpochMs: Date.now(),
     isCancelled: signal.aborted && cancelAfterMs < CALL_DEADLINE_MS,
   };

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
@@ -8,6 +9,7 @@ import { applyCrds, simPool } from '../../cluster/support/sim-pool.ts';
 import { type FlakyProxy, startFlakyProxy } from '../../support/flaky-proxy.ts';
 import { MOTO_CREDENTIALS, startMoto } from '../../support/moto.ts';
 import { EngineFronts, FRONT_PORT } from './engine-fronts.ts';
+import { NARROW } from './load.ts';
 import { Member } from './member.ts';
 import { type Access, RedisSet } from './redis-set.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -69,7 +71,14 @@ export async function openWorld(namespace: TestNamespace, folder: string, option
     AWS_ACCESS_KEY_ID: MOTO_CREDENTIALS.accessKeyId,
     AWS_SECRET_ACCESS_KEY: MOTO_CREDENTIALS.secretAccessKey,
   };
-  const settings = { storage, timeouts: TIMEOUTS, redis: redis.settings };
+  const tenants = [
+    {
+      name: NARROW.name,
+      keys: [`sha256:${createHash('sha256').update(NARROW.apiKey).digest('hex')}`],
+      quotas: { maxConcurrency: NARROW.maxConcurrency },
+    },
+  ];
+  const settings = { storage, timeouts: TIMEOUTS, redis: redis.settings, tenants };
   const many = (role: 'gateway' | 'controller', count: number) =>
     Array.from({ length: count }, (_, index) => {
       const name = `${role}-${index + 1}`;

@@ -10,6 +10,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** One body instead of a stream. */
   readonly plain?: boolean;
+  /** Default: none, an anonymous caller. */
+  readonly apiKey?: string;
   /** Told the time of the first token. */
   readonly onToken?: () => void;
 }
@@ -33,7 +35,7 @@ export interface CallOutcome {
 
 /** One chat, compared byte for byte with what its model server must answer. Never throws. */
 export async function streamChat(options: CallOptions): Promise<CallOutcome> {
-  const { apiUrl, label, tokens = 40, model = MODEL, signal, onToken, plain = false } = options;
+  const { apiUrl, label, tokens = 40, model = MODEL, signal, onToken, apiKey, plain = false } = options;
   const body = {
     model,
     max_tokens: tokens,
@@ -44,7 +46,7 @@ export async function streamChat(options: CallOptions): Promise<CallOutcome> {
   try {
     const answer = await fetch(`${apiUrl}/v1/chat/completions`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
       body: JSON.stringify({ ...body, stream: !plain }),
       ...(signal && { signal }),
     });

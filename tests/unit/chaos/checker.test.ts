@@ -14,7 +14,7 @@ const quiet: Evidence = {
 function call(changes: Partial<HeldCall> = {}): HeldCall {
   return {
     ...{ label: 'one', kind: 'stream', gateway: 'gateway-1', status: 200, isRight: true, isPrefix: true, received: 40 },
-    ...{ problem: null, code: null, seed: SEED, isCancelled: false },
+    ...{ problem: null, code: null, seed: SEED, isCancelled: false, tenant: 'anonymous' },
     ...{ startedAtEpochMs: 1_000, firstAtEpochMs: 2_000, endedAtEpochMs: 3_000 },
     ...changes,
   };
@@ -138,6 +138,17 @@ const WRONG: readonly { readonly name: string; readonly seen: Partial<Evidence>;
     name: 'more calls than slots in a model server',
     seen: { journal: [line(1_000, 'began', { open: 3 }), line(2_500, 'ended', { open: 2 })] },
     rule: 'a model server never has more calls than slots',
+  },
+  {
+    name: 'more calls of a tenant than it may have',
+    seen: {
+      calls: [1, 2, 3].map((seed) => call({ seed, tenant: 'narrow', firstAtEpochMs: null })),
+      journal: [1, 2, 3].flatMap((seed) => [
+        line(1_000, 'began', { seed, pid: seed, call: `${seed}` }),
+        line(2_500, 'ended', { seed, pid: seed, call: `${seed}`, open: 0 }),
+      ]),
+    },
+    rule: 'a tenant never runs more calls than it may',
   },
 ];
 
