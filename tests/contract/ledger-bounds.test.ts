@@ -50,7 +50,7 @@ function admission(id: string, change: Partial<AdmitOp> = {}): AdmitOp {
     ...{ op: 'admit', id, kind: 'row', objective: 'nightly', priority: 0, classKey: '', bytes: 1, costTokens: 10 },
     ...{ expiresAtMs: 0, arrivedAtMs: 0, limits: ROOMY_LIMITS, ranking: [] },
     ...change,
-  } as AdmitOp;
+  };
 }
 
 const named = (prefix: string, count: number) =>
