@@ -99,7 +99,7 @@ test('on a cluster, with no more rights than the page gives: everything works, a
   await expect(all[0]?.client.del('a', 'b')).rejects.toThrow('CROSSSLOT');
   expect(await errorsOf(all, 'CROSSSLOT')).toBe(1);
 
-  const dead = await cluster.ownerOf('pilotlight:{local/default/chat}:order:meta');
+  const dead = await cluster.ownerOf('pilotlight:{local/default/chat}');
   await dead.kill();
   await until(async () => (await chat(serve)).status === 200, 'calls are answered again');
   await workload(serve);
