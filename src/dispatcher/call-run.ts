@@ -209,6 +209,9 @@ export class CallRun implements Watched {
     const { call } = this.#request;
     const { endpoints, random } = this.#shared;
     this.#triedIds.push(lease.endpointId);
+    // A drain that ran out of time cut it off: stored work waits again as if it had not been tried.
+    const isCutOff = this.#stored && failure.reason !== 'endpoint_gone';
+    if (isCutOff && endpoints.isLeaving(call.pool, lease.endpointId)) this.#attempts -= 1;
     const plan = planRetry({
       reason: failure.reason,
       // What stored work has shown so far was shown to nobody whose connection would hear it twice.

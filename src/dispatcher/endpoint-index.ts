@@ -1,11 +1,15 @@
 import type { Endpoint, EndpointDirectory } from '../core/endpoint.ts';
 import type { PoolKey } from '../core/objects.ts';
 
+/** Endpoints that were draining when they left the directory; older ones are forgotten. */
+const MAX_LEFT = 256;
+
 /** The endpoints of every pool by id, kept in step with the directory. */
 export class EndpointIndex {
   readonly #directory: EndpointDirectory;
   readonly #onGone: (url: string) => void;
   readonly #pools = new Map<PoolKey, ReadonlyMap<string, Endpoint>>();
+  readonly #left = new Set<string>();
   readonly #unsubscribe: () => void;
 
   /** `onGone` hears each address that no endpoint of its pool has any more. */
@@ -22,6 +26,11 @@ export class EndpointIndex {
   /** Ids of the pool's endpoints that may take a call, as far as the directory knows. */
   serving(pool: PoolKey): readonly string[] {
     return [...this.#of(pool).values()].flatMap(({ id, draining }) => (draining ? [] : [id]));
+  }
+
+  /** It drains, or was drained and has left: whatever ended there was ended by us. */
+  isLeaving(pool: PoolKey, endpointId: string): boolean {
+    return this.get(pool, endpointId)?.draining ?? this.#left.has(endpointId);
   }
 
   isEmpty(pool: PoolKey): boolean {
@@ -43,8 +52,15 @@ export class EndpointIndex {
     else this.#pools.delete(pool);
     const urls = new Set([...now.values()].map((endpoint) => endpoint.url));
     for (const endpoint of before?.values() ?? []) {
+      if (endpoint.draining && !now.has(endpoint.id)) this.#noteLeft(endpoint.id);
       if (!urls.has(endpoint.url)) this.#onGone(endpoint.url);
     }
     return now;
+  }
+
+  #noteLeft(endpointId: string): void {
+    this.#left.add(endpointId);
+    const [oldest] = this.#left;
+    if (this.#left.size > MAX_LEFT && oldest !== undefined) this.#left.delete(oldest);
   }
 }

@@ -546,6 +546,20 @@ describe.each(['stored', 'row'] as const)('work that is stored (%s)', (kind) => 
     expect(bench.order.settled).toEqual([]);
   });
 
+  test('cut off on a replica that drains, it waits again and no attempt is used; a crash uses one', async () => {
+    const persist = () => Promise.resolve('segment-1:0');
+    open({ a: [broken], b: [good] });
+    bench.directory.set([endpoint('a', { draining: true }), endpoint('b')]);
+    const result = await finish(bench.run({ kind }, { persist }));
+    expect(result).toMatchObject({ kind: 'completed', endpointId: 'b', outcome: { attempts: 1 } });
+    bench.runner.close();
+
+    open({ a: [broken], b: [good] });
+    const crashed = await finish(bench.run({ kind }, { persist }));
+    expect(crashed).toMatchObject({ outcome: { attempts: kind === 'row' ? 1 : 2 } });
+    expect(crashed.kind).toBe(kind === 'row' ? 'failed' : 'completed');
+  });
+
   test.each([
     { name: 'it has its outcome already', entry: { kind: 'done', outcome: earlier } as const, want: earlier },
     { name: 'another owner runs it', entry: { kind: 'live', owner: 'gateway-2' } as const, want: null },
