@@ -1,4 +1,5 @@
 import { createRegistry } from '../platform/metrics.ts';
+import { redisMetrics } from '../platform/redis/metrics.ts';
 import { openController } from './cluster/controller.ts';
 import { openControllerAdmin } from './cluster/controller-admin.ts';
 import { openGatewayScaling } from './cluster/gateway-scaling.ts';
@@ -15,6 +16,7 @@ import type { ProcessBase } from './process-options.ts';
 export async function openInCluster(base: ProcessBase, signal: AbortSignal): Promise<OpenedProcess> {
   const { config, version } = base;
   const registry = createRegistry({ version, role: config.role });
+  redisMetrics(registry, base.redis.command);
   const cluster = await openClusterProcess(base, registry, signal);
   const { options, pods } = cluster;
   followGonePools(registry, options.catalogSource, base.closers);

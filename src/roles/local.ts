@@ -3,6 +3,7 @@ import type { FileCatalogSource } from '../config/objects/file-catalog-source.ts
 import { formatProblem, formatProblems } from '../config/problem.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createRegistry } from '../platform/metrics.ts';
+import { redisMetrics } from '../platform/redis/metrics.ts';
 import { type OpenedProcess, openGateway } from './gateway.ts';
 import { followGonePools } from './gone-pools.ts';
 import { openLocalScaling } from './local-scaling.ts';
@@ -28,6 +29,7 @@ export async function openLocal(base: ProcessBase, files: FileCatalogSource): Pr
     objectProblems: () => files.problems().map(formatProblem),
   };
   const registry = createRegistry({ version, role: config.role });
+  redisMetrics(registry, redis.command);
   followGonePools(registry, files, closers);
   const gateway = await openGateway(options, registry, (pools) =>
     openLocalScaling(options, registry, (pool) => pools().require(pool).order),

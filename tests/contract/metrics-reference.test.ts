@@ -9,6 +9,7 @@ import { ingressMetrics, tokenMetrics } from '../../src/ingress/metrics.ts';
 import { DEFAULT_INGRESS_SETTINGS } from '../../src/ingress/settings.ts';
 import { pickerMetrics } from '../../src/picker/metrics.ts';
 import { storedJobMetrics } from '../../src/queue/jobs/metrics.ts';
+import { redisMetrics } from '../../src/platform/redis/metrics.ts';
 import { liveOrderMetrics } from '../../src/queue/live-order/metrics.ts';
 import { sqsMetrics } from '../../src/sqs/metrics.ts';
 import { webhookMetrics } from '../../src/webhooks/metrics.ts';
@@ -26,7 +27,7 @@ objectives are configured names, everything else comes from closed lists. This t
 
 /** Names of dashboards that exist already; everything else is ours. */
 const BORROWED = /^inference_(pool|extension)_/;
-const OURS = /^pilotlight_(flow|ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs)_[a-z0-9_]+$/;
+const OURS = /^pilotlight_(flow|ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs|redis)_[a-z0-9_]+$/;
 const UNIT =
   /_(total|seconds|bytes|ratio|requests|replicas|slots|calls|calls_limit|open|available|reachable|deadlines|endpoints|held)$/;
 
@@ -37,6 +38,7 @@ function everyMetric(): { name: string; type: string; help: string; labelNames: 
   liveOrderMetrics(registry, () => []);
   storedJobMetrics(registry, { pendingBytes: 0 });
   dispatcherMetrics(registry);
+  redisMetrics(registry, { nodes: [] } as never);
   pickerMetrics(registry);
   autoscalerMetrics(registry);
   webhookMetrics(registry);
