@@ -174,6 +174,43 @@ test('three to five processes that stop and go on never run more than the slots,
   await fc.assert(property, { numRuns: 60 });
 }, 60_000);
 
+test('a Redis that forgets everything: owners say again what they run, and never run more than the slots', async () => {
+  const lively = step.filter(({ what }) => what !== 'stop');
+  const property = fc.asyncProperty(
+    fc.array(fc.tuple(lively, fc.integer({ min: 1, max: 12 })), { minLength: 10, maxLength: 60, size: 'max' }),
+    async (steps) => {
+      const world = new World(3);
+      const { clock, calls, processes, ledger } = world;
+      await world.open();
+      for (const [{ what, process: any, pick, isStored, afterMs }, dice] of steps) {
+        const call = calls[pick % (calls.length || 1)];
+        if (dice === 1) ledger.restart();
+        else if (what === 'enter') world.enter(any % 3, isStored, pick);
+        else if (what === 'end' && call) world.end(call);
+        else if (what === 'leave' && call) call.leaving.abort();
+        else if (what === 'slow') processes[any % 3]!.delay(pick * 2, pick * 5);
+        else if (what === 'scrape') await world.scrape();
+        world.expectBounds();
+        await clock.advance(afterMs);
+        world.expectBounds();
+      }
+      for (const process of processes) process.delay(0, 0);
+      await clock.advance(8_000);
+      for (let round = 0; round < calls.length + 3; round += 1) {
+        for (const call of calls) world.end(call);
+        await clock.advance(50);
+      }
+      for (const call of calls) call.leaving.abort();
+      await clock.advance(5_000);
+      expect(calls.filter(({ isOver, lease }) => !isOver && lease === null)).toEqual([]);
+      expect([...ledger.state.used.values()].flatMap((ids) => [...ids])).toEqual([]);
+      expect([...ledger.state.tickets.keys()]).toEqual([]);
+      await world.close();
+    },
+  );
+  await fc.assert(property, { numRuns: 40 });
+}, 60_000);
+
 describe('a process that stands still', () => {
   const lent = async (holdMs: number) => {
     const world = new World(2);
