@@ -1,9 +1,17 @@
 /* eslint-disable @typescript-eslint/require-await -- fakes answer at once, through the same promises as the real ones */
 import type { Clock } from '../../src/core/clock.ts';
+import type { RequestKeys } from '../../src/core/idempotency.ts';
 import type { JobSpec } from '../../src/core/jobs.ts';
 import type { Catalog, ObjectiveSpec, PoolSpec } from '../../src/core/objects.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
-import type { AddAnswer, Backlog, BacklogItem, ClaimHandler, IntakeQueue } from '../../src/queue/backlog/ports.ts';
+import type {
+  AddAnswer,
+  Backlog,
+  BacklogItem,
+  BacklogTags,
+  ClaimHandler,
+  IntakeQueue,
+} from '../../src/queue/backlog/ports.ts';
 import type {
   Execute,
   JobHint,
@@ -139,11 +147,12 @@ export interface ProcessOptions {
   readonly execute?: Execute;
   /** Given, ends are announced. */
   readonly outboxClaims?: OutboxClaims;
+  readonly tags?: BacklogTags;
 }
 
 /** One process's stored work over the world, each of its steps through the fuse. */
 export function startProcess(world: World, options: ProcessOptions = {}) {
-  const { fuse = new Fuse(), clock = world.clock, execute, outboxClaims } = options;
+  const { fuse = new Fuse(), clock = world.clock, execute, outboxClaims, tags } = options;
   const store = memoryStore(world, fuse);
   const ledger = fusedLedger(world, fuse);
   const answerAtOnce: Execute = async (run) => {
@@ -178,9 +187,10 @@ export function startProcess(world: World, options: ProcessOptions = {}) {
     log: silentLogger,
     retentionMs: RETENTION_MS,
     ...(outboxClaims && { outboxClaims }),
+    ...(keys && { keys }),
   });
   const backlog = new MemoryBacklog(world, fuse);
-  work.addPool({ ledger, backlog, dead: world.dead });
+  work.addPool({ ledger, backlog, dead: world.dead, ...(tags && { tags }) });
   return { work, backlog, store, fuse };
 }
 

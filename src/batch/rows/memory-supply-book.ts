@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/require-await -- answers at once, through the same promises as the one in Redis */
 import type { Clock } from '../../core/clock.ts';
+import { fairTurn, tagOf, timeAfter } from '../../core/fair-tag.ts';
 import type { PoolKey } from '../../core/objects.ts';
-import { fairTurn, timeAfter } from '../policy/rows/fair-tag.ts';
 import { SUPPLY_TTL_MS, type SupplyBook, type SupplyPlace, type SupplyWish } from './ports.ts';
 
 interface Asked {
@@ -36,9 +36,9 @@ export class MemorySupplyBook implements SupplyBook {
       ([one, a], [other, b]) => a.deadlineEpochMs - b.deadlineEpochMs || (one < other ? -1 : 1),
     );
     if (first?.[0] !== wish.batchId) return null;
-    const { tag, finish } = fairTurn(lane, place.tenant, wish.costTokens, wish.weight);
+    const { start, finish } = fairTurn(lane, place.tenant, wish.costTokens, wish.weight);
     lane.finishOf.set(place.tenant, finish);
-    return tag;
+    return tagOf(start);
   }
 
   async keep(place: SupplyPlace, wish: SupplyWish): Promise<void> {

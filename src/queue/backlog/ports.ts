@@ -8,6 +8,8 @@ export interface BacklogItem {
   readonly objective: string;
   /** Order inside the objective, 1..2,097,151, lower first; equal = by arrival. */
   readonly tag: number;
+  /** The virtual time that the tag stands for, so that it can be told again; absent = the tag is never changed. */
+  readonly start?: number;
   readonly acceptRef: string;
   readonly costTokens: number;
 }
@@ -23,11 +25,14 @@ export type AddAnswer =
 export interface Claim {
   readonly id: string;
   readonly objective: string;
+  /** '' = its entry is damaged. */
   readonly acceptRef: string;
   /** How often it was taken out of the backlog, this time included. Grows with each claim. */
   readonly claims: number;
   /** How often a process that held it died or lost its lock. */
   readonly crashes: number;
+  /** As it was added. */
+  readonly start?: number;
 }
 
 /** What becomes of a claimed item. */
@@ -84,4 +89,39 @@ export type BacklogPlace =
 export interface BacklogView {
   counts(objective: string): Promise<BacklogCounts>;
   placeOf(id: string, objective: string): Promise<BacklogPlace>;
+}
+
+/** A place in the order of one objective's queue. */
+export interface BacklogTurn {
+  readonly start: number;
+  readonly tag: number;
+}
+
+/** Fair order between the tenants of each objective of one pool (core/fair-tag.ts), over all processes. */
+export interface BacklogTags {
+  /** The place of the tenant's next item. One that waits already is not charged again. Throws when Redis does not answer. */
+  turn(item: FairItem): Promise<BacklogTurn>;
+  /** An item that starts there was taken: who comes now starts no earlier. */
+  opened(objective: string, start: number): void;
+}
+
+export interface FairItem {
+  readonly id: string;
+  readonly objective: string;
+  readonly tenant: string;
+  readonly costTokens: number;
+  /** The tenant's share, 1..1000. */
+  readonly weight: number;
+}
+
+/** Virtual time of each objective's queue, and of its tenants; kept while something is in the queue, else begun anew. */
+export interface TagBook {
+  turn(item: FairItem): Promise<BacklogTurn>;
+  /** Null = nothing has to be done. Else tags have to begin at `base`: call `rollOver`, then tag again what waits. */
+  opened(objective: string, start: number): Promise<{ readonly base: number } | null>;
+  /**
+   * From now on tags begin at `base`. False when another process is at it, for up to a minute after its last word; to be
+   * repeated while one is at it, and once more with `isDone` at the end.
+   */
+  rollOver(objective: string, base: number, isDone: boolean): Promise<boolean>;
 }

@@ -4,7 +4,7 @@ import type { JobSpec } from '../../core/jobs.ts';
 import type { OrderControl, StoredLedger } from '../../core/live-order.ts';
 import type { PoolKey } from '../../core/objects.ts';
 import type { Outcome } from '../../core/outcome.ts';
-import type { Backlog } from '../backlog/ports.ts';
+import type { Backlog, BacklogTags } from '../backlog/ports.ts';
 
 /** Where a record lies; opaque outside the store's adapter. At most 128 characters, safe inside a Redis value. */
 export type RecordRef = string;
@@ -161,6 +161,8 @@ export interface JobLane {
   readonly backlog: Backlog;
   /** Where jobs that failed are listed; absent = nowhere. */
   readonly dead?: DeadLetterIndex;
+  /** Fair order between tenants; absent = by arrival. */
+  readonly tags?: BacklogTags;
   /** Tells the place of a job in the live order; absent = nobody does. */
   readonly order?: Pick<OrderControl, 'find'>;
 }

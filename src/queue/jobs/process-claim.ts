@@ -58,6 +58,7 @@ export async function processClaim(deps: ProcessDeps, context: ClaimContext, cla
   });
   if (decision.kind === 'return') return { kind: 'returned' };
   if (decision.kind === 'delay') return { kind: 'delayed', delayMs: decision.delayMs };
+  if (claim.start !== undefined) context.lane.tags?.opened(claim.objective, claim.start);
   const key = {
     id: claim.id,
     pool: context.lane.ledger.pool,
@@ -106,30 +107,32 @@ type Accepted =
       readonly record: { readonly body: Uint8Array };
     }
   | { readonly kind: 'lost'; readonly why: string }
-  /** No request was accepted under this id: somebody added the entry to the queue by hand. */
+  /** As far as anybody knows no request was accepted under this id: somebody added the entry to the queue by hand. */
   | { readonly kind: 'never' };
 
 /**
  * The accepted request of a claimed entry. Tools that edit queues can copy an entry, or change what it points to: then the
- * index knows where the request is.
+ * index knows where the request is. An entry that points nowhere, of a job that the index does not know, is dropped: if it
+ * was accepted, a reconcile brings it back.
  */
 async function acceptedAs({ store, index }: ProcessDeps, claim: Claim): Promise<Accepted> {
   const pointed = await readAccept(store, claim.id, claim.acceptRef);
   if (pointed.kind === 'found') return pointed;
   const place = await index.get(claim.id);
   if (place && place.acceptRef !== claim.acceptRef) return readAccept(store, claim.id, place.acceptRef);
-  return place === null && pointed.isOther ? { kind: 'never' } : pointed;
+  return place === null && pointed.isForeign ? { kind: 'never' } : pointed;
 }
 
-type Pointed = Extract<Accepted, { kind: 'found' }> | (Extract<Accepted, { kind: 'lost' }> & { isOther: boolean });
+type Pointed = Extract<Accepted, { kind: 'found' }> | (Extract<Accepted, { kind: 'lost' }> & { isForeign: boolean });
 
 async function readAccept(store: JobStore, id: string, acceptRef: string): Promise<Pointed> {
+  if (acceptRef === '') return { kind: 'lost', why: 'its entry is damaged', isForeign: true };
   const record = await store.read(acceptRef);
   if (record.kind !== 'found' || record.header.kind !== 'accept') {
-    return { kind: 'lost', why: record.kind === 'corrupt' ? record.why : 'it is gone', isOther: false };
+    return { kind: 'lost', why: record.kind === 'corrupt' ? record.why : 'it is gone', isForeign: false };
   }
   const { spec } = record.header;
-  if (spec.id !== id) return { kind: 'lost', why: `its entry points to job ${spec.id}`, isOther: true };
+  if (spec.id !== id) return { kind: 'lost', why: `its entry points to job ${spec.id}`, isForeign: true };
   return { kind: 'found', spec, acceptRef, record };
 }
 

@@ -3,7 +3,7 @@ import { KEY_KEPT_MS, type RequestKeys } from '../../core/idempotency.ts';
 import type { StoredOutcome } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
-import type { TenantDirectory } from '../../core/tenants.ts';
+import { EQUAL_TENANTS, type TenantDirectory } from '../../core/tenants.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { type JobEnds, mayBeDead, mayBeOpen, mayCount, noJobEnds, noteJobEnd } from '../policy/backlog/job-ends.ts';
 import { storedTicketOf } from '../policy/backlog/stored-ticket.ts';
@@ -211,17 +211,20 @@ function indexed({ ref, header, bodyBytes }: Scanned<AcceptRecord>): JobPlace {
 }
 
 async function restoreOne(
-  { index, catalog, tenants }: ReconcileDeps,
+  { index, catalog, tenants = EQUAL_TENANTS }: ReconcileDeps,
   lane: JobLane,
   record: Scanned<AcceptRecord>,
 ): Promise<void> {
-  const { id, objective } = record.header.spec;
+  const { id, objective, tenant } = record.header.spec;
   const ticket = storedTicketOf(record.header.spec, record.bodyBytes, catalog.current(), tenants);
   if (!ticket) return;
   await index.put(id, indexed(record));
   // Before it can run: an end is announced only if the ledger knew so by then.
   await lane.ledger.confirm(ticket);
-  const item = { id, objective, tag: ARRIVAL_TAG, acceptRef: record.ref, costTokens: ticket.costTokens };
+  const { costTokens } = ticket;
+  const { weight } = tenants.termsOf(tenant);
+  const turn = (await lane.tags?.turn({ id, objective, tenant, costTokens, weight })) ?? { tag: ARRIVAL_TAG };
+  const item = { id, objective, ...turn, acceptRef: record.ref, costTokens };
   const added = await lane.backlog.add(item);
   if (added.kind !== 'added') throw new Error(`job ${id} was not added to the backlog: ${added.why}`);
 }

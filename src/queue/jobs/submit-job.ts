@@ -5,7 +5,7 @@ import type { JobSpec, SubmitAnswer, SubmitOptions } from '../../core/jobs.ts';
 import type { Reservation, StoredTicket } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource } from '../../core/objects.ts';
-import type { TenantDirectory } from '../../core/tenants.ts';
+import { EQUAL_TENANTS, type TenantDirectory } from '../../core/tenants.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { unfinishedView } from '../policy/backlog/job-view.ts';
 import { isJobId, storedTicketOf } from '../policy/backlog/stored-ticket.ts';
@@ -68,6 +68,7 @@ interface Submission {
 
 async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submission): Promise<SubmitAnswer> {
   const { spec, body, ticket, isRepeated } = submission;
+  const turning = turnOf(deps, lane, spec, ticket.costTokens);
   let acceptRef: RecordRef;
   try {
     acceptRef = await deps.store.append({ kind: 'accept', spec }, body);
@@ -79,7 +80,9 @@ async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submi
   const { costTokens } = ticket;
   const giveUp = (why: string): Promise<SubmitAnswer> | SubmitAnswer =>
     isRepeated ? rejected(queueUnavailable(why)) : takeBack(deps, lane, spec, { acceptRef, why });
-  const item = { id: spec.id, objective: spec.objective, tag: ARRIVAL_TAG, acceptRef, costTokens };
+  const turn = await turning;
+  if ('why' in turn) return giveUp(turn.why);
+  const item = { id: spec.id, objective: spec.objective, ...turn, acceptRef, costTokens };
   // The ledger has to know that its end is announced before it can end.
   const announced = spec.announce ? await succeeds(lane.ledger.confirm(ticket)) : null;
   if (announced?.ok === false) return giveUp(announced.why);
@@ -95,6 +98,21 @@ async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submi
   // It runs all the same; only its demand may end with the reservation, until a reconcile.
   if (!confirmed.ok) deps.log.warn({ jobId: spec.id, problem: confirmed.why }, 'job.confirm_failed');
   return { kind: 'accepted', view: unfinishedView(spec, { isRunning: false }) };
+}
+
+/** Asked for while the accept record is synced. */
+async function turnOf(
+  { tenants = EQUAL_TENANTS }: SubmitDeps,
+  lane: JobLane,
+  { id, objective, tenant }: JobSpec,
+  costTokens: number,
+): Promise<{ readonly tag: number; readonly start?: number } | { readonly why: string }> {
+  if (!lane.tags) return { tag: ARRIVAL_TAG };
+  try {
+    return await lane.tags.turn({ id, objective, tenant, costTokens, weight: tenants.termsOf(tenant).weight });
+  } catch (error) {
+    return { why: asError(error).message };
+  }
 }
 
 async function succeeds(step: Promise<void>): Promise<{ ok: true } | { ok: false; why: string }> {

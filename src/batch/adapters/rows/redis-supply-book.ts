@@ -1,8 +1,8 @@
 import type { RedisClient } from '../../../platform/redis/connection.ts';
-import type { PoolKey } from '../../../core/objects.ts';
 import { PilotlightError } from '../../../core/errors.ts';
+import { fairUnits, tagOf, timeAfter } from '../../../core/fair-tag.ts';
+import type { PoolKey } from '../../../core/objects.ts';
 import { defineScript } from '../../../platform/redis/script.ts';
-import { fairUnits, tagOf, timeAfter } from '../../policy/rows/fair-tag.ts';
 import { SUPPLY_TTL_MS, type SupplyBook, type SupplyPlace, type SupplyWish } from '../../rows/ports.ts';
 
 /** A queue of chunks that nobody asked about for so long begins at virtual time zero again. */
@@ -24,7 +24,7 @@ const openedScript = defineScript({
   parse: Number,
 });
 
-/** The supply book in Redis, under "<prefix>:{rows/<pool>/<objective>}:"; the tag's rule is policy/rows/fair-tag.ts. */
+/** The supply book in Redis, under "<prefix>:{rows/<pool>/<objective>}:"; the tag's rule is core/fair-tag.ts. */
 export class RedisSupplyBook implements SupplyBook {
   readonly #client: RedisClient;
   readonly #prefix: string;

@@ -1,5 +1,6 @@
-import { Queue, type RedisConnection } from 'bullmq';
+import { type Job, Queue, type RedisConnection } from 'bullmq';
 import { asError } from '../../../core/errors.ts';
+import { tagOf } from '../../../core/fair-tag.ts';
 import type { Logger } from '../../../core/logger.ts';
 import type { PoolKey } from '../../../core/objects.ts';
 import { type RedisClient, redisFailure } from '../../../platform/redis/connection.ts';
@@ -53,6 +54,9 @@ const DELAY_SCORE_PER_MS = 0x1000;
 /** Other processes are woken at most this often for one objective. */
 const ANNOUNCE_EVERY_MS = 20;
 
+/** Items whose tags are changed together. */
+const RETAG_PAGE = 500;
+
 interface Lane {
   readonly queue: Queue<JobPointer>;
   isRegistered: boolean;
@@ -84,7 +88,8 @@ export class BullmqBacklog implements Backlog, BacklogView {
     try {
       const lane = this.#lane(item.objective);
       if (!lane.isRegistered) await this.#register(item.objective, lane);
-      const pointer: JobPointer = { a: item.acceptRef, c: item.costTokens };
+      const start = item.start === undefined ? {} : { s: Math.floor(item.start) };
+      const pointer: JobPointer = { a: item.acceptRef, c: item.costTokens, ...start };
       await lane.queue.add('job', pointer, {
         jobId: item.id,
         priority: item.tag,
@@ -153,6 +158,24 @@ export class BullmqBacklog implements Backlog, BacklogView {
     return recovered.length;
   }
 
+  /**
+   * Gives every item that has a start the tag that it has from this base on, lowest first, so that their order stays. Asks
+   * before each page whether to go on. Returns how many tags changed; items that are taken meanwhile may make it miss some.
+   */
+  async retag(objective: string, base: number, mayGoOn: () => Promise<boolean>): Promise<number> {
+    const { queue } = this.#lane(objective);
+    let changed = 0;
+    for (const state of ['prioritized', 'delayed', 'active'] as const) {
+      for (let first = 0; await mayGoOn(); first += RETAG_PAGE) {
+        const jobs = await queue.getJobs([state], first, first + RETAG_PAGE - 1, true);
+        if (jobs.length === 0) break;
+        const changes = jobs.map((job) => retagged(job, base));
+        changed += (await Promise.all(changes)).filter(Boolean).length;
+      }
+    }
+    return changed;
+  }
+
   async restore(): Promise<void> {
     for (const [objective, lane] of this.#lanes) {
       await lane.queue.getBackend().setQueueMeta(lane.queue.metaValues);
@@ -205,4 +228,14 @@ export class BullmqBacklog implements Backlog, BacklogView {
       if (lane.announceAgain) this.#announce(objective, lane);
     }, ANNOUNCE_EVERY_MS).unref();
   }
+}
+
+async function retagged(job: Job<JobPointer> | undefined, base: number): Promise<boolean> {
+  // A page may have holes: jobs that went between the list and their fetch.
+  const start = (job?.data as Partial<JobPointer> | undefined)?.s;
+  if (!job || start === undefined) return false;
+  const priority = tagOf(start, base);
+  if (priority === job.priority) return false;
+  await job.changePriority({ priority }).catch(() => undefined);
+  return true;
 }

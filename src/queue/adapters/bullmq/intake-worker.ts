@@ -12,6 +12,8 @@ export interface JobPointer {
   readonly a: string;
   /** Cost in tokens. */
   readonly c: number;
+  /** Virtual time that its tag stands for. */
+  readonly s?: number;
 }
 
 export interface IntakeWorkerOptions {
@@ -127,12 +129,13 @@ export class IntakeWorker implements IntakeQueue {
   async #decide(job: Job<JobPointer>): Promise<ClaimVerdict> {
     const data = job.data as Partial<JobPointer> | undefined;
     // A hash that Redis lost in part; reconcile adds the job again.
-    if (job.id === undefined || typeof data?.a !== 'string') return { kind: 'finished' };
+    if (job.id === undefined) return { kind: 'finished' };
     try {
       return await this.#handler({
         id: job.id,
         objective: this.objective,
-        acceptRef: data.a,
+        acceptRef: typeof data?.a === 'string' ? data.a : '',
+        ...(typeof data?.s === 'number' && { start: data.s }),
         claims: job.attemptsStarted,
         crashes: Math.max(0, job.stalledCounter - (this.#survived.get(job.id) ?? 0)),
       });
