@@ -47,17 +47,11 @@ const JOB_FAILURES: ReadonlySet<string> = new Set([
 /** After one of these owners may re-assert more than there are slots, which docs/queue.md bounds. */
 const MAY_OVERFILL: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...(['restart Redis', 'fail over', 'fail over behind', 'freeze Redis', 'black hole to Redis'] as const),
-  ...(['black hole from Redis', 'freeze gateway long'] as const),
+  'black hole from Redis',
 ]);
 /** While these last a model server does not hear that its caller has gone. */
 const MAY_HIDE_ENDS: ReadonlySet<FaultKind> = new Set<FaultKind>([
-  ...([
-    'black hole to engines',
-    'black hole from engines',
-    'freeze engine',
-    'freeze gateway long',
-    'freeze gateway',
-  ] as const),
+  ...(['black hole to engines', 'black hole from engines', 'freeze engine'] as const),
 ]);
 /** Recovery of the ledger, re-assertion, and the calls that are over their endpoint's slots until they end. */
 const OVERFILL_AFTER_MS = 20_000;

@@ -11,6 +11,8 @@ export interface LedgerWatch {
   /** Samples in which something was above the slots, and how many there were in all. */
   readonly above: readonly SlotSample[];
   samples(): number;
+  /** Slots of one endpoint that were in use at once, at most. */
+  mostUsed(): number;
   /** Whatever of the queue is not empty: key → how many. Of the ledger and of the backlog. */
   leftovers(): Promise<Readonly<Record<string, number>>>;
   stop(): void;
@@ -55,6 +57,7 @@ return found`;
 export function watchLedger(portOf: () => number, slots: number): LedgerWatch {
   const above: SlotSample[] = [];
   let samples = 0;
+  let mostUsed = 0;
   let isLooking = false;
   const ask = async (script: string, patterns: readonly string[]) => {
     const client = new Redis({
@@ -76,6 +79,7 @@ export function watchLedger(portOf: () => number, slots: number): LedgerWatch {
     const used = await ask(USED, []).catch(() => null);
     if (used === null) return;
     samples += 1;
+    mostUsed = Math.max(mostUsed, ...Object.values(used));
     if (Object.values(used).some((count) => count > slots)) above.push({ atEpochMs: Date.now(), used });
   };
   const timer = setInterval(() => {
@@ -88,6 +92,7 @@ export function watchLedger(portOf: () => number, slots: number): LedgerWatch {
   return {
     above,
     samples: () => samples,
+    mostUsed: () => mostUsed,
     leftovers: () => ask(LEFT, [...QUEUES, ...BACKLOG]),
     stop: () => clearInterval(timer),
   };

@@ -32,6 +32,9 @@ export interface ChaosSummary {
   readonly rows: number;
   readonly failovers: number;
   readonly samples: number;
+  /** Of one model server, by the ledger and by its journal: what of its slots was used at once, at most. */
+  readonly mostUsed: number;
+  readonly mostOpen: number;
 }
 
 const SETTLE_MS = 150_000;
@@ -86,6 +89,7 @@ export async function runChaos(namespace: TestNamespace, options: ChaosOptions):
       },
       ...{ jobs: jobs.length, completedJobs: jobs.filter(({ told }) => told[0]?.status === 'completed').length },
       ...{ rows: rows.length, failovers: world.redis.failovers, samples: watch.samples() },
+      ...{ mostUsed: watch.mostUsed(), mostOpen: Math.max(0, ...state.evidence.journal.map(({ open }) => open)) },
     };
   } catch (error) {
     if (error instanceof Error && error.message.includes('npm run chaos')) throw error;
