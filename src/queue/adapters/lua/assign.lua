@@ -30,7 +30,7 @@ function L.assign()
   for _ = 1, L.MAX_OFFERS_PER_ASSIGN do
     local ticket, endpoint_id, is_by_share = L.next_ticket()
     if not ticket then
-      L.set_meta('isAssignOwed', L.is_replacing() or T.moves_left == 0)
+      L.set_meta('isAssignOwed', T.meta.isReplacing or T.moves_left == 0)
       return
     end
     L.hand_out(ticket, endpoint_id, is_by_share)

@@ -40,6 +40,7 @@ function L.begin_incarnation(run_id)
   L.set_meta('incarnation', run_id .. ':' .. now_ms)
   L.set_meta('recoverUntilMs', now_ms + L.timing().recoveryMs)
   L.set_meta('isAssignOwed', false)
+  L.set_meta('isReplacing', false)
   call('DEL', P .. 'awaiting')
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do call('SADD', P .. 'awaiting', name) end
   L.clear_live_order()

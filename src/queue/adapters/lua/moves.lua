@@ -6,8 +6,9 @@ L.MAX_MOVES_PER_TURN = 512
 
 function L.replace_all(objective)
   for _, index in ipairs({ 'held:', 'intake:' }) do
-    L.resize(1, 'HSET', L.key('replacing', ''), index .. objective, 0)
+    call('HSET', L.key('replacing', ''), index .. objective, 0)
   end
+  L.set_meta('isReplacing', true)
 end
 
 function L.replace(ticket)
@@ -16,15 +17,13 @@ function L.replace(ticket)
   L.touch(ticket)
 end
 
-function L.is_replacing() return L.size_of('HLEN', L.key('replacing', '')) > 0 end
-
 function L.replace_some()
-  if not L.is_replacing() then return end
+  if not T.meta.isReplacing then return end
   local left = L.MAX_REPLACED
   local names = call('HKEYS', L.key('replacing', ''))
   table.sort(names)
   for _, name in ipairs(names) do
-    if left <= 0 then return end
+    if left <= 0 then break end
     local cursor = call('HGET', L.key('replacing', ''), name)
     local flat = call('ZRANGEBYSCORE', P .. name, '(' .. cursor, '+inf', 'WITHSCORES', 'LIMIT', 0, left)
     local ids = {}
@@ -45,10 +44,11 @@ function L.replace_some()
     if is_full then
       call('HSET', L.key('replacing', ''), name, last)
     else
-      L.resize(-1, 'HDEL', L.key('replacing', ''), name)
+      call('HDEL', L.key('replacing', ''), name)
     end
     left = left - #ids
   end
+  L.set_meta('isReplacing', call('EXISTS', L.key('replacing', '')) == 1)
 end
 
 function L.age_some()

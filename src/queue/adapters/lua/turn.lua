@@ -70,11 +70,13 @@ function L.stamp_text(stamp) return string.format('%.0f', stamp) end
 
 function L.load_meta()
   local v = call('HMGET', meta_key, 'incarnation', 'runId', 'stamp', 'activityEpoch', 'recoverUntilMs', 'soonSlots',
-    'isAssignOwed', 'timing', 'rules', 'queuedRequests', 'queuedBytes')
+    'isAssignOwed', 'timing', 'rules', 'queuedRequests', 'queuedBytes',
+    'isReplacing')
   T.meta = {
     incarnation = v[1] or '', runId = v[2] or '', stamp = tonumber(v[3] or 0), activityEpoch = tonumber(v[4] or 0),
     recoverUntilMs = tonumber(v[5] or 0), soonSlots = tonumber(v[6] or 0), isAssignOwed = v[7] == '1',
     timing = v[8], rules = v[9], queuedRequests = tonumber(v[10] or 0), queuedBytes = tonumber(v[11] or 0),
+    isReplacing = v[12] == '1',
   }
 end
 
