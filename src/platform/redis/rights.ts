@@ -1,11 +1,23 @@
 import type { Redis } from 'ioredis';
 import type { RedisCommand } from './many.ts';
 
-/** Commands and the arguments behind the key that make them complete. None of them is executed: see `missingRights`. */
-const KEY_COMMANDS: readonly string[] = [
+/** Commands that have a key, and the arguments behind it that make them complete. None is executed: see `missingRights`. */
+export const KEY_COMMANDS: readonly string[] = [
   ...['get', 'set v', 'setrange 0 v', 'getrange 0 1', 'strlen', 'incr', 'incrby 1', 'decr'],
   ...['del', 'unlink', 'exists', 'type', 'rename @', 'persist', 'pttl', 'expire 1', 'pexpire 1', 'pexpireat 1'],
-  ...['hget f', 'hset f v', 'hmset f v', 'hmget f', 'hgetall', 'hdel f', 'hexists f', 'hincrby f 1', 'hlen', 'hvals'],
+  ...[
+    'hget f',
+    'hset f v',
+    'hmset f v',
+    'hmget f',
+    'hgetall',
+    'hdel f',
+    'hexists f',
+    'hincrby f 1',
+    'hkeys',
+    'hlen',
+    'hvals',
+  ],
   ...['lindex 0', 'llen', 'lpop', 'lpos v', 'lpush v', 'lrange 0 1', 'lrem 0 v', 'lset 0 v', 'ltrim 0 1'],
   ...['rpop', 'rpoplpush @', 'rpush v'],
   ...['sadd v', 'scard', 'sismember v', 'smembers', 'srandmember', 'srem v', 'sunionstore @'],
