@@ -27,6 +27,8 @@ export interface GatewayWork {
   readonly webhooks: WebhookService | null;
   readonly takers: readonly PoolTaker[];
   readonly reconcile: ReconcileStored;
+  /** For operators. */
+  readonly stored: Pick<StoredWork, 'placeOf' | 'deadLetters'>;
   start(): void;
   /** Gives what runs so long to end, and hands back the rest. */
   stop(finishWithinMs: number): Promise<void>;
@@ -57,6 +59,7 @@ export async function openGatewayWork(options: ProcessOptions, world: WorkWorld)
     jobs: stored.jobs,
     batchApi: batches && batchApi(options, batches),
     webhooks,
+    stored,
     takers: [takerOf(stored), ...(batches ? [batches.taker] : [])],
     async reconcile(signal) {
       const [{ settled, restored, unserved }, ofBatches] = await Promise.all([

@@ -9,6 +9,7 @@ import { noJobs } from './no-jobs.ts';
 import type { PoolSet } from './pool-set.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { Scaling } from './scaling.ts';
+import { queueDesks } from './queue-desks.ts';
 import { StatusBoard } from './status-board.ts';
 
 /** Where a process can be reached once it is open. */
@@ -54,6 +55,7 @@ export async function openGateway(
   const jobs = tally.countingRefusals(work?.jobs ?? noJobs);
   const { batchApi = null, webhooks = null } = work ?? {};
   const reconcile = work ? { reconcile: work.reconcile } : {};
+  const queues = queueDesks({ pools, catalog: catalogSource, stored: work?.stored ?? null });
   const listened = {
     registry,
     board,
@@ -65,6 +67,7 @@ export async function openGateway(
     tenants,
     quotas,
     openCalls,
+    queues,
     ...reconcile,
   };
   const { api, admin } = await openListeners(options, listened);

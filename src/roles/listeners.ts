@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import type { CallRunner, WaitAdvisor } from '../core/dispatch.ts';
 import type { JobService } from '../core/jobs.ts';
 import type { WebhookService } from '../core/notices.ts';
+import type { QueueDesks } from '../core/queues.ts';
 import type { ReconcileStored } from '../core/stored-work.ts';
 import type { RateQuotas, TenantDirectory } from '../core/tenants.ts';
 import { createAdminApp } from '../ingress/adapters/admin-app.ts';
@@ -23,6 +24,8 @@ interface AdminNeeds {
   readonly board: StatusBoard;
   /** Absent: this process keeps no stored work. */
   readonly reconcile?: ReconcileStored;
+  /** Absent: this process serves no queues. */
+  readonly queues?: QueueDesks;
 }
 
 interface ApiNeeds extends AdminNeeds {
@@ -80,7 +83,7 @@ export function openAdminListener(options: ProcessOptions, needs: AdminNeeds): P
 
 async function openAdmin(
   { config, catalogSource, orders, log, closers }: ProcessOptions,
-  { registry, board, reconcile }: AdminNeeds,
+  { registry, board, reconcile, queues }: AdminNeeds,
   identities: Identities,
 ): Promise<HttpServer> {
   const app = createAdminApp({
@@ -94,6 +97,7 @@ async function openAdmin(
     authorizer: identities.admin,
     namespace: config.kubernetes.namespace ?? config.namespace,
     ...(reconcile && { reconcile }),
+    ...(queues && { queues }),
     clock: systemClock,
     log,
   });

@@ -13,10 +13,13 @@ import { DEFAULT_POLL_INTERVALS } from '../picker/policy/poll-plan.ts';
 import type { Profile } from '../picker/policy/profile.ts';
 import { PoolRanker } from '../picker/pool-ranker.ts';
 import type { MetricsSource, TextHash } from '../picker/ports.ts';
+import { RedisDeadLetters } from '../queue/adapters/job-index/redis-dead-letters.ts';
 import { BullmqBacklog } from '../queue/adapters/bullmq/bullmq-backlog.ts';
 import { poolHashTag, RedisLedgerStore } from '../queue/adapters/ledger/redis-ledger-store.ts';
+import type { BacklogView } from '../queue/backlog/ports.ts';
 import type { JobLane } from '../queue/jobs/ports.ts';
 import { PoolLiveOrder } from '../queue/live-order/pool-live-order.ts';
+import { controlOf } from './order-control.ts';
 import type { RedisLink } from './redis-link.ts';
 
 /** What the parts of every pool share. */
@@ -49,6 +52,8 @@ export interface PoolParts {
   readonly order: PoolLiveOrder;
   readonly runtime: PoolRuntime;
   readonly lane: JobLane;
+  /** The backlog of jobs, as its operators look at it. */
+  readonly jobs: BacklogView;
   /** Chunks of batches; a backlog of its own beside that of jobs. */
   readonly chunks: BullmqBacklog;
   close(): Promise<void>;
@@ -87,6 +92,13 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   const queues = { pool, root, client: redis.command, connection: redis.bullmq, channels: redis.channels, log };
   const backlog = new BullmqBacklog(queues);
   const chunks = new BullmqBacklog({ ...queues, kind: 'chunks' });
+  const dead = new RedisDeadLetters({
+    client: redis.command,
+    root,
+    retentionMs: world.outcomeRetentionMs,
+    clock,
+  });
+  const control = controlOf(order);
   const ranker = new PoolRanker({ pool, directory, profile: world.profile, hash: world.hash, clock, random });
   const right = world.hasPeers
     ? new RedisPublishRight({
@@ -128,7 +140,8 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   return {
     order,
     runtime: { order, ranker, health: slots },
-    lane: { ledger: order, backlog },
+    lane: { ledger: order, backlog, dead, ...(control && { order: control }) },
+    jobs: backlog,
     chunks,
     async close() {
       unlisten();

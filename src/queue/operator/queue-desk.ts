@@ -20,11 +20,13 @@ import type { BacklogView } from '../backlog/ports.ts';
 import type { JobPlace } from '../jobs/ports.ts';
 import { reached } from '../jobs/reached.ts';
 
-/** The part of a pool's live order that an operator works with. */
-export type OperatedOrder = OrderControl & Pick<SlotLedger, 'snapshot'> & Pick<StoredLedger, 'outcomes' | 'windows'>;
+/** What the ledger of a pool tells anybody. */
+export type LookedAtOrder = Pick<SlotLedger, 'snapshot'> & Pick<StoredLedger, 'pool' | 'outcomes' | 'windows'>;
 
 export interface PoolQueueDeskDeps {
-  readonly order: OperatedOrder;
+  readonly order: LookedAtOrder;
+  /** Null: this process can neither list the live order nor pause in it. */
+  readonly control: Pick<OrderControl, 'list' | 'find' | 'setPaused' | 'pausedObjectives'> | null;
   readonly jobs: BacklogView;
   readonly chunks: BacklogView;
   readonly catalog: CatalogSource;
@@ -44,8 +46,11 @@ export class PoolQueueDesk implements QueueDesk {
   }
 
   async look(): Promise<PoolQueues> {
-    const { order } = this.#deps;
-    const [ledger, paused] = await reached(() => Promise.all([order.snapshot(), order.pausedObjectives()]));
+    const { order, control } = this.#deps;
+    const nonePaused: readonly string[] = [];
+    const [ledger, paused] = await reached(() =>
+      Promise.all([order.snapshot(), control?.pausedObjectives() ?? nonePaused]),
+    );
     const demands = new Map(ledger.objectives.map((demand) => [demand.objective, demand]));
     const specs = this.#specs();
     const names = new Set([...specs.keys(), ...demands.keys(), ...paused]);
@@ -64,14 +69,14 @@ export class PoolQueueDesk implements QueueDesk {
   }
 
   tickets(query: LiveTicketQuery): Promise<readonly LiveTicket[]> {
-    return reached(() => this.#deps.order.list(query));
+    return reached(() => this.#control().list(query));
   }
 
   async explain(id: string): Promise<TicketExplained> {
-    const { order, placeOf } = this.#deps;
+    const { order, control, placeOf } = this.#deps;
     const kept = await reached(() => placeOf(id));
     const place = kept?.pool === order.pool ? kept : null;
-    const ticket = await reached(() => order.find(id));
+    const ticket = await reached(async () => control?.find(id));
     return {
       pool: order.pool,
       id,
@@ -86,9 +91,10 @@ export class PoolQueueDesk implements QueueDesk {
 
   async setPaused(objective: string, paused: boolean): Promise<void> {
     const { order } = this.#deps;
+    const control = this.#control();
     const known = new Set(this.#specs().keys());
     if (!known.has(objective)) {
-      const [ledger, pausedNow] = await reached(() => Promise.all([order.snapshot(), order.pausedObjectives()]));
+      const [ledger, pausedNow] = await reached(() => Promise.all([order.snapshot(), control.pausedObjectives()]));
       for (const name of [...ledger.objectives.map((demand) => demand.objective), ...pausedNow]) known.add(name);
     }
     if (!known.has(objective)) {
@@ -96,7 +102,7 @@ export class PoolQueueDesk implements QueueDesk {
       const message = `Pool ${order.pool} has no objective '${objective.slice(0, 128)}'; it has: ${names}.`;
       throw new PilotlightError('unknown_objective', message, { param: 'objective' });
     }
-    await reached(() => order.setPaused(objective, paused));
+    await reached(() => control.setPaused(objective, paused));
   }
 
   async #objective(
@@ -154,6 +160,13 @@ export class PoolQueueDesk implements QueueDesk {
       case 'waiting':
         return { kind: 'backlog', isPaused: (await reached(() => jobs.counts(place.objective))).isPaused };
     }
+  }
+
+  #control(): NonNullable<PoolQueueDeskDeps['control']> {
+    const { control, order } = this.#deps;
+    if (control) return control;
+    const message = `This process cannot look into the live order of pool ${order.pool}; ask a gateway of this release.`;
+    throw new PilotlightError('queue_unavailable', message);
   }
 
   #specs(): ReadonlyMap<string, ObjectiveSpec> {
