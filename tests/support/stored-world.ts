@@ -147,12 +147,14 @@ export interface ProcessOptions {
   readonly execute?: Execute;
   /** Given, ends are announced. */
   readonly outboxClaims?: OutboxClaims;
+  /** Given, keys of submitters are restored. */
+  readonly keys?: Pick<RequestKeys, 'restore'>;
   readonly tags?: BacklogTags;
 }
 
 /** One process's stored work over the world, each of its steps through the fuse. */
 export function startProcess(world: World, options: ProcessOptions = {}) {
-  const { fuse = new Fuse(), clock = world.clock, execute, outboxClaims, tags } = options;
+  const { fuse = new Fuse(), clock = world.clock, execute, outboxClaims, tags, keys } = options;
   const store = memoryStore(world, fuse);
   const ledger = fusedLedger(world, fuse);
   const answerAtOnce: Execute = async (run) => {

@@ -30,6 +30,8 @@ export async function acceptOnce(
   accept: (as: Acceptance) => Promise<SubmitAnswer>,
 ): Promise<OnceAnswer> {
   if (!use) return isNew(await accept({ id: newId, bound: null, isRepeated: false }));
+  // Throws while jobs are looked up in vain because Redis is being rebuilt: keys may be missing then too.
+  await deps.jobs.get(newId, tenant);
   const claim = await deps.keys.claimJob(use, newId);
   switch (claim.kind) {
     case 'conflict':
