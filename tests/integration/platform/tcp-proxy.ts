@@ -3,6 +3,8 @@ import { connect, createServer, type Socket } from 'node:net';
 /** A TCP proxy that can be told to misbehave, between a client and a server that do not know of it. */
 export interface TcpProxy {
   port: number;
+  /** What the server has answered and nobody heard. */
+  readonly swallowedBytes: number;
   /** From now on nothing that the server answers reaches the client. */
   swallowReplies(): void;
   /** Cuts every connection; new ones work as at the start. */
@@ -15,6 +17,7 @@ export interface TcpProxy {
 export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let swallows = false;
+  let swallowedBytes = 0;
   let refuses = false;
   const server = createServer((client) => {
     if (refuses) {
@@ -33,7 +36,8 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     }
     client.pipe(upstream);
     upstream.on('data', (chunk) => {
-      if (!swallows) client.write(chunk);
+      if (swallows) swallowedBytes += chunk.byteLength;
+      else client.write(chunk);
     });
   });
   const cutAll = () => {
@@ -42,6 +46,9 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as { port: number }).port,
+    get swallowedBytes() {
+      return swallowedBytes;
+    },
     swallowReplies() {
       swallows = true;
     },
