@@ -5,6 +5,7 @@ import type { Identity } from '../../../src/core/identity.ts';
 import type { RequestKeys } from '../../../src/core/idempotency.ts';
 import type { JobService } from '../../../src/core/jobs.ts';
 import type { Catalog } from '../../../src/core/objects.ts';
+import type { RateQuotas } from '../../../src/core/tenants.ts';
 import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
 import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
 import { MemoryArrivals } from '../../../src/ingress/adapters/idempotency/kept-arrivals.ts';
@@ -51,6 +52,8 @@ interface RigOptions {
   readonly logLevel?: LogLevel;
   readonly catalog?: Catalog;
   readonly batchApi?: BatchApi;
+  /** What is told of rates; to hold calls to them give a `runner` that does. */
+  readonly quotas?: Pick<RateQuotas, 'state'>;
   readonly keys?: RequestKeys;
   readonly registry?: Registry;
   /** Instead of the fake ones that the rig shows. */
@@ -105,6 +108,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     keys: options.keys ?? new MemoryRequestKeys(clock),
     arrivals: new MemoryArrivals(clock),
     batchApi: options.batchApi ?? null,
+    ...(options.quotas && { quotas: options.quotas }),
   });
   const server: HttpServer = await startServer(app, {
     host: '127.0.0.1',
