@@ -26,6 +26,20 @@ test('a ticket that waited as long as its objective allows competes in the highe
   expect(ledger.ticket('young').state).toBe('running');
 });
 
+test('under a flood of the same tenant, which has deadlines, an aged ticket is the next to run', () => {
+  const ledger = withRules({}, CHAT, rule('nightly', -10, { agingMs: 1_000 }));
+  ledger.admit('old', nightly);
+  ledger.admit('older', { ...nightly, deadlineMs: ledger.nowMs + 86_400_000 });
+  let calls = 0;
+  const flood = () => ledger.admit(`c${(calls += 1)}`, { ...chat, expiresAtMs: ledger.nowMs + 60_000 });
+  for (let n = 0; n < 4; n += 1) {
+    flood();
+    ledger.pass(250);
+  }
+  flood();
+  expect(serveAll(ledger, flood, 3).slice(0, 2)).toEqual(['old', 'older']);
+});
+
 test('an aged ticket that goes back into the order stays in the highest band', () => {
   const ledger = withRules({}, CHAT, rule('nightly', -10, { agingMs: 1_000 }));
   ledger.admit('old', nightly);
