@@ -100,7 +100,7 @@ const HOW: Readonly<Record<FaultKind, Fault>> = {
     const { process, port } = redis.primary;
     process.freeze();
     await sleep(forMs).finally(() => process.resume());
-    await redis.untilWhole();
+    await redis.untilWhole('of sentinels');
     return `primary ${port}`;
   },
   'cut Redis'({ redis }) {
@@ -109,12 +109,12 @@ const HOW: Readonly<Record<FaultKind, Fault>> = {
   },
   async 'black hole to Redis'(world, planned) {
     const whom = await holed(world.redis, 'to_server', planned);
-    await world.redis.untilWhole();
+    await world.redis.untilWhole('of sentinels');
     return whom;
   },
   async 'black hole from Redis'(world, planned) {
     const whom = await holed(world.redis, 'to_client', planned);
-    await world.redis.untilWhole();
+    await world.redis.untilWhole('of sentinels');
     return whom;
   },
   async 'slow Redis'({ redis }, { forMs }) {

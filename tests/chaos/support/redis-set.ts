@@ -145,8 +145,11 @@ export class RedisSet {
     await ask(this.replica.port, 'REPLICAOF', HOST, `${NOWHERE}`);
   }
 
-  /** Both data servers run and replicate, and every sentinel knows all others. Starts what does not run. */
-  async untilWhole(): Promise<void> {
+  /**
+   * Both data servers run and replicate, and every sentinel knows all others. Starts what does not run. `demotion`: who tells a
+   * primary of before that it is none any more: we, as what starts it in a cluster does, or the sentinels in their own time.
+   */
+  async untilWhole(demotion: 'ours' | 'of sentinels' = 'ours'): Promise<void> {
     this.hole('none');
     for (const front of [this.#front, ...this.#nodes.map((node) => node.front)]) front.delayMs = 0;
     for (const { process } of [...this.#nodes, ...this.#sentinels]) {
@@ -154,7 +157,7 @@ export class RedisSet {
       process.start();
     }
     const beganMs = performance.now();
-    const isWhole = () => this.#isWhole(this.access === 'address' || performance.now() - beganMs > DEMOTED_WITHIN_MS);
+    const isWhole = () => this.#isWhole(demotion === 'ours' || performance.now() - beganMs > DEMOTED_WITHIN_MS);
     await until(isWhole, 'primary, replica and sentinels know each other', READY_WITHIN_MS);
   }
 

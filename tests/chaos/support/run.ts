@@ -6,7 +6,7 @@ import { until } from '../../support/until.ts';
 import { type Evidence, type JobEnd, type Violation, violations } from './checker.ts';
 import { type Happened, happen } from './faults.ts';
 import { watchLedger } from './ledger-watch.ts';
-import { type AcceptedJob, startLoad } from './load.ts';
+import { type AcceptedJob, type HeldCall, startLoad } from './load.ts';
 import { report } from './report.ts';
 import { ALL_LANES, type FaultKind, type PlannedFault, planFaults } from './schedule.ts';
 import { openWorld, type World, type WorldOptions } from './world.ts';
@@ -32,6 +32,8 @@ export interface ChaosSummary {
   readonly rows: number;
   readonly failovers: number;
   readonly samples: number;
+  /** How calls ended that did not end right. */
+  readonly codes: Readonly<Record<string, number>>;
   /** Of one model server, by the ledger and by its journal: what of its slots was used at once, at most. */
   readonly mostUsed: number;
   readonly mostOpen: number;
@@ -89,6 +91,7 @@ export async function runChaos(namespace: TestNamespace, options: ChaosOptions):
       },
       ...{ jobs: jobs.length, completedJobs: jobs.filter(({ told }) => told[0]?.status === 'completed').length },
       ...{ rows: rows.length, failovers: world.redis.failovers, samples: watch.samples() },
+      codes: codesOf(load.calls),
       ...{ mostUsed: watch.mostUsed(), mostOpen: Math.max(0, ...state.evidence.journal.map(({ open }) => open)) },
     };
   } catch (error) {
@@ -124,6 +127,15 @@ async function settled<T>(look: () => Promise<T | null>, what: string): Promise<
     SETTLE_MS,
   );
   return seen as T;
+}
+
+function codesOf(calls: readonly HeldCall[]): Record<string, number> {
+  const codes: Record<string, number> = {};
+  for (const { isRight, isCancelled, code } of calls) {
+    const name = isCancelled ? 'given up' : (code ?? 'cut');
+    if (!isRight) codes[name] = (codes[name] ?? 0) + 1;
+  }
+  return codes;
 }
 
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'expired', 'cancelled']);
