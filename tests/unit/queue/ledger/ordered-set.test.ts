@@ -24,6 +24,12 @@ test('an ordered set is a map from id to score, listed by score and then by id',
       expect(set.countBelow(bound)).toBe([...model.values()].filter((score) => score < bound).length);
       expect(set.upTo(bound, 2)).toEqual(sorted.filter((id) => model.get(id)! <= bound).slice(0, 2));
       expect(set.at(0)?.id).toBe(sorted[0]);
+      for (const id of ['a', 'b', 'c', 'd', 'e']) {
+        expect(set.rank(id)).toBe(model.has(id) ? sorted.indexOf(id) : undefined);
+      }
+      const above = sorted.filter((id) => model.get(id)! > bound);
+      const last = model.get(above[1] ?? '') ?? Infinity;
+      expect(set.after(bound, 2)).toEqual(above.filter((id) => model.get(id)! <= last));
     }),
   );
 });
