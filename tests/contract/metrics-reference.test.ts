@@ -11,6 +11,7 @@ import { pickerMetrics } from '../../src/picker/metrics.ts';
 import { storedJobMetrics } from '../../src/queue/jobs/metrics.ts';
 import { redisMetrics } from '../../src/platform/redis/metrics.ts';
 import { liveOrderMetrics } from '../../src/queue/live-order/metrics.ts';
+import { quotaMetrics } from '../../src/queue/quotas/metrics.ts';
 import { sqsMetrics } from '../../src/sqs/metrics.ts';
 import { webhookMetrics } from '../../src/webhooks/metrics.ts';
 
@@ -27,7 +28,8 @@ objectives are configured names, everything else comes from closed lists. This t
 
 /** Names of dashboards that exist already; everything else is ours. */
 const BORROWED = /^inference_(pool|extension)_/;
-const OURS = /^pilotlight_(flow|ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs|redis)_[a-z0-9_]+$/;
+const OURS =
+  /^pilotlight_(flow|ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs|redis|tenant)_[a-z0-9_]+$/;
 const UNIT =
   /_(total|seconds|bytes|ratio|requests|replicas|slots|calls|calls_limit|open|available|reachable|deadlines|endpoints|held)$/;
 
@@ -37,6 +39,7 @@ function everyMetric(): { name: string; type: string; help: string; labelNames: 
   tokenMetrics(registry);
   liveOrderMetrics(registry, () => []);
   storedJobMetrics(registry, { pendingBytes: 0 });
+  quotaMetrics(registry);
   dispatcherMetrics(registry);
   redisMetrics(registry, { nodes: [] } as never);
   pickerMetrics(registry);

@@ -66,7 +66,8 @@ export class LiveViews {
     }));
     const mayBeBehind = doc.pause === null && rowsRunning === 0 && pools.some(({ state }) => state.kind === 'serving');
     const ahead = mayBeBehind ? await this.#ahead(doc).catch(() => 0) : 0;
-    return holdOf(doc, { totals, rowsRunning, pools, ahead });
+    const rates = mayBeBehind ? world.rates?.(doc.identity.tenant) : undefined;
+    return holdOf(doc, { totals, rowsRunning, pools, ahead, ...(rates && { rates }) });
   }
 
   async #ahead(doc: BatchDoc): Promise<number> {

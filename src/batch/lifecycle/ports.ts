@@ -3,6 +3,7 @@ import type { PilotlightError } from '../../core/errors.ts';
 import type { PageRequest } from '../../core/files.ts';
 import type { Identity } from '../../core/identity.ts';
 import type { PoolKey } from '../../core/objects.ts';
+import type { RateQuotas } from '../../core/tenants.ts';
 import type { PoolState } from '../policy/lifecycle/hold.ts';
 import type { KeeperNews } from '../policy/lifecycle/view.ts';
 import type { BatchDoc, BatchJournal, RowGroup } from '../ports.ts';
@@ -108,6 +109,8 @@ export interface BatchWorld {
   /** Why this caller may not use this objective: in these pools, or (null) in any. Null = it may. */
   refuseObjective(identity: Identity, objective: string, pools: readonly PoolKey[] | null): PilotlightError | null;
   poolState(pool: PoolKey): PoolState;
+  /** What is left of a tenant's rates; absent = nobody knows of any. */
+  rates?(tenant: string): ReturnType<RateQuotas['state']>;
   /** Milliseconds that these rows would take from now on, as far as rates are known; null = nobody can tell. */
   forecastMs(groups: readonly RowGroup[]): number | null;
 }

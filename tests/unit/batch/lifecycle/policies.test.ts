@@ -151,6 +151,10 @@ describe('why no row runs', () => {
   const doc = batchDoc({ status: 'in_progress', plan: batchPlan() });
   const pool = (kind: PoolState['kind']) => ({ pool: 'default/chat', state: { kind, message: 'so it is' } });
   const facts: HoldFacts = { totals: rowTotals({ pending: 3 }), rowsRunning: 0, pools: [pool('serving')], ahead: 0 };
+  const rates = (requests: number, tokens: number | null): NonNullable<HoldFacts['rates']> => {
+    const left = (remaining: number) => ({ limitPerMinute: 60_000, remaining, resetMs: 30_000 });
+    return { requests: left(requests), tokens: tokens === null ? null : left(tokens) };
+  };
   const pause = { reason: 'failing', message: 'all 404', sinceEpochMs: 0 } as const;
 
   it.each([
@@ -164,6 +168,14 @@ describe('why no row runs', () => {
     { what: 'one of two pools serves', changes: { pools: [pool('waking'), pool('serving')] }, reason: undefined },
     { what: 'others are due earlier', changes: { ahead: 2 }, reason: 'queued_behind' },
     { what: 'others are due earlier, and it runs as well', changes: { ahead: 2, rowsRunning: 1 }, reason: undefined },
+    { what: 'its tenant has no request left', changes: { rates: rates(0, null), ahead: 2 }, reason: 'quota' },
+    { what: 'its tenant has no tokens left for a row', changes: { rates: rates(1, 1) }, reason: 'quota' },
+    { what: 'its tenant is within its rates', changes: { rates: rates(1, 60_000) }, reason: undefined },
+    {
+      what: 'its tenant used its rate on what runs',
+      changes: { rates: rates(0, 0), rowsRunning: 3 },
+      reason: undefined,
+    },
     { what: 'nothing is pending', changes: { totals: rowTotals(), pools: [pool('waking')] }, reason: undefined },
     { what: 'nobody knows', changes: { totals: null, pools: [pool('waking')] }, reason: undefined },
     { what: 'it is failing', changes: {}, of: { ...doc, pause }, reason: 'failing' },
