@@ -9,7 +9,7 @@ import { watchLedger } from './ledger-watch.ts';
 import { type AcceptedJob, type HeldCall, startLoad } from './load.ts';
 import { report } from './report.ts';
 import { ALL_LANES, type FaultKind, type PlannedFault, planFaults } from './schedule.ts';
-import { openWorld, type World, type WorldOptions } from './world.ts';
+import { BATCH_KEY, openWorld, type World, type WorldOptions } from './world.ts';
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -49,7 +49,7 @@ export async function runChaos(namespace: TestNamespace, options: ChaosOptions):
   const happened: Happened[] = [];
   const watch = watchLedger(() => world.redis.primary.port, world.slots);
   const rows = batchRows(options.rows, { max_tokens: 12 });
-  const client = () => sdk(world.gateways[0]?.apiUrl ?? '', 'none', { maxRetries: 0 });
+  const client = () => sdk(world.gateways[0]?.apiUrl ?? '', BATCH_KEY, { maxRetries: 0 });
   const batch = await startBatch(client(), rows, { metadata: { 'pilotlight-objective': 'nightly' } });
   const load = startLoad({ seed, gateways: world.gateways, callers: options.callers });
   const state = { evidence: null as Evidence | null };

@@ -16,6 +16,8 @@ import { TcpProxy } from './tcp-proxy.ts';
 
 const BUCKET = 'pilotlight';
 const REGION = 'us-east-1';
+/** Of whoever sends the batch. */
+export const BATCH_KEY = 'sk-of-the-batch';
 /** Short, so that what a fault has broken shows within the run. */
 const TIMEOUTS = { idle: '6s', maxHold: '60s', maxStreamHold: '60s', drain: '20s' };
 
@@ -72,11 +74,8 @@ export async function openWorld(namespace: TestNamespace, folder: string, option
     AWS_SECRET_ACCESS_KEY: MOTO_CREDENTIALS.secretAccessKey,
   };
   const tenants = [
-    {
-      name: NARROW.name,
-      keys: [`sha256:${createHash('sha256').update(NARROW.apiKey).digest('hex')}`],
-      quotas: { maxConcurrency: NARROW.maxConcurrency },
-    },
+    { name: NARROW.name, keys: [hashOf(NARROW.apiKey)], quotas: { maxConcurrency: NARROW.maxConcurrency } },
+    { name: 'batches', keys: [hashOf(BATCH_KEY)] },
   ];
   const settings = { storage, timeouts: TIMEOUTS, redis: redis.settings, tenants };
   const many = (role: 'gateway' | 'controller', count: number) =>
@@ -112,6 +111,10 @@ export async function openWorld(namespace: TestNamespace, folder: string, option
 function throughFronts(object: object): object {
   const { kind, spec } = object as { readonly kind: string; readonly spec: object };
   return kind === 'InferencePool' ? { ...object, spec: { ...spec, targetPorts: [{ number: FRONT_PORT }] } } : object;
+}
+
+function hashOf(apiKey: string): string {
+  return `sha256:${createHash('sha256').update(apiKey).digest('hex')}`;
 }
 
 async function createBucket(endpoint: string): Promise<void> {
