@@ -24,8 +24,8 @@ export interface BlobStoreDeps {
 
 /**
  * The store of this installation. A folder is not touched before something is written. Throws `config_invalid` for a
- * bucket that cannot be used (missing, no rights, no conditional writes). A service that does not answer is no reason not
- * to start: it is asked again before the first write that depends on it.
+ * bucket that cannot be used (missing, no rights, no conditional writes). A service that does not answer, or is
+ * full, is no reason not to start: held calls need none of it, and it is asked again before the first write that depends on it.
  */
 export async function openBlobStore(settings: BlobStoreSettings, deps: BlobStoreDeps): Promise<BlobStore> {
   const { kind, dataDir, installation, s3 } = settings;

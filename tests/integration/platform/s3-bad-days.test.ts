@@ -192,16 +192,22 @@ describe.skipIf(found.kind === 'missing')('a bucket on bad days', () => {
     });
   });
 
-  test('a service that is away at start is asked again before the first write that depends on it', async () => {
-    proxy.misbehave(() => 'unavailable');
-    const store = await openBlobStore(settingsFor(proxy.endpoint), deps(fastClock(100)));
-    opened.push(store);
-    await expect(store.put('a', bytes(1), { ifAbsent: true })).rejects.toMatchObject({ code: 'store_unavailable' });
-    proxy.misbehave(() => 'pass');
-    expect(await store.put('a', bytes(1), { ifAbsent: true })).toMatchObject({ kind: 'stored' });
-    expect(await store.put('a', bytes(1), { ifAbsent: true })).toMatchObject({ kind: 'exists' });
-    expect(await keysOf(store)).toEqual(['a']);
-  });
+  test.each([
+    { what: 'away', mishap: 'unavailable', code: 'store_unavailable' },
+    { what: 'full', mishap: 'over_quota', code: 'store_full' },
+  ] as const)(
+    'a service that is $what at start is asked again before the first write that depends on it',
+    async (row) => {
+      proxy.misbehave(() => row.mishap);
+      const store = await openBlobStore(settingsFor(proxy.endpoint), deps(fastClock(100)));
+      opened.push(store);
+      await expect(store.put('a', bytes(1), { ifAbsent: true })).rejects.toMatchObject({ code: row.code });
+      proxy.misbehave(() => 'pass');
+      expect(await store.put('a', bytes(1), { ifAbsent: true })).toMatchObject({ kind: 'stored' });
+      expect(await store.put('a', bytes(1), { ifAbsent: true })).toMatchObject({ kind: 'exists' });
+      expect(await keysOf(store)).toEqual(['a']);
+    },
+  );
 
   test('credentials never reach an error', async () => {
     proxy.misbehave(() => 'denied');

@@ -47,6 +47,11 @@ export function isWorthRepeating(error: unknown): boolean {
   return status === null || status < 300 || status >= 500 || status === 429 || status === 408 || AGAIN.has(name);
 }
 
+/** The service takes nothing more until somebody makes room. */
+export function isFull(error: unknown): boolean {
+  return FULL.has(nameOf(error));
+}
+
 /** What a failed call means, with what to do about it; never the texts of the service, which may hold keys. */
 export function describeS3Error(error: Error): string {
   const name = nameOf(error);
@@ -75,7 +80,7 @@ export function noteFailure(error: unknown): void {
 export function asStoreError(thrown: unknown): unknown {
   if (thrown instanceof PilotlightError || !(thrown instanceof Error) || !failuresOfService.has(thrown)) return thrown;
   const why = describeS3Error(thrown);
-  if (FULL.has(nameOf(thrown))) {
+  if (isFull(thrown)) {
     return new PilotlightError('store_full', `The bucket takes nothing more: ${why}.`, { cause: thrown });
   }
   return new PilotlightError('store_unavailable', `The bucket cannot be used: ${why}.`, {

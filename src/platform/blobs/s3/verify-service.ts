@@ -8,7 +8,7 @@ import {
 import { PilotlightError } from '../../../core/errors.ts';
 import type { Bucket } from './object-writer.ts';
 import { SMALL_CALL } from './s3-calls.ts';
-import { describeS3Error, isWorthRepeating, statusOf } from './s3-errors.ts';
+import { describeS3Error, isFull, isWorthRepeating, statusOf } from './s3-errors.ts';
 
 const CONTENT = Buffer.from('Pilotlight asks with this object whether the service honours If-None-Match.\n');
 
@@ -23,7 +23,8 @@ export async function verifyService(bucket: Bucket, objectKey: string): Promise<
     const isHonoured = (await isRefused(bucket, objectKey)) || (await isRefused(bucket, objectKey));
     if (!isHonoured || !(await isUploadRefused(bucket, objectKey))) throw ignoresConditions(bucket.name);
   } catch (error) {
-    if (error instanceof PilotlightError || isWorthRepeating(error) || !(error instanceof Error)) throw error;
+    if (error instanceof PilotlightError || isWorthRepeating(error) || isFull(error)) throw error;
+    if (!(error instanceof Error)) throw error;
     if (statusOf(error) === 501) throw ignoresConditions(bucket.name);
     throw new PilotlightError(
       'config_invalid',
