@@ -21,19 +21,30 @@ export class ServeProcess {
   /** Its Redis, which a test may kill and restart. */
   readonly redis: DedicatedRedis;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #main: string;
   readonly #file: string;
   #child: ChildProcess | null = null;
   #ready: Extract<ServeMessage, { type: 'ready' }> | null = null;
 
-  constructor(folder: string, redis: DedicatedRedis, environment: Readonly<Record<string, string>> = {}) {
+  constructor(
+    folder: string,
+    redis: DedicatedRedis,
+    environment: Readonly<Record<string, string>> = {},
+    tree?: string,
+  ) {
     this.folder = folder;
     this.redis = redis;
     this.#environment = environment;
+    this.#main = tree === undefined ? MAIN : join(tree, 'src', 'main.ts');
     this.#file = join(folder, 'objects.yaml');
   }
 
   get apiUrl(): string {
     return this.#told().apiUrl;
+  }
+
+  get adminUrl(): string {
+    return this.#told().adminUrl;
   }
 
   get pid(): number {
@@ -115,7 +126,7 @@ export class ServeProcess {
   }
 
   #spawn(extra: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [MAIN, 'serve', '-f', this.#file, ...extra], {
+    const child = spawn(process.execPath, [this.#main, 'serve', '-f', this.#file, ...extra], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: {
         ...process.env,
@@ -151,15 +162,17 @@ export interface PrepareOptions {
   readonly atEnd?: (cleanUp: () => Promise<void>) => void;
   /** Variables on top: PILOTLIGHT_REDIS_URL '' leaves its Redis alone. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Root of another checkout, whose program runs. */
+  readonly tree?: string | undefined;
 }
 
 /** Prepares a serve process in a folder of its own; it is stopped, and the folder removed, when the test ends. */
 export async function prepareServe(
   yaml: string,
-  { atEnd = onTestFinished, environment }: PrepareOptions = {},
+  { atEnd = onTestFinished, environment, tree }: PrepareOptions = {},
 ): Promise<ServeProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'pilotlight-serve-'));
-  const serve = new ServeProcess(folder, await startDedicatedRedis({ atEnd }), environment);
+  const serve = new ServeProcess(folder, await startDedicatedRedis({ atEnd }), environment, tree);
   await serve.writeObjects(yaml);
   atEnd(async () => {
     await serve.stop();

@@ -20,6 +20,9 @@ export interface JobObject {
   readonly eta_seconds?: number;
   readonly error: ErrorEnvelope['error'] | null;
   readonly result_url: string;
+  /** The failed job that an operator accepted again as this one; the job that was made so of this one. */
+  readonly retry_of?: string;
+  readonly retried_as?: string;
 }
 
 export function jobUrl(id: string): string {
@@ -44,6 +47,8 @@ export function jobObject(view: JobView, wait: WaitStatus | null): JobObject {
     ...(wait?.etaMs != null && { eta_seconds: Math.ceil(wait.etaMs / 1_000) }),
     error: error && errorEnvelope(error).error,
     result_url: `${jobUrl(spec.id)}/result`,
+    ...(spec.retryOf !== undefined && { retry_of: spec.retryOf }),
+    ...(view.retriedAs !== undefined && { retried_as: view.retriedAs }),
   };
 }
 
