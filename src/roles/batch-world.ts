@@ -5,12 +5,18 @@ import { PilotlightError } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
 import type { CatalogSource, PoolKey } from '../core/objects.ts';
 import type { PoolStatus } from '../core/replicas.ts';
+import type { RateQuotas } from '../core/tenants.ts';
 import { routeObjective } from '../ingress/policy/route-call.ts';
 import type { PoolViews } from './scaling.ts';
 
 /** What objects and autoscaler say to batches. */
-export function batchWorld(catalogSource: CatalogSource, views: PoolViews): BatchWorld {
+export function batchWorld(
+  catalogSource: CatalogSource,
+  views: PoolViews,
+  quotas: Pick<RateQuotas, 'state'>,
+): BatchWorld {
   return {
+    rates: (tenant) => quotas.state(tenant),
     refuseObjective: (identity, objective, pools) => refuseObjective(catalogSource, identity, objective, pools),
     poolState(pool) {
       const status = views.status(pool);

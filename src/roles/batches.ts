@@ -115,7 +115,7 @@ export function openBatches(options: ProcessOptions, world: BatchWorldParts): Ba
     readRows: createReadRows(finishing),
     notices,
     ids: batchIds,
-    world: batchWorld(catalogSource, views),
+    world: batchWorld(catalogSource, views, engine.quotas),
     settings: { ...config.batches, endpoints: API_PATHS },
     meter: batchMetrics(registry),
     clock,

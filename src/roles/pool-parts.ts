@@ -15,7 +15,9 @@ import { PoolRanker } from '../picker/pool-ranker.ts';
 import type { MetricsSource, TextHash } from '../picker/ports.ts';
 import { RedisDeadLetters } from '../queue/adapters/job-index/redis-dead-letters.ts';
 import { BullmqBacklog } from '../queue/adapters/bullmq/bullmq-backlog.ts';
+import { RedisTagBook } from '../queue/adapters/bullmq/redis-tag-book.ts';
 import { poolHashTag, RedisLedgerStore } from '../queue/adapters/ledger/redis-ledger-store.ts';
+import { FairTags } from '../queue/backlog/fair-tags.ts';
 import type { BacklogView } from '../queue/backlog/ports.ts';
 import type { JobLane } from '../queue/jobs/ports.ts';
 import { PoolLiveOrder } from '../queue/live-order/pool-live-order.ts';
@@ -92,6 +94,12 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   const queues = { pool, root, client: redis.command, connection: redis.bullmq, channels: redis.channels, log };
   const backlog = new BullmqBacklog(queues);
   const chunks = new BullmqBacklog({ ...queues, kind: 'chunks' });
+  const tags = new FairTags({
+    book: new RedisTagBook({ client: redis.command, root, owner: world.owner }),
+    retag: (objective, base, mayGoOn) => backlog.retag(objective, base, mayGoOn),
+    clock,
+    log,
+  });
   const dead = new RedisDeadLetters({
     client: redis.command,
     root,
@@ -140,7 +148,7 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   return {
     order,
     runtime: { order, ranker, health: slots },
-    lane: { ledger: order, backlog, dead, ...(control && { order: control }) },
+    lane: { ledger: order, backlog, dead, tags, ...(control && { order: control }) },
     jobs: backlog,
     chunks,
     async close() {
@@ -149,6 +157,7 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
       slots.close();
       ranker.close();
       await right?.close();
+      await tags.close();
       await Promise.all([backlog.close(), chunks.close()]);
       await order.close();
     },
