@@ -10,6 +10,8 @@ import type { TurnQueue } from './turn-queue.ts';
 /** Looks for lost offers while tickets wait, and for late answers. */
 const TICK_MS = 250;
 const TICKS_PER_HEARTBEAT = 4;
+/** A pause of the whole process; shorter ones are the ordinary unevenness of timers. */
+const STILL_MS = 2 * TICK_MS;
 /** Tickets in one step of a re-assertion. */
 const CLAIMS_PER_TURN = 200;
 const FIRST_RETRY_MS = 50;
@@ -42,11 +44,14 @@ export class LedgerLink {
   #isBeating = false;
   #beatAgain = false;
   #lastTickMs: number;
+  /** When the last sign of life that the ledger has answered was sent: it counts from then, or later. */
+  #aliveAtMs: number;
   #offsetMs = 0;
 
   constructor(deps: LedgerLinkDeps) {
     this.#deps = deps;
     this.#lastTickMs = deps.clock.monotonicMs();
+    this.#aliveAtMs = this.#lastTickMs;
   }
 
   get incarnation(): string {
@@ -72,8 +77,11 @@ export class LedgerLink {
    * granted a slot in it has been taken for dead since.
    */
   async exec(ops: readonly LedgerOp[], reach: readonly string[]): Promise<TurnResult> {
-    const { store, owner } = this.#deps;
+    const { store, owner, clock } = this.#deps;
+    const sentMs = clock.monotonicMs();
     const result = await store.exec({ owner, incarnation: this.#incarnation, reach, ops });
+    const isSignOfLife = ops.some(({ op }) => op === 'heartbeat' || op === 'open');
+    if (isSignOfLife && result.kind === 'turned') this.#aliveAtMs = Math.max(this.#aliveAtMs, sentMs);
     if (this.#noticeStall()) throw new Error('the process stood still before it read the answer');
     return result;
   }
@@ -122,12 +130,18 @@ export class LedgerLink {
     }
   }
 
-  /** Others have taken this process for dead: what it runs may be run again, so it stops before anything else. */
+  /**
+   * Others may have taken this process for dead: what it runs may be run again, so it stops before anything else. Not so
+   * when it was the ledger that could not be reached: then nothing ran out while the process stood still.
+   */
   #noticeStall(): boolean {
+    const { deadOwnerMs } = this.#deps.timing;
     const nowMs = this.#deps.clock.monotonicMs();
-    const gapMs = nowMs - this.#lastTickMs;
+    const beforeMs = this.#lastTickMs;
+    const gapMs = nowMs - beforeMs;
     this.#lastTickMs = nowMs;
-    if (gapMs <= this.#deps.timing.deadOwnerMs) return false;
+    const ranOut = nowMs - this.#aliveAtMs >= deadOwnerMs && beforeMs - this.#aliveAtMs < deadOwnerMs;
+    if (gapMs < deadOwnerMs && !(gapMs > STILL_MS && ranOut)) return false;
     const lost = this.#deps.desk.loseRunning();
     this.#log('error', { gapMs: Math.round(gapMs), lost }, 'owner.stalled');
     this.doubt(null);

@@ -263,6 +263,24 @@ describe('a process that stands still', () => {
     await world.close();
   });
 
+  test('counts from its last heartbeat, as the others do, and not from its last timer', async () => {
+    const world = new World(2);
+    await world.open();
+    world.enter(0, true, 1);
+    // The ledger heard of it a second ago when it stops.
+    await world.clock.advance(640);
+    world.processes[0]!.stop();
+    await world.clock.advance(2_900);
+    world.enter(1, true, 1);
+    await world.clock.advance(20);
+    const [first, second] = world.calls;
+    expect(second?.lease).not.toBeNull();
+    await world.processes[0]!.continue();
+    await world.clock.advance(1);
+    expect(first?.lease?.lost.aborted).toBe(true);
+    await world.close();
+  });
+
   test('that was quick enough loses nothing', async () => {
     const world = await lent(2_000);
     await world.processes[0]!.continue();
