@@ -40,6 +40,17 @@ const CLASSES = ['', '', '', 'lora'];
 const LIMITS = [
   { poolMaxRequests: 8, poolMaxBytes: 400, shedAtPercent: 50, objectiveMaxRequests: 2, objectiveMaxBytes: 150 },
   { poolMaxRequests: 100, poolMaxBytes: 1e6, shedAtPercent: 99, objectiveMaxRequests: 100, objectiveMaxBytes: 1e6 },
+  { poolMaxRequests: 2, poolMaxBytes: 100, shedAtPercent: 100, objectiveMaxRequests: 100, objectiveMaxBytes: 1e6 },
+  {
+    ...{
+      poolMaxRequests: 100,
+      poolMaxBytes: 1e6,
+      shedAtPercent: 99,
+      objectiveMaxRequests: 100,
+      objectiveMaxBytes: 1e6,
+    },
+    ...{ tenantMaxRequests: 2, tenantMaxBytes: 90 },
+  },
 ];
 const START_US = 1_700_000_000_000_000;
 
@@ -84,6 +95,10 @@ const weighted: [number, string][] = [
     [2, 'outcomes'],
     [2, 'overdue'],
     [6, 'snapshot'],
+    [5, 'setPaused'],
+    [2, 'paused'],
+    [5, 'list'],
+    [3, 'find'],
     [1, 'restart'],
   ] as [number, string][]),
 ];
@@ -239,14 +254,17 @@ export class Story {
     const kind = kindOf(id);
     const work = { id, ...objective, bytes: 10 * step.pick, costTokens: step.pick };
     const deadlineMs = step.flag ? nowMs + 100 * step.pick : 0;
-    const limits = LIMITS[step.flag ? 0 : 1]!;
+    const limits = LIMITS[step.flag ? 0 : 1 + (step.pick % 3)]!;
+    const stored = TENANTS[step.id % TENANTS.length]!;
     switch (step.what) {
       case 'admit': {
         const expiresAtMs = step.pick > 8 ? nowMs + 50 * (step.pick - 9) : 0;
         const arrivedAtMs = step.pick === 7 ? nowMs - 500 : 0;
         const classKey = CLASSES[step.pick % CLASSES.length]!;
         const tenant = tenantOf(step);
-        return { op: 'admit', ...work, ...tenant, kind, classKey, expiresAtMs, arrivedAtMs, limits, ranking };
+        const expiryStops = step.pick === 10 && { expiryStops: true };
+        const waits = { expiresAtMs, arrivedAtMs, ...expiryStops };
+        return { op: 'admit', ...work, ...tenant, kind, classKey, ...waits, limits, ranking };
       }
       case 'take':
         return { op: 'take', id, token, ranking };
@@ -283,10 +301,16 @@ export class Story {
           startedAtMs: nowMs - (step.flag ? 0 : 5),
         };
       case 'reserve':
-        return { op: 'reserve', ...work, deadlineMs, limits, ttlMs: 200 };
+        return { op: 'reserve', ...work, fairnessId: stored, deadlineMs, limits, ttlMs: 200 };
       case 'confirm':
         return {
-          ...{ op: 'confirm', ...work, deadlineMs, acceptedAtMs: step.pick > 8 ? nowMs - 1_000 : 0 },
+          ...{
+            op: 'confirm',
+            ...work,
+            fairnessId: stored,
+            deadlineMs,
+            acceptedAtMs: step.pick > 8 ? nowMs - 1_000 : 0,
+          },
           announced: step.pick % 3 === 0,
         };
       case 'forget':
@@ -324,6 +348,17 @@ export class Story {
         return { op: 'ackOutbox', ids: IDS.slice(0, step.pick) };
       case 'outcomes':
         return { op: 'outcomes', ids: IDS };
+      case 'setPaused':
+        return { op: 'setPaused', objective: OBJECTIVES[step.pick % OBJECTIVES.length]!.objective, paused: step.flag };
+      case 'paused':
+        return { op: 'paused' };
+      case 'list': {
+        const asked = step.flag ? objective.objective : '';
+        const fairnessId = step.pick % 3 === 0 ? TENANTS[step.pick % TENANTS.length]! : '';
+        return { op: 'list', objective: asked, fairnessId, limit: 1 + step.pick };
+      }
+      case 'find':
+        return { op: 'find', id };
       case 'overdue':
         return { op: 'overdue', limit: 3 };
       case 'leave':
@@ -369,7 +404,8 @@ export class Story {
         classKey: '',
         bytes: 10,
         costTokens: 1,
-        expiresAtMs: 0,
+        expiresAtMs: step.pick === 9 ? Math.floor(this.nowUs / 1_000) + 40 : 0,
+        expiryStops: step.flag,
         tag: this.#tags.get(id) ?? '0',
         queuedAtMs: Math.floor(this.nowUs / 1_000),
         state,

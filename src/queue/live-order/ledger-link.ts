@@ -158,6 +158,8 @@ export class LedgerLink {
       onReply: (reply) => {
         this.#beatOver();
         this.#deps.onWindows(new Map(reply.windows.map(({ objective, requests }) => [objective, requests])));
+        desk.heardStopped(reply.stoppedMs);
+        desk.heardStopped(reply.stoppedMs);
         desk.onPositions(check, reply.positions);
         if (reply.tickets <= knownTickets) return;
         this.#log('warn', { ledger: reply.tickets, known: knownTickets }, 'ledger.tickets_unknown');
@@ -208,6 +210,8 @@ export class LedgerLink {
     const [opened] = replies;
     if (opened?.kind !== 'opened') throw new Error('the ledger did not open');
     this.#incarnation = opened.incarnation;
+    desk.heardStopped(opened.stoppedMs);
+    desk.heardStopped(opened.stoppedMs);
     const claims = desk.claims();
     for (let done = 0; done === 0 || done < claims.length; done += CLAIMS_PER_TURN) {
       const tickets = claims.slice(done, done + CLAIMS_PER_TURN);

@@ -22,6 +22,9 @@ export class OwnedTicket {
   waitedMs = 0;
   /** When the ledger let it in, in ledger time. */
   queuedAtMs = 0;
+  /** What the ledger's sum of time without slots was when it came, and by what that moved its expiry in sums that were lost. */
+  stoppedBaseMs = 0;
+  stoppedBeforeMs = 0;
   /** An offer that overtook the answer to its admission. */
   earlyOffer: Offer | null = null;
   /** A forgotten ticket of the same id was withdrawn and the admission repeated. */
@@ -116,14 +119,27 @@ export class OwnedTicket {
     };
   }
 
+  /** When it expires by what is known; 0 = never. `stoppedMs`: the ledger's sum of time without slots. */
+  expiresAtMs(stoppedMs: number): number {
+    const { expiresAtEpochMs, expiryStopsWithoutCapacity } = this.spec;
+    if (expiresAtEpochMs === null || !expiryStopsWithoutCapacity) return expiresAtEpochMs ?? 0;
+    return expiresAtEpochMs + this.stoppedBeforeMs + stoppedMs - this.stoppedBaseMs;
+  }
+
+  /** The ledger's sum begins anew. */
+  rebase(fromMs: number, toMs: number): void {
+    this.stoppedBeforeMs += fromMs - this.stoppedBaseMs;
+    this.stoppedBaseMs = toMs;
+  }
+
   /** What it says of itself after ledger state was lost; null while it is not in the ledger. */
-  claim(): ReassertedTicket | null {
+  claim(stoppedMs: number): ReassertedTicket | null {
     if (this.state === 'admitting' || this.state === 'ended') return null;
-    const { id, kind, objective, priority, classKey, bytes, costTokens, expiresAtEpochMs } = this.spec;
+    const { id, kind, objective, priority, classKey, bytes, costTokens } = this.spec;
     return {
       ...{ id, kind, objective, priority, classKey, bytes, costTokens },
       ...tenantFields(this.spec),
-      expiresAtMs: expiresAtEpochMs ?? 0,
+      expiresAtMs: this.expiresAtMs(stoppedMs),
       tag: this.tag,
       queuedAtMs: this.queuedAtMs,
       state: this.state === 'offered' ? 'waiting' : this.state,
@@ -135,12 +151,14 @@ export class OwnedTicket {
 }
 
 /** What is as usual is not sent: every admission carries this. */
-function tenantFields({ fairnessId, weight, maxConcurrency, deadlineEpochMs }: TicketSpec): TenantFields {
+function tenantFields(spec: TicketSpec): TenantFields {
+  const { fairnessId, weight, maxConcurrency, deadlineEpochMs, expiryStopsWithoutCapacity } = spec;
   return {
     fairnessId,
     ...(weight !== undefined && weight !== 1 && { weight }),
     ...(maxConcurrency !== undefined && { maxConcurrency }),
     ...(deadlineEpochMs != null && { deadlineMs: deadlineEpochMs }),
+    ...(expiryStopsWithoutCapacity && { expiryStops: true }),
   };
 }
 

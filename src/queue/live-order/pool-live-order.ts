@@ -8,7 +8,10 @@ import type {
   Gate,
   LedgerSnapshot,
   LiveOrder,
+  LiveTicket,
+  LiveTicketQuery,
   ObjectiveRules,
+  OrderControl,
   Reservation,
   SlotLedger,
   StoredLedger,
@@ -20,6 +23,7 @@ import type { PoolKey } from '../../core/objects.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { LedgerOp, PoolHint, ReplyOf, Timing } from '../policy/ledger/ops.ts';
 import { LedgerLink } from './ledger-link.ts';
+import { OrderDesk } from './order-control.ts';
 import type { LedgerStore } from './ports.ts';
 import { Signal } from './signal.ts';
 import { SlotControl } from './slot-control.ts';
@@ -53,13 +57,14 @@ export interface PoolLiveOrderDeps {
  * them. Joins the ledger at once and stays joined, through restarts of Redis, until `close`. While Redis is away,
  * running calls go on, entering fails with `queue_unavailable`, and what is set is set when it is back.
  */
-export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, EngineWatch {
+export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, EngineWatch, OrderControl {
   readonly pool: PoolKey;
   readonly #clock: Clock;
   readonly #link: LedgerLink;
   readonly #desk: TicketDesk;
   readonly #slots: SlotControl;
   readonly #stored: StoredRequests;
+  readonly #order: OrderDesk;
   readonly #unsubscribe: () => void;
   readonly #demand = new Signal<void>();
   readonly #queue: TurnQueue;
@@ -99,6 +104,7 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
       ledgerNowMs: () => this.#link.ledgerNowMs(),
     });
     this.#stored = new StoredRequests(ask, onAsleep);
+    this.#order = new OrderDesk(ask);
     this.#unsubscribe = store.subscribe(owner, {
       onMail: (mail) => this.#desk.onMail(mail),
       onHint: (hint) => this.#hinted(hint),
@@ -150,6 +156,22 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
       make: () => ({ op: 'observe', endpointId, activeRequests, startedAtMs: Math.floor(startedAtMs) }),
       ...{ onReply: nothing, onFailure: nothing, onDoubt: nothing },
     });
+  }
+
+  setPaused(objective: string, paused: boolean): Promise<void> {
+    return this.#order.setPaused(objective, paused);
+  }
+
+  pausedObjectives(): Promise<readonly string[]> {
+    return this.#order.pausedObjectives();
+  }
+
+  list(query: LiveTicketQuery): Promise<readonly LiveTicket[]> {
+    return this.#order.list(query);
+  }
+
+  find(id: string): Promise<LiveTicket | null> {
+    return this.#order.find(id);
   }
 
   reserve(ticket: StoredTicket, ttlMs: number): Promise<Reservation> {

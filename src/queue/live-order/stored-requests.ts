@@ -70,6 +70,8 @@ export class StoredRequests {
   }
 }
 
-function demandOf({ id, objective, priority, bytes, costTokens, deadlineEpochMs }: StoredTicket) {
-  return { id, objective, priority, bytes, costTokens, deadlineMs: deadlineEpochMs ?? 0 };
+function demandOf(ticket: StoredTicket) {
+  const { id, objective, priority, fairnessId, bytes, costTokens, deadlineEpochMs } = ticket;
+  const tenant = fairnessId === undefined ? {} : { fairnessId };
+  return { id, objective, priority, ...tenant, bytes, costTokens, deadlineMs: deadlineEpochMs ?? 0 };
 }

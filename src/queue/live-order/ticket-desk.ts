@@ -44,6 +44,8 @@ export class TicketDesk {
   /** As the last ranking named them. */
   #knownEndpoints: readonly string[] = [];
   #isClosed = false;
+  /** The ledger's sum of time without an open slot, as it told last. */
+  #stoppedMs = 0;
 
   constructor(deps: TicketDeskDeps) {
     this.#deps = deps;
@@ -69,6 +71,7 @@ export class TicketDesk {
     if (this.#tickets.has(spec.id)) return Promise.resolve({ kind: 'live', owner: this.#deps.owner });
     if (this.#isClosed) return Promise.reject(new PilotlightError('draining', 'This gateway is shutting down.'));
     const ticket = new OwnedTicket(spec, options);
+    ticket.stoppedBaseMs = this.#stoppedMs;
     this.#tickets.set(ticket.id, ticket);
     ticket.onAbort(() => this.#aborted(ticket));
     const entry = ticket.entry();
@@ -131,9 +134,17 @@ export class TicketDesk {
     return running.length;
   }
 
+  /** A sum that is smaller than before is another one: the ledger lost the old one. */
+  heardStopped(stoppedMs: number): void {
+    if (stoppedMs < this.#stoppedMs) {
+      for (const ticket of this.#tickets.values()) ticket.rebase(this.#stoppedMs, stoppedMs);
+    }
+    this.#stoppedMs = stoppedMs;
+  }
+
   /** What the ledger should know of this process. */
   claims(): ReassertedTicket[] {
-    return [...this.#tickets.values()].flatMap((ticket) => ticket.claim() ?? []);
+    return [...this.#tickets.values()].flatMap((ticket) => ticket.claim(this.#stoppedMs) ?? []);
   }
 
   claimAnswered(claim: ReassertedTicket, answer: ReassertReply['tickets'][number]): void {
@@ -338,8 +349,9 @@ export class TicketDesk {
     });
   }
 
-  #isExpired({ spec }: OwnedTicket): boolean {
-    return spec.expiresAtEpochMs !== null && spec.expiresAtEpochMs <= this.#deps.ledgerNowMs();
+  #isExpired(ticket: OwnedTicket): boolean {
+    const expiresAtMs = ticket.expiresAtMs(this.#stoppedMs);
+    return expiresAtMs > 0 && expiresAtMs <= this.#deps.ledgerNowMs();
   }
 }
 

@@ -41,6 +41,10 @@ function decodeReply(reply: RawReply): RawReply {
       const windows = list<(typeof reply.windows)[number]>(reply.windows);
       return { ...reply, positions: list(reply.positions), windows: windows.sort(byText((line) => line.objective)) };
     }
+    case 'paused':
+      return { ...reply, objectives: list<string>(reply.objectives).sort() };
+    case 'listed':
+      return { ...reply, tickets: list(reply.tickets) };
     case 'reasserted':
       return { ...reply, tickets: list(reply.tickets) };
     case 'outcomes':

@@ -18,9 +18,9 @@ const FILES = [
     'assign',
     'set-rules',
     'recovery',
-    'budget',
     'outcome-of',
   ],
+  ...['expiry', 'tenant-usage', 'budget', 'displace', 'control', 'listing'],
   ...[
     'new-ticket',
     'admit',

@@ -36,21 +36,18 @@ function L.run_at_once(op, endpoint_id)
   return L.run_reply(ticket)
 end
 
-function L.enter(op, rejected)
+function L.enter(op)
   local ticket = L.arriving_ticket(op)
   L.enqueue(ticket)
   T.entering = { ticket = ticket, ranking = op.ranking }
   L.assign()
   T.entering = nil
-  if rejected then
-    if ticket[STATE] == 'waiting' then
-      L.end_ticket(ticket)
-      return rejected
-    end
-    L.count_arrival(op)
-  end
+  return ticket
+end
+
+function L.entered(ticket)
   if ticket[STATE] == 'running' then return L.run_reply(ticket) end
-  local asleep = L.open_slots() == 0
+  local asleep = L.open_slots() == 0 and not L.is_paused(ticket[OBJECTIVE])
   if asleep then T.hints.wake = true end
   local position = ticket[STATE] == 'waiting' and L.position_of(ticket) or 0
   return { kind = 'queued', position = position, tag = L.stamp_text(ticket[TAG]), asleep = asleep }
@@ -65,11 +62,18 @@ function handlers.admit(op)
 
   local endpoint_id = L.slot_owed_to_nobody(op)
   if endpoint_id then return L.run_at_once(op, endpoint_id) end
-  local rejected = op.kind == 'held' and L.refusal(op.objective, op.bytes, op.limits)
-  if not rejected then
-    L.count_arrival(op)
-  elseif L.total_free() == 0 then
-    return rejected
+  if op.kind == 'held' and L.refusal(op) then
+    if L.total_free() > 0 then
+      local ticket = L.enter(op)
+      if ticket[STATE] ~= 'waiting' then
+        L.count_arrival(op)
+        return L.entered(ticket)
+      end
+      L.end_ticket(ticket)
+    end
+    local rejected = L.make_room(op)
+    if rejected then return rejected end
   end
-  return L.enter(op, rejected)
+  L.count_arrival(op)
+  return L.entered(L.enter(op))
 end

@@ -1,4 +1,5 @@
--- Stored work as demand: `demand` id -> packed {objective, bytes, costTokens, announced, dueBucketMs},
+-- Stored work as demand: `demand` id -> packed {objective, bytes, costTokens, announced, dueBucketMs,
+-- fairnessId},
 -- `stored:<objective>` by arrival, `reservations` by lapse, `deadlines` by deadline.
 
 function L.add_stored(objective, bytes, cost_tokens)
@@ -29,6 +30,7 @@ function L.drop_demand(id, demand)
   L.resize(-1, 'ZREM', L.key('stored:', objective), id)
   L.add_stored(objective, -demand[BYTES_OF], -demand[COST_TOKENS_OF])
   L.add_queued(-1, -demand[BYTES_OF])
+  L.add_usage('tenants-stored', demand[TENANT_OF] or '', -1, demand[BYTES_OF])
 end
 
 -- Work that is stored, one by one or in bulk.
@@ -38,7 +40,13 @@ end
 
 function L.add_demand(op, arrived_at_ms)
   if not L.has_stored(op.objective) then T.hints.windows = true end
-  L.save_demand(op.id, { op.objective, op.bytes, op.costTokens })
+  local fairness_id = op.fairnessId or ''
+  if fairness_id == '' then
+    L.save_demand(op.id, { op.objective, op.bytes, op.costTokens })
+  else
+    L.save_demand(op.id, { op.objective, op.bytes, op.costTokens, false, false, fairness_id })
+    L.add_usage('tenants-stored', fairness_id, 1, op.bytes)
+  end
   L.resize(1, 'ZADD', L.key('stored:', op.objective), arrived_at_ms, op.id)
   L.add_stored(op.objective, op.bytes, op.costTokens).priority = op.priority
   L.add_queued(1, op.bytes)
@@ -50,14 +58,14 @@ function L.has_demand(id) return call('HEXISTS', P .. 'demand', id) == 1 end
 function handlers.reserve(op)
   local is_new = not L.has_demand(op.id) and not L.outcome_of(op.id)
   if is_new then
-    local rejected = L.refusal(op.objective, op.bytes, op.limits)
+    local rejected = L.refusal(op)
     if rejected then return rejected end
     L.add_demand(op, now_ms)
   end
   if is_new or call('ZSCORE', P .. 'reservations', op.id) then
     call('ZADD', P .. 'reservations', now_ms + op.ttlMs, op.id)
   end
-  local asleep = L.open_slots() == 0
+  local asleep = L.open_slots() == 0 and not L.is_paused(op.objective)
   if asleep then T.hints.wake = true end
   return { kind = 'reserved', asleep = asleep }
 end

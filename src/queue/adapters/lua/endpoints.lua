@@ -41,6 +41,7 @@ function handlers.setEndpoints(op)
     end
   end
   L.set_endpoints(list)
+  L.note_capacity()
   T.hints.windows = true
   L.assign()
   return L.OK
@@ -51,6 +52,7 @@ function handlers.setGate(op)
   local endpoint = L.endpoint_of(op.endpointId)
   if not endpoint or not endpoint.is_listed then return L.OK end
   L.move_gate(endpoint, op.gate)
+  L.note_capacity()
   T.hints.windows = true
   L.assign()
   return L.OK

@@ -15,7 +15,7 @@ function L.windows()
   local requests = math.max(1, math.ceil(2 * slots / call('SCARD', P .. 'executors')))
   local list = {}
   for _, objective in ipairs(L.objective_names()) do
-    if L.has_stored(objective) then
+    if L.has_stored(objective) and not L.is_paused(objective) then
       list[#list + 1] = { objective = objective, requests = requests }
     end
   end
@@ -42,6 +42,6 @@ function handlers.heartbeat(op)
   for i, id in ipairs(op.check) do positions[i] = L.position_told(id) end
   return {
     kind = 'beat', tickets = call('SCARD', L.key('owner:', owner)), recovering = L.is_recovering(),
-    positions = positions, windows = L.windows(),
+    positions = positions, windows = L.windows(), stoppedMs = L.stopped_ms(),
   }
 end

@@ -7,6 +7,7 @@ function handlers.closeIfIdle(op)
   if not is_idle or T.meta.activityEpoch ~= op.activityEpoch then return { kind = 'idle', closed = false } end
   for _, endpoint in ipairs(L.endpoint_list()) do endpoint.gate = 'closed' end
   T.are_endpoints_dirty = true
+  L.note_capacity()
   T.hints.windows = true
   return { kind = 'idle', closed = true }
 end

@@ -19,7 +19,7 @@ end
 
 function L.clear_live_order()
   L.clear_lines()
-  local dead = { 'tickets', 'queues', 'expiries', 'aging', 'tenants', 'capped', 'replacing', 'quarantine', 'clean',
+  local dead = { 'tickets', 'queues', 'expiries', 'stop-expiries', 'tenants-held', 'aging', 'tenants', 'capped', 'replacing', 'quarantine', 'clean',
     'owners', 'executors', 'missed' }
   for _, endpoint in ipairs(L.endpoint_list()) do dead[#dead + 1] = 'used:' .. endpoint.id end
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do
@@ -33,6 +33,7 @@ function L.clear_live_order()
   end
   for _, key in ipairs(dead) do call('UNLINK', P .. key) end
   T.tickets, T.changed_tickets, T.ended, T.queues, T.sizes, T.offerable, T.is_full = {}, {}, {}, nil, {}, {}, false
+  T.usages['tenants-held'] = {}
 end
 
 function L.begin_incarnation(run_id)
@@ -62,7 +63,10 @@ function handlers.open(op)
   call('HDEL', P .. 'missed', owner)
   T.offerable[owner] = nil
   call(op.executes and 'SADD' or 'SREM', P .. 'executors', owner)
-  return { kind = 'opened', incarnation = T.meta.incarnation, recovering = L.is_recovering() }
+  L.note_capacity()
+  return {
+    kind = 'opened', incarnation = T.meta.incarnation, recovering = L.is_recovering(), stoppedMs = L.stopped_ms(),
+  }
 end
 
 function handlers.leave()

@@ -26,7 +26,7 @@ function L.first_of_line(queue, flow, looks)
     local id = call('ZRANGE', line, index, index)[1]
     local ticket = id and L.load_ticket(id)
     if not ticket then return nil, looks end
-    local is_expired = ticket[EXPIRES_AT_MS] > 0 and ticket[EXPIRES_AT_MS] <= now_ms
+    local is_expired = L.has_expired(ticket)
     if is_expired or L.is_paused(ticket[OBJECTIVE]) then
       if T.moves_left == 0 then return nil, looks end
       T.moves_left = T.moves_left - 1

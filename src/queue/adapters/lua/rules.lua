@@ -24,9 +24,22 @@ function L.rules()
   return rules_kept
 end
 
+-- What operators paused: in `meta`, packed. The last that was read, as above.
+local paused_read, paused_kept
+
+-- A set.
+function L.paused()
+  if not T.meta.paused then return {} end
+  if paused_read ~= T.meta.paused then
+    paused_read, paused_kept = T.meta.paused, {}
+    for _, objective in ipairs(cmsgpack.unpack(paused_read)) do paused_kept[objective] = true end
+  end
+  return paused_kept
+end
+
 function L.is_paused(objective)
   local rule = L.rules().by_objective[objective]
-  return rule and rule.paused or false
+  return (rule and rule.paused) or L.paused()[objective] or false
 end
 
 function L.lane_of(objective)

@@ -50,6 +50,7 @@ function L.line_of(objective, running, running_rows)
   local waiting_bulks = rows > (running_rows or 0) and bulks or {}
   return {
     objective = objective, priority = book.priority, running = running or 0,
+    paused = L.is_paused(objective) or nil,
     waitingHeld = L.size_of('ZCARD', L.key('held:', objective)),
     waitingStored = L.size_of('ZCARD', L.key('intake:', objective)),
     stored = L.size_of('ZCARD', L.key('stored:', objective)) + rows,

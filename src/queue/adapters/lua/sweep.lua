@@ -3,7 +3,6 @@
 
 L.MAX_REAPED_TICKETS = 1000
 L.MAX_LAPSED_OFFERS_PER_OWNER = 1000
-L.MAX_EXPIRED = 1000
 L.MAX_LAPSED_RESERVATIONS = 256
 
 function L.forget_owner(name)
@@ -47,13 +46,6 @@ function L.lapse_offers()
       call('HINCRBY', P .. 'missed', name, #lapsed)
       T.offerable[name] = nil
     end
-  end
-end
-
-function L.expire_tickets()
-  for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'expiries', '-inf', now_ms, 'LIMIT', 0, L.MAX_EXPIRED)) do
-    local ticket = L.load_ticket(id)
-    if ticket then L.evict(ticket, 'expired') end
   end
 end
 

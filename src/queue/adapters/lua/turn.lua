@@ -23,8 +23,8 @@ local TAG, QUEUED_AT_MS, OWNER, STATE, ENDPOINT_ID = 9, 10, 11, 12, 13
 local EXCLUDED, ATTEMPT, TOKEN, SINCE_MS = 14, 15, 16, 17
 local FAIRNESS_ID, WEIGHT, MAX_CONCURRENCY, DEADLINE_MS = 18, 19, 20, 21
 local BAND, LANE, IS_OVERFLOW, CHARGED_TOKENS = 22, 23, 24, 25
--- The demand of one job, packed; ANNOUNCED and DUE_BUCKET_MS may be absent.
-local OBJECTIVE_OF, BYTES_OF, COST_TOKENS_OF, ANNOUNCED, DUE_BUCKET_MS = 1, 2, 3, 4, 5
+-- The demand of one job, packed; what follows COST_TOKENS_OF may be absent.
+local OBJECTIVE_OF, BYTES_OF, COST_TOKENS_OF, ANNOUNCED, DUE_BUCKET_MS, TENANT_OF = 1, 2, 3, 4, 5, 6
 -- Whole keys made so far, prefix -> kind -> name -> key, and how many: they outlive the turn where functions do.
 local keys_made, count_of_keys = {}, 0
 
@@ -48,6 +48,8 @@ function L.begin(keys, args)
     books = {}, objectives = nil, sizes = {}, tickets = {}, offerable = {}, bands = nil, queues = nil,
     -- The ticket being admitted and its owner's ranking; tickets that may still be moved aside.
     entering = nil, moves_left = L.MAX_MOVES_PER_TURN,
+    -- What fairness ids have, by hash.
+    usages = { ['tenants-held'] = {}, ['tenants-stored'] = {} },
     -- Ids of tickets to write and to delete.
     changed_tickets = {}, ended = {},
     -- Endpoints by id (false = there is none), all in their order, whether they changed, and whether no open one is
@@ -70,13 +72,13 @@ function L.stamp_text(stamp) return string.format('%.0f', stamp) end
 
 function L.load_meta()
   local v = call('HMGET', meta_key, 'incarnation', 'runId', 'stamp', 'activityEpoch', 'recoverUntilMs', 'soonSlots',
-    'isAssignOwed', 'timing', 'rules', 'queuedRequests', 'queuedBytes',
-    'isReplacing')
+    'isAssignOwed', 'timing', 'rules', 'queuedRequests', 'queuedBytes', 'isReplacing', 'stoppedMs', 'stoppedSinceMs',
+    'paused')
   T.meta = {
     incarnation = v[1] or '', runId = v[2] or '', stamp = tonumber(v[3] or 0), activityEpoch = tonumber(v[4] or 0),
     recoverUntilMs = tonumber(v[5] or 0), soonSlots = tonumber(v[6] or 0), isAssignOwed = v[7] == '1',
     timing = v[8], rules = v[9], queuedRequests = tonumber(v[10] or 0), queuedBytes = tonumber(v[11] or 0),
-    isReplacing = v[12] == '1',
+    isReplacing = v[12] == '1', stoppedMs = tonumber(v[13] or 0), stoppedSinceMs = tonumber(v[14] or 0), paused = v[15],
   }
 end
 

@@ -1,5 +1,5 @@
--- Waiting tickets: `held:<objective>` and `intake:<objective>` are the arrival index, by tag; `expiries` has those that
--- expire, by when; where they stand is in places.lua.
+-- Waiting tickets: `held:<objective>` and `intake:<objective>` are the arrival index, by tag; when they expire
+-- is in expiry.lua, where they stand in places.lua.
 
 function L.waiting_key(ticket)
   return L.key(ticket[KIND] == 'held' and 'held:' or 'intake:', ticket[OBJECTIVE])
@@ -11,20 +11,21 @@ function L.add_held(ticket, sign)
   book.heldBytes = book.heldBytes + sign * ticket[BYTES]
   book.heldCostTokens = book.heldCostTokens + sign * ticket[COST_TOKENS]
   L.add_queued(sign, sign * ticket[BYTES])
+  L.add_usage('tenants-held', ticket[FAIRNESS_ID], sign, ticket[BYTES])
 end
 
 function L.enqueue(ticket)
   ticket[STATE] = 'waiting'
   L.place(ticket)
   L.resize(1, 'ZADD', L.waiting_key(ticket), ticket[TAG], ticket[ID])
-  if ticket[EXPIRES_AT_MS] > 0 then call('ZADD', L.key('expiries', ''), ticket[EXPIRES_AT_MS], ticket[ID]) end
+  L.track_expiry(ticket)
   L.add_held(ticket, 1)
 end
 
 function L.dequeue(ticket)
   L.unplace(ticket)
   L.resize(-1, 'ZREM', L.waiting_key(ticket), ticket[ID])
-  if ticket[EXPIRES_AT_MS] > 0 then call('ZREM', L.key('expiries', ''), ticket[ID]) end
+  L.untrack_expiry(ticket)
   L.add_held(ticket, -1)
 end
 

@@ -1,5 +1,6 @@
 import { assign } from './assign.ts';
 import { refusal } from './budget.ts';
+import { makeRoom } from './displace.ts';
 import { newTicket } from './new-ticket.ts';
 import type { AdmitOp, AdmitReply } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
@@ -8,7 +9,6 @@ import { reservedAbove } from './reserved.ts';
 import { isPaused } from './rules.ts';
 import { bestRanked, openSlots, totalFree } from './slots.ts';
 import { bookOf, type Ticket } from './state.ts';
-import type { Rejected } from './stored-ops.ts';
 import { addTicket, endTicket, startRun, takeSlot } from './tickets.ts';
 import { isRecovering, nextStamp, stampText, type Turn } from './turn.ts';
 import { enqueue, positionOf } from './waiting.ts';
@@ -24,10 +24,20 @@ export function admit(turn: Turn, op: AdmitOp): AdmitReply {
 
   const endpointId = slotOwedToNobody(turn, op);
   if (endpointId !== undefined) return runAtOnce(turn, op, endpointId);
-  const rejected = op.kind === 'held' ? refusal(state, op.objective, op.bytes, op.limits) : undefined;
-  if (rejected === undefined) countArrival(turn, op);
-  else if (totalFree(state) === 0) return rejected;
-  return enter(turn, op, rejected);
+  if (op.kind === 'held' && refusal(state, op) !== undefined) {
+    if (totalFree(state) > 0) {
+      const ticket = enter(turn, op);
+      if (ticket.state !== 'waiting') {
+        countArrival(turn, op);
+        return entered(turn, ticket);
+      }
+      endTicket(turn, ticket);
+    }
+    const rejected = makeRoom(turn, op);
+    if (rejected !== undefined) return rejected;
+  }
+  countArrival(turn, op);
+  return entered(turn, enter(turn, op));
 }
 
 /** A call runs at once if nothing that may run waits, and neither its tenant's limit nor a reservation is in its way. */
@@ -52,7 +62,7 @@ function arrivingTicket(turn: Turn, op: AdmitOp): Ticket {
   const stamp = nextStamp(turn);
   const tag = op.arrivedAtMs > 0 ? Math.min(stamp, op.arrivedAtMs * 1000) : stamp;
   const from = { tag, queuedAtMs: turn.nowMs, owner: turn.owner, endpointId: '', excluded: [], attempt: 0, sinceMs: 0 };
-  const ticket = newTicket(op, from);
+  const ticket = newTicket(turn, op, from);
   addTicket(turn, ticket);
   return ticket;
 }
@@ -66,23 +76,21 @@ function runAtOnce(turn: Turn, op: AdmitOp, endpointId: string): AdmitReply {
   return runReply(ticket);
 }
 
-/** It waits at its place, unless it is its turn already. What does not fit the budgets may not wait. */
-function enter(turn: Turn, op: AdmitOp, rejected: Rejected | undefined): AdmitReply {
-  const { state } = turn;
+/** It waits at its place, unless it is its turn already. */
+function enter(turn: Turn, op: AdmitOp): Ticket {
   const ticket = arrivingTicket(turn, op);
-  enqueue(state, ticket);
+  enqueue(turn.state, ticket);
   turn.entering = { ticket, ranking: op.ranking };
   assign(turn);
   turn.entering = null;
-  if (rejected !== undefined) {
-    if (ticket.state === 'waiting') {
-      endTicket(turn, ticket);
-      return rejected;
-    }
-    countArrival(turn, op);
-  }
+  return ticket;
+}
+
+function entered(turn: Turn, ticket: Ticket): AdmitReply {
+  const { state } = turn;
   if (ticket.state === 'running') return runReply(ticket);
-  const asleep = openSlots(state) === 0;
+  // No pool is woken for work that gets no slot.
+  const asleep = openSlots(state) === 0 && !isPaused(state, ticket.objective);
   if (asleep) turn.hints.add('wake');
   const position = ticket.state === 'waiting' ? positionOf(state, ticket) : 0;
   return { kind: 'queued', position, tag: stampText(ticket.tag), asleep };

@@ -2,9 +2,11 @@ import { refusal } from './budget.ts';
 import { addDue, dueBucketMs, removeDue } from './due.ts';
 import type { Ok } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
+import { isPaused } from './rules.ts';
 import { openSlots } from './slots.ts';
 import { bookOf, type Demand, type LedgerState, type ObjectiveBook } from './state.ts';
 import type { ConfirmOp, ForgetOp, OverdueOp, OverdueReply, ReserveOp, ReserveReply } from './stored-ops.ts';
+import { addUsage } from './tenant-usage.ts';
 import type { Turn } from './turn.ts';
 
 /** Counts stored work before it is written; lapses by itself. Repeating it renews it. */
@@ -12,12 +14,12 @@ export function reserve(turn: Turn, op: ReserveOp): ReserveReply {
   const { state } = turn;
   const isNew = !state.demand.has(op.id) && outcomeOf(turn, op.id) === undefined;
   if (isNew) {
-    const rejected = refusal(state, op.objective, op.bytes, op.limits);
+    const rejected = refusal(state, op);
     if (rejected !== undefined) return rejected;
     addDemand(turn, op, turn.nowMs);
   }
   if (isNew || state.reservations.has(op.id)) state.reservations.add(op.id, turn.nowMs + op.ttlMs);
-  const asleep = openSlots(state) === 0;
+  const asleep = openSlots(state) === 0 && !isPaused(state, op.objective);
   if (asleep) turn.hints.add('wake');
   return { kind: 'reserved', asleep };
 }
@@ -57,16 +59,18 @@ export function removeDemand(state: LedgerState, id: string): void {
   book.stored.delete(id);
   book.storedBytes -= demand.bytes;
   book.storedCostTokens -= demand.costTokens;
+  addUsage(state.tenantsStored, demand.fairnessId, -1, demand.bytes);
 }
 
 function addDemand(turn: Turn, op: ReserveOp | ConfirmOp, arrivedAtMs: number): void {
   const { state } = turn;
-  const { objective, bytes, costTokens } = op;
+  const { objective, bytes, costTokens, fairnessId = '' } = op;
   const book = bookOf(state, objective);
   book.priority = op.priority;
   // The first stored work of an objective opens its intake window.
   if (!hasStored(book)) turn.hints.add('windows');
-  state.demand.set(op.id, { objective, bytes, costTokens, isAnnounced: false, dueBucketMs: 0 });
+  state.demand.set(op.id, { objective, fairnessId, bytes, costTokens, isAnnounced: false, dueBucketMs: 0 });
+  addUsage(state.tenantsStored, fairnessId, 1, bytes);
   book.stored.add(op.id, arrivedAtMs);
   book.storedBytes += bytes;
   book.storedCostTokens += costTokens;

@@ -1,5 +1,6 @@
 import type { Gate } from '../../../core/live-order.ts';
 import { assign } from './assign.ts';
+import { noteCapacity } from './expiry.ts';
 import type { Ok, SetEndpointsOp, SetGateOp, SetSoonSlotsOp } from './ops.ts';
 import { endpointOf, usedSlots } from './slots.ts';
 import type { Endpoint, LedgerState } from './state.ts';
@@ -18,6 +19,7 @@ export function setEndpoints(turn: Turn, op: SetEndpointsOp): Ok {
   });
   for (const endpoint of known.values()) close(turn, endpoint);
   state.endpoints = [...listed, ...[...known.values()].filter((endpoint) => usedSlots(state, endpoint.id) > 0)];
+  noteCapacity(turn);
   turn.hints.add('windows');
   assign(turn);
   return { kind: 'ok' };
@@ -28,6 +30,7 @@ export function setGate(turn: Turn, op: SetGateOp): Ok {
   const endpoint = endpointOf(turn.state, op.endpointId);
   if (!endpoint?.isListed) return { kind: 'ok' };
   moveGate(turn, endpoint, op.gate);
+  noteCapacity(turn);
   turn.hints.add('windows');
   assign(turn);
   return { kind: 'ok' };

@@ -1,10 +1,12 @@
 import { asError } from '../../../core/errors.ts';
 import { admit } from './admit.ts';
 import { setBulk } from './bulk.ts';
+import { paused, setPaused } from './control.ts';
 import { confirm, forget, overdue, reserve } from './demand.ts';
 import { setEndpoints, setGate, setSoonSlots } from './endpoints.ts';
 import { heartbeat, poll } from './heartbeat.ts';
 import { closeIfIdle } from './idle.ts';
+import { find, list } from './listing.ts';
 import { endRecoveryIfDue, leave, open } from './membership.ts';
 import type { Failed, LedgerReply, Mail, OpName, Protocol, TurnRequest, TurnResult } from './ops.ts';
 import { ackOutbox, outbox } from './outbox.ts';
@@ -24,6 +26,7 @@ const HANDLERS: Handlers = {
   ...{ open, admit, take, release, finish, requeue, withdraw, heartbeat, poll, reassert, leave },
   ...{ setEndpoints, setGate, setSoonSlots, setRules, closeIfIdle, observe },
   ...{ reserve, confirm, forget, settle, outcomes, overdue, setBulk, outbox, ackOutbox, snapshot },
+  ...{ setPaused, paused, list, find },
 };
 
 /** Expired and paused tickets that picks move out of their way; the rest is left to sweeps. */

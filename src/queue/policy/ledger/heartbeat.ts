@@ -1,5 +1,7 @@
 import { hasStored } from './demand.ts';
+import { stoppedMs } from './expiry.ts';
 import { type HeartbeatOp, type HeartbeatReply, IN_SERVICE, NOT_HERE, type Ok } from './ops.ts';
+import { isPaused } from './rules.ts';
 import { openSlots } from './slots.ts';
 import { sweep } from './sweep.ts';
 import { ownTicket } from './tickets.ts';
@@ -17,6 +19,7 @@ export function heartbeat(turn: Turn, op: HeartbeatOp): HeartbeatReply {
     recovering: isRecovering(state),
     positions: op.check.map((id) => placeOf(turn, id)),
     windows: windows(turn),
+    stoppedMs: stoppedMs(turn),
   };
 }
 
@@ -40,12 +43,14 @@ function placeOf(turn: Turn, id: string): number {
 /**
  * How many stored requests of each objective this owner should have in the live order: together twice the slots that
  * are or soon will be open, shared among the executing owners, at least 1. The live order decides the order, so
- * objectives need not split it. Nothing while the pool sleeps or recovers.
+ * objectives need not split it. Nothing while the pool sleeps or recovers, and nothing of what is paused.
  */
 function windows({ state, owner }: Turn): { objective: string; requests: number }[] {
   const slots = openSlots(state) + state.soonSlots;
   if (slots === 0 || isRecovering(state) || !state.executors.has(owner)) return [];
   const requests = Math.max(1, Math.ceil((2 * slots) / state.executors.size));
-  const objectives = [...state.books].filter(([, book]) => hasStored(book)).map(([objective]) => objective);
+  const objectives = [...state.books]
+    .filter(([objective, book]) => hasStored(book) && !isPaused(state, objective))
+    .map(([objective]) => objective);
   return objectives.sort().map((objective) => ({ objective, requests }));
 }

@@ -1,4 +1,5 @@
 import { assign } from './assign.ts';
+import { noteCapacity, stoppedMs } from './expiry.ts';
 import type { LeaveOp, Ok, OpenOp, OpenReply } from './ops.ts';
 import type { LedgerState } from './state.ts';
 import { MAX_REAPED_TICKETS, reap } from './sweep.ts';
@@ -21,7 +22,13 @@ export function open(turn: Turn, op: OpenOp): OpenReply {
   state.missedOffers.delete(owner);
   if (op.executes) state.executors.add(owner);
   else state.executors.delete(owner);
-  return { kind: 'opened', incarnation: state.incarnation, recovering: isRecovering(state) };
+  noteCapacity(turn);
+  return {
+    kind: 'opened',
+    incarnation: state.incarnation,
+    recovering: isRecovering(state),
+    stoppedMs: stoppedMs(turn),
+  };
 }
 
 /** The owner goes. What it still runs is treated as a dead owner's; more tickets than a sweep may take are left to those. */
@@ -50,7 +57,7 @@ function endRecovery(turn: Turn): void {
   assign(turn);
 }
 
-/** Keeps what is durable: endpoints, rules, demand, outcomes, totals, what flows have used. */
+/** Keeps what is durable: endpoints, rules, pauses, demand, outcomes, totals, what flows have used, how long there were no slots. */
 function beginIncarnation({ state, nowMs }: Turn, runId: string): void {
   state.runId = runId;
   state.incarnation = `${runId}:${nowMs}`;
@@ -67,7 +74,7 @@ function clearLiveOrder(state: LedgerState): void {
     entry.clear();
   }
   for (const entry of [state.queueOrder, state.expiries, state.aging, state.tenantSlots, state.capped]) entry.clear();
-  for (const entry of [state.parked, state.replacing]) entry.clear();
+  for (const entry of [state.parked, state.replacing, state.tenantsHeld, state.stopExpiries]) entry.clear();
   for (const band of state.bands.values()) {
     band.waiting = 0;
     for (const [flow, time] of band.flows) band.idle.add(flow, time);

@@ -6,6 +6,7 @@ import type {
   ObjectiveRules,
   TicketKind,
 } from '../../../core/live-order.ts';
+import type { FindOp, ListOp, ListReply, PausedOp, PausedReply, SetPausedOp } from './control-ops.ts';
 import type {
   AckOutboxOp,
   ConfirmOp,
@@ -50,6 +51,8 @@ export interface OpenReply {
   readonly kind: 'opened';
   readonly incarnation: string;
   readonly recovering: boolean;
+  /** How long the pool has had no open slot, all times together: what moves the expiries that stop then. */
+  readonly stoppedMs: number;
 }
 
 /** Whose request it is, and what the order owes to him. */
@@ -62,6 +65,8 @@ export interface TenantFields {
   readonly maxConcurrency?: number;
   /** Absent or 0 = its expiry, else a day after its arrival. */
   readonly deadlineMs?: number;
+  /** The way to `expiresAtMs` counts only while the pool has an open slot; a deadline is then a second expiry. */
+  readonly expiryStops?: boolean;
 }
 
 export interface AdmitOp extends TenantFields {
@@ -155,6 +160,8 @@ export interface HeartbeatReply {
   /** For each of `check`: 0 = next, IN_SERVICE, or NOT_HERE. */
   readonly positions: readonly number[];
   readonly windows: readonly { readonly objective: string; readonly requests: number }[];
+  /** As of `opened`. */
+  readonly stoppedMs: number;
 }
 /** Position of a ticket that holds a slot or records its result. */
 export const IN_SERVICE = -1;
@@ -298,6 +305,10 @@ export interface Protocol {
   outbox: { op: OutboxOp; reply: OutboxReply };
   ackOutbox: { op: AckOutboxOp; reply: Ok };
   snapshot: { op: SnapshotOp; reply: SnapshotReply };
+  setPaused: { op: SetPausedOp; reply: Ok };
+  paused: { op: PausedOp; reply: PausedReply };
+  list: { op: ListOp; reply: ListReply };
+  find: { op: FindOp; reply: ListReply };
 }
 export type OpName = keyof Protocol;
 export type LedgerOp = Protocol[OpName]['op'];
@@ -319,7 +330,7 @@ export interface Grant extends Offer {
 /** `settled`: somebody else wrote the outcome of a ticket that runs or records; its owner should stop. */
 export interface Eviction {
   readonly id: string;
-  readonly reason: 'expired' | 'withdrawn' | 'lost' | 'settled';
+  readonly reason: 'expired' | 'withdrawn' | 'lost' | 'settled' | 'displaced' | 'handed_back';
 }
 /** What a turn has to tell an owner besides its replies. */
 export interface Mail {

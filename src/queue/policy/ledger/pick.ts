@@ -1,3 +1,4 @@
+import { hasExpired } from './expiry.ts';
 import { capFlow, OVERFLOW } from './flows.ts';
 import { replace } from './moves.ts';
 import { placeOf } from './places.ts';
@@ -87,7 +88,7 @@ function firstOfLine(turn: Turn, queue: WaitingQueue, flow: string, budget: { lo
     const entry = queue.lines.get(flow)?.at(index);
     const ticket = entry && state.tickets.get(entry.id);
     if (ticket === undefined) return undefined;
-    const isExpired = ticket.expiresAtMs > 0 && ticket.expiresAtMs <= turn.nowMs;
+    const isExpired = hasExpired(turn, ticket);
     if (isExpired || isPaused(state, ticket.objective)) {
       if (turn.movesLeft === 0) return undefined;
       turn.movesLeft -= 1;
@@ -113,7 +114,8 @@ export function isAtLimit(
   return ticket.maxConcurrency > 0 && (state.tenantSlots.get(ticket.fairnessId) ?? 0) >= ticket.maxConcurrency;
 }
 
-function isOfferable({ state, nowMs }: Turn, owner: string): boolean {
+/** The owner lives and answers. */
+export function isOfferable({ state, nowMs }: Turn, owner: string): boolean {
   const beatMs = state.owners.score(owner);
   if (beatMs === undefined || beatMs <= nowMs - state.timing.deadOwnerMs) return false;
   return (state.missedOffers.get(owner) ?? 0) < MAX_MISSED_OFFERS;

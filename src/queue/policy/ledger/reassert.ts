@@ -59,7 +59,7 @@ function ticketOf(turn: Turn, claim: ReassertedTicket): Ticket {
   const tag = Number(claim.tag);
   turn.state.stamp = Math.max(turn.state.stamp, tag);
   const { queuedAtMs, endpointId, excluded, attempt } = claim;
-  return newTicket(claim, {
+  return newTicket(turn, claim, {
     tag: tag > 0 ? tag : nextStamp(turn),
     ...{ queuedAtMs, endpointId, excluded, attempt },
     owner: turn.owner,

@@ -1,9 +1,9 @@
 import type { RuleLine } from './ops.ts';
 import type { LedgerState } from './state.ts';
 
-/** Declared so; its tickets wait in no line. */
+/** Declared so, or by an operator; its tickets wait in no line. */
 export function isPaused(state: LedgerState, objective: string): boolean {
-  return state.rules.get(objective)?.paused ?? false;
+  return state.paused.has(objective) || state.rules.get(objective)?.paused === true;
 }
 
 /** What it is called apart in its band. */

@@ -1,5 +1,6 @@
 import { dueLines } from './due.ts';
 import type { DemandLine, SnapshotReply } from './ops.ts';
+import { isPaused } from './rules.ts';
 import { usedSlots } from './slots.ts';
 import type { Bulk, LedgerState, ObjectiveBook } from './state.ts';
 import { isRecovering, type Turn } from './turn.ts';
@@ -37,6 +38,7 @@ function lineOf(state: LedgerState, objective: string, book: ObjectiveBook, runn
   return {
     objective,
     priority: book.priority,
+    ...(isPaused(state, objective) && { paused: true }),
     waitingHeld: book.held.size,
     waitingStored: book.intake.size,
     running: running.all,

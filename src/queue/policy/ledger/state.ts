@@ -15,7 +15,7 @@ export interface Ticket {
   readonly classKey: string;
   readonly bytes: number;
   readonly costTokens: number;
-  /** 0 = waits for ever. */
+  /** 0 = waits for ever. Below 0: then, on the clock that stands still while the pool has no open slot (expiry.ts). */
   readonly expiresAtMs: number;
   /** Among the tickets of its tenant the earliest goes first; 0 = a day after its arrival. An aged one is due since it aged. */
   deadlineMs: number;
@@ -80,6 +80,11 @@ export interface Band {
   readonly idle: OrderedSet;
 }
 
+export interface Usage {
+  requests: number;
+  bytes: number;
+}
+
 /** What one objective has and had. */
 export interface ObjectiveBook {
   priority: number;
@@ -118,6 +123,8 @@ export interface DueBucket {
 
 export interface Demand {
   readonly objective: string;
+  /** Whose budget it counts against; '' = nobody's. */
+  readonly fairnessId: string;
   readonly bytes: number;
   readonly costTokens: number;
   /** Its first outcome goes to the outbox. */
@@ -171,8 +178,18 @@ export interface LedgerState {
   readonly books: Map<string, ObjectiveBook>;
   /** By objective; what is not named has none. */
   readonly rules: Map<string, RuleLine>;
-  /** Waiting tickets that expire, by when. */
+  /** Waiting tickets that expire, by when; and those that do by the clock that can stand still. */
   readonly expiries: OrderedSet;
+  readonly stopExpiries: OrderedSet;
+  /** How long the pool had no open slot, up to the last time it got one. */
+  stoppedMs: number;
+  /** Since when it has none; 0 = it has. */
+  stoppedSinceMs: number;
+  /** What waits as held calls, and what is stored, of each fairness id that has any. */
+  readonly tenantsHeld: Map<string, Usage>;
+  readonly tenantsStored: Map<string, Usage>;
+  /** Objectives that an operator paused. */
+  readonly paused: Set<string>;
 
   endpoints: Endpoint[];
   /** Ids of the tickets that hold a slot, by endpoint. */
@@ -227,6 +244,12 @@ export function emptyLedger(): LedgerState {
     books: new Map(),
     rules: new Map(),
     expiries: new OrderedSet(),
+    stopExpiries: new OrderedSet(),
+    stoppedMs: 0,
+    stoppedSinceMs: 0,
+    tenantsHeld: new Map(),
+    tenantsStored: new Map(),
+    paused: new Set(),
     endpoints: [],
     used: new Map(),
     quarantine: new Map(),

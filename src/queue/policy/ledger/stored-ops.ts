@@ -14,6 +14,8 @@ interface StoredDemand {
   readonly id: string;
   readonly objective: string;
   readonly priority: number;
+  /** Whose budget it counts against; absent = nobody's. */
+  readonly fairnessId?: string;
   readonly bytes: number;
   readonly costTokens: number;
   /** 0 = none. */

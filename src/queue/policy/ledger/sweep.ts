@@ -2,6 +2,7 @@ import { assign } from './assign.ts';
 import { lapseBulks } from './bulk.ts';
 import { removeDemand } from './demand.ts';
 import { dropUnusedEndpoints } from './endpoints.ts';
+import { expiredIds } from './expiry.ts';
 import { pruneIdleFlows } from './flows.ts';
 import { expireQuarantine, quarantineSlot } from './quarantine.ts';
 import { endTicket, evict, unoffer } from './tickets.ts';
@@ -76,7 +77,7 @@ function lapseOffers(turn: Turn): void {
 }
 
 function expireTickets(turn: Turn): void {
-  for (const id of turn.state.expiries.upTo(turn.nowMs, MAX_EXPIRED)) {
+  for (const id of expiredIds(turn, MAX_EXPIRED)) {
     const ticket = turn.state.tickets.get(id);
     if (ticket !== undefined) evict(turn, ticket, 'expired');
   }

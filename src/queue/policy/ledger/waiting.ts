@@ -1,7 +1,9 @@
+import { trackExpiry, untrackExpiry } from './expiry.ts';
 import { bandOf, flowOf } from './flows.ts';
 import type { OrderedSet } from './ordered-set.ts';
 import { place, queueKey, unplace } from './places.ts';
 import { bookOf, type LedgerState, type ObjectiveBook, type Ticket } from './state.ts';
+import { addUsage } from './tenant-usage.ts';
 
 /** Puts the ticket at its place in the order; it holds no slot any more. */
 export function enqueue(state: LedgerState, ticket: Ticket): void {
@@ -9,8 +11,8 @@ export function enqueue(state: LedgerState, ticket: Ticket): void {
   place(state, ticket);
   const book = bookOf(state, ticket.objective);
   waitingOf(book, ticket).add(ticket.id, ticket.tag);
-  if (ticket.expiresAtMs > 0) state.expiries.add(ticket.id, ticket.expiresAtMs);
-  if (ticket.kind === 'held') addHeld(book, ticket.bytes, ticket.costTokens);
+  trackExpiry(state, ticket);
+  if (ticket.kind === 'held') addHeld(state, book, ticket, 1);
 }
 
 /** Takes a waiting ticket out of the order. */
@@ -18,8 +20,8 @@ export function dequeue(state: LedgerState, ticket: Ticket): void {
   unplace(state, ticket);
   const book = bookOf(state, ticket.objective);
   waitingOf(book, ticket).delete(ticket.id);
-  if (ticket.expiresAtMs > 0) state.expiries.delete(ticket.id);
-  if (ticket.kind === 'held') addHeld(book, -ticket.bytes, -ticket.costTokens);
+  untrackExpiry(state, ticket);
+  if (ticket.kind === 'held') addHeld(state, book, ticket, -1);
 }
 
 /**
@@ -42,7 +44,8 @@ function waitingOf(book: ObjectiveBook, ticket: Ticket): OrderedSet {
   return ticket.kind === 'held' ? book.held : book.intake;
 }
 
-function addHeld(book: ObjectiveBook, bytes: number, costTokens: number): void {
-  book.heldBytes += bytes;
-  book.heldCostTokens += costTokens;
+function addHeld(state: LedgerState, book: ObjectiveBook, ticket: Ticket, sign: 1 | -1): void {
+  book.heldBytes += sign * ticket.bytes;
+  book.heldCostTokens += sign * ticket.costTokens;
+  addUsage(state.tenantsHeld, ticket.fairnessId, sign, ticket.bytes);
 }

@@ -18,6 +18,8 @@ function check(state: LedgerState, nowMs: number): void {
   countersEqualTheirSums(state, tickets);
   everyIndexIsTrue(state, tickets);
   everyDeadlineIsCountedOnce(state);
+  everyTenantHasWhatItsWorkHas(state, tickets);
+  everyExpiryIsInItsIndex(state, tickets);
   everyBulkIsItsObjectives(state);
   if (state.recoverUntilMs === 0 && !state.isAssignOwed) noFreeSlotIsOwed(state, tickets, nowMs);
 }
@@ -72,6 +74,30 @@ function everyDeadlineIsCountedOnce(state: LedgerState): void {
   }
 }
 
+function everyTenantHasWhatItsWorkHas(state: LedgerState, tickets: readonly Ticket[]): void {
+  const sums = (work: readonly { fairnessId: string; bytes: number }[]) => {
+    const usages = new Map<string, { requests: number; bytes: number }>();
+    for (const { fairnessId, bytes } of work) {
+      const before = usages.get(fairnessId) ?? { requests: 0, bytes: 0 };
+      usages.set(fairnessId, { requests: before.requests + 1, bytes: before.bytes + bytes });
+    }
+    usages.delete('');
+    return usages;
+  };
+  expect(state.tenantsHeld).toEqual(sums(tickets.filter((t) => t.kind === 'held' && t.state === 'waiting')));
+  expect(state.tenantsStored).toEqual(sums([...state.demand.values()]));
+}
+
+function everyExpiryIsInItsIndex(state: LedgerState, tickets: readonly Ticket[]): void {
+  const waiting = tickets.filter(({ state: at }) => at === 'waiting');
+  const wall = waiting.filter((t) => t.expiresAtMs > 0 || (t.expiresAtMs < 0 && t.deadlineMs > 0));
+  const stops = waiting.filter((t) => t.expiresAtMs < 0);
+  expect(state.expiries.ids().sort()).toEqual(wall.map(({ id }) => id).sort());
+  expect(state.stopExpiries.ids().sort()).toEqual(stops.map(({ id }) => id).sort());
+  const open = state.endpoints.some(({ gate, slots }) => gate === 'open' && slots > 0);
+  expect(state.stoppedSinceMs > 0).toBe(!open);
+}
+
 function everyBulkIsItsObjectives(state: LedgerState): void {
   const named = [...state.books].flatMap(([objective, book]) => [...book.bulks].map((id) => [id, objective]));
   expect(named.sort()).toEqual([...state.bulks].map(([id, bulk]) => [id, bulk.objective]).sort());
@@ -116,8 +142,6 @@ function everyIndexIsTrue(state: LedgerState, tickets: readonly Ticket[]): void 
     for (const flow of band.flows.keys()) expect(band.idle.has(flow)).toBe(!busy.has(flow));
     for (const flow of band.idle.ids()) expect(band.idle.score(flow)).toBe(band.flows.get(flow));
   }
-  const expiring = waiting.filter(({ expiresAtMs }) => expiresAtMs > 0);
-  expect(state.expiries.ids().sort()).toEqual(expiring.map(({ id }) => id).sort());
   for (const id of state.aging.ids()) expect(placed.some((ticket) => ticket.id === id)).toBe(true);
   slotsAreCounted(state, tickets);
 }

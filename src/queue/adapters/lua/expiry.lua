@@ -1,0 +1,55 @@
+-- Two clocks of expiry: `expiries` by the wall's, `stop-expiries` by the one that stands still while the pool has no open
+-- slot. A ticket's EXPIRES_AT_MS is below 0 for the second.
+
+L.MAX_EXPIRED = 1000
+
+function L.stopped_ms()
+  local since = T.meta.stoppedSinceMs
+  return T.meta.stoppedMs + (since > 0 and now_ms - since or 0)
+end
+
+function L.note_capacity()
+  local is_stopped = L.open_slots() == 0
+  if is_stopped == (T.meta.stoppedSinceMs > 0) then return end
+  L.set_meta('stoppedMs', L.stopped_ms())
+  L.set_meta('stoppedSinceMs', is_stopped and now_ms or 0)
+end
+
+function L.kept_expiry(expires_at_ms, stops)
+  return stops and expires_at_ms > 0 and L.stopped_ms() - expires_at_ms or expires_at_ms
+end
+
+function L.expiry_at_ms(ticket)
+  local expires_at_ms = ticket[EXPIRES_AT_MS]
+  return expires_at_ms < 0 and L.stopped_ms() - expires_at_ms or expires_at_ms
+end
+
+function L.has_expired(ticket)
+  local at_ms = L.expiry_at_ms(ticket)
+  return at_ms > 0 and at_ms <= now_ms
+end
+
+function L.track_expiry(ticket)
+  local expires_at_ms = ticket[EXPIRES_AT_MS]
+  if expires_at_ms < 0 then
+    call('ZADD', L.key('stop-expiries', ''), -expires_at_ms, ticket[ID])
+    expires_at_ms = ticket[DEADLINE_MS]
+  end
+  if expires_at_ms > 0 then call('ZADD', L.key('expiries', ''), expires_at_ms, ticket[ID]) end
+end
+
+function L.untrack_expiry(ticket)
+  if ticket[EXPIRES_AT_MS] < 0 then call('ZREM', L.key('stop-expiries', ''), ticket[ID]) end
+  if ticket[EXPIRES_AT_MS] ~= 0 then call('ZREM', L.key('expiries', ''), ticket[ID]) end
+end
+
+function L.expire_tickets()
+  local function expire(index, until_ms)
+    for _, id in ipairs(call('ZRANGEBYSCORE', L.key(index, ''), '-inf', until_ms, 'LIMIT', 0, L.MAX_EXPIRED)) do
+      local ticket = L.load_ticket(id)
+      if ticket then L.evict(ticket, 'expired') end
+    end
+  end
+  expire('expiries', now_ms)
+  expire('stop-expiries', now_ms - L.stopped_ms())
+end

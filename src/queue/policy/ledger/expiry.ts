@@ -1,0 +1,56 @@
+import { openSlots } from './slots.ts';
+import type { LedgerState, Ticket } from './state.ts';
+import type { Turn } from './turn.ts';
+
+/**
+ * Tickets expire by one of two clocks: the wall's, or one that stands still while the pool has no open slot. The second is
+ * the first less the time without slots, which the ledger sums up; so an expiry is one number on either, set once when
+ * the ticket comes, and two indexes suffice however often the pool sleeps.
+ */
+
+/** How long the pool has had no open slot, all times together. */
+export function stoppedMs({ state, nowMs }: Pick<Turn, 'state' | 'nowMs'>): number {
+  return state.stoppedMs + (state.stoppedSinceMs > 0 ? nowMs - state.stoppedSinceMs : 0);
+}
+
+/** Run by whatever may have opened the first slot or closed the last. */
+export function noteCapacity(turn: Turn): void {
+  const { state, nowMs } = turn;
+  const isStopped = openSlots(state) === 0;
+  if (isStopped === state.stoppedSinceMs > 0) return;
+  state.stoppedMs = stoppedMs(turn);
+  state.stoppedSinceMs = isStopped ? nowMs : 0;
+}
+
+/** What a ticket keeps of an expiry that its owner gives as an instant. */
+export function keptExpiry(turn: Turn, expiresAtMs: number, stops: boolean): number {
+  return stops && expiresAtMs > 0 ? stoppedMs(turn) - expiresAtMs : expiresAtMs;
+}
+
+/** The instant at which a ticket expires if nothing changes; 0 = never. */
+export function expiryAtMs(turn: Turn, { expiresAtMs }: Ticket): number {
+  return expiresAtMs < 0 ? stoppedMs(turn) - expiresAtMs : expiresAtMs;
+}
+
+export function hasExpired(turn: Turn, ticket: Ticket): boolean {
+  const atMs = expiryAtMs(turn, ticket);
+  return atMs > 0 && atMs <= turn.nowMs;
+}
+
+/** A ticket whose TTL can stand still expires at its deadline all the same. */
+export function trackExpiry(state: LedgerState, { id, expiresAtMs, deadlineMs }: Ticket): void {
+  if (expiresAtMs < 0) state.stopExpiries.add(id, -expiresAtMs);
+  const wallMs = expiresAtMs < 0 ? deadlineMs : expiresAtMs;
+  if (wallMs > 0) state.expiries.add(id, wallMs);
+}
+
+export function untrackExpiry(state: LedgerState, { id }: Ticket): void {
+  state.stopExpiries.delete(id);
+  state.expiries.delete(id);
+}
+
+/** Waiting tickets that have expired, `limit` of each clock. */
+export function expiredIds(turn: Turn, limit: number): string[] {
+  const { expiries, stopExpiries } = turn.state;
+  return [...expiries.upTo(turn.nowMs, limit), ...stopExpiries.upTo(turn.nowMs - stoppedMs(turn), limit)];
+}
