@@ -24,13 +24,6 @@ export interface RedisLedgerStoreOptions {
   readonly useFunctions?: boolean;
 }
 
-/**
- * Of what the ledger keeps. Releases of one format share one order, whatever their libraries do; a release that reads its
- * records otherwise has an order of its own beside theirs until the last of them has ended. Raise it when a record that an
- * earlier release wrote, or would read, means something else: fields that are added at the end of a list do not.
- */
-const FORMAT = 'f2';
-
 /** What all Redis keys of one pool have in common, so that they share a slot in Redis Cluster. */
 export function poolHashTag(installation: string, pool: PoolKey): string {
   return `{${installation}/${pool}}`;
@@ -54,7 +47,7 @@ export class RedisLedgerStore implements LedgerStore {
 
   constructor(options: RedisLedgerStoreOptions) {
     this.#options = options;
-    this.#keys = `${options.keyPrefix}${poolHashTag(options.installation, options.pool)}:${FORMAT}:order:`;
+    this.#keys = `${options.keyPrefix}${poolHashTag(options.installation, options.pool)}:order:`;
     this.#library = new LedgerLibrary(options.useFunctions ?? true);
     // One listener a pool, on connections that all pools share.
     options.command.setMaxListeners(0);
