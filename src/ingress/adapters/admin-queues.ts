@@ -4,7 +4,7 @@ import { asError, PilotlightError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource } from '../../core/objects.ts';
 import type { DeadLetterAnswer, DeadLetterDesk, PoolQueues, QueueDesk, QueueDesks } from '../../core/queues.ts';
-import { parseDeadOrder, parseDeadQuery, parseTicketQuery } from '../policy/queue-request.ts';
+import { parseDeadOrder, parseDeadQuery, parseTicketQuery, type QueryFields } from '../policy/queue-request.ts';
 import { shown } from '../policy/fields.ts';
 import type { AdminAuthorizer } from '../ports.ts';
 import {
@@ -67,7 +67,7 @@ export function addQueueRoutes(app: Express, deps: AdminQueuesDeps, sendError: S
   app.get(
     `${root}/tickets`,
     at('get', async ({ desk, pool, req }) => {
-      const query = parseTicketQuery(req.query);
+      const query = parseTicketQuery(queryOf(req));
       if (query instanceof PilotlightError) return query;
       const tickets = await desk.tickets(query);
       return { object: 'tickets', pool: pool.key, nowEpochMs: clock.epochMs(), tickets };
@@ -84,7 +84,7 @@ export function addQueueRoutes(app: Express, deps: AdminQueuesDeps, sendError: S
   app.get(
     `${root}/dead`,
     at('get', async (asked) => {
-      const query = parseDeadQuery(asked.req.query, clock.epochMs());
+      const query = parseDeadQuery(queryOf(asked.req), clock.epochMs());
       if (query instanceof PilotlightError) return query;
       return { object: 'dead_letters', pool: asked.pool.key, ...(await deadOf(asked).list(query)) };
     }),
@@ -190,6 +190,18 @@ async function orderDead({ clock, log }: AdminQueuesDeps, asked: Asked, verb: 'r
     log.info(told, verb === 'retry' ? 'dead_letters.retried' : 'dead_letters.purged');
   }
   return { object: 'dead_letters.order', pool: pool.key, verb, done, answers, next: page?.next ?? null };
+}
+
+/** Express is told not to parse it; a name that is given twice is a list. */
+function queryOf({ originalUrl }: Pick<Request, 'originalUrl'>): QueryFields {
+  const start = originalUrl.indexOf('?');
+  const given = new URLSearchParams(start < 0 ? '' : originalUrl.slice(start + 1));
+  return Object.fromEntries(
+    [...new Set(given.keys())].map((name) => {
+      const values = given.getAll(name);
+      return [name, values.length === 1 ? values[0] : values];
+    }),
+  );
 }
 
 function deadOf({ desk }: Asked): DeadLetterDesk {
