@@ -25,8 +25,8 @@ import { jobFromCall } from './policy/job-submission.ts';
 import { type ParsedCall, parseCall, servedBody } from './policy/parse-call.ts';
 import { parsePrefer } from './policy/prefer.ts';
 import { rateHeaders } from './policy/rate-headers.ts';
-import { shortest } from './policy/wished-duration.ts';
 import { responseErrorEvent } from './policy/responses/event-text.ts';
+import { shortest } from './policy/wished-duration.ts';
 import { startResponse } from './responses/start-response.ts';
 import { routeCall } from './routing.ts';
 

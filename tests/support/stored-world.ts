@@ -12,6 +12,7 @@ import type {
   ClaimHandler,
   IntakeQueue,
 } from '../../src/queue/backlog/ports.ts';
+import type { OutboxClaims } from '../../src/queue/jobs/outbox.ts';
 import type {
   Execute,
   JobHint,
@@ -24,7 +25,6 @@ import type {
   ScannedRecord,
   SweepReport,
 } from '../../src/queue/jobs/ports.ts';
-import type { OutboxClaims } from '../../src/queue/jobs/outbox.ts';
 import { StoredWork } from '../../src/queue/jobs/stored-work.ts';
 import { FakeClock } from './fake-clock.ts';
 import { MemoryDeadLetters } from './memory-dead-letters.ts';

@@ -1,5 +1,5 @@
-import type { RedisClient } from '../../platform/redis/connection.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { RedisClient } from '../../platform/redis/connection.ts';
 import { defineScript } from '../../platform/redis/script.ts';
 import type { EndpointKnowledge, PublishRight } from '../ports.ts';
 

@@ -1,4 +1,4 @@
-import { type PilotlightError, asError } from '../../core/errors.ts';
+import { asError, type PilotlightError } from '../../core/errors.ts';
 import { FlowError } from '../../core/flow-outcomes.ts';
 import type { BoundKey, ClaimEnd, KeyUse } from '../../core/idempotency.ts';
 import type { JobView, SubmitAnswer } from '../../core/jobs.ts';

@@ -1,8 +1,8 @@
 import { Registry } from 'prom-client';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { CallRunner } from '../../../src/core/dispatch.ts';
-import type { Identity } from '../../../src/core/identity.ts';
 import type { RequestKeys } from '../../../src/core/idempotency.ts';
+import type { Identity } from '../../../src/core/identity.ts';
 import type { JobService } from '../../../src/core/jobs.ts';
 import type { Catalog } from '../../../src/core/objects.ts';
 import type { RateQuotas } from '../../../src/core/tenants.ts';
