@@ -177,6 +177,35 @@ describe('a queue that outlasts a generation', () => {
     expect([...taken, ...rest.slice(1)]).toEqual(Array.from({ length: 30 }, (_, job) => `a-${job}`));
   });
 
+  test('tags items anew that are parked or held too, where they are', async () => {
+    const process = await open();
+    const start = GENERATION_TAGS + 5;
+    for (const id of ['parked', 'held']) {
+      const item = { id, objective: OBJECTIVE, start, tag: start + 1, acceptRef: 'run.seg:1:1', costTokens: 1 };
+      await process.backlog.add(item);
+    }
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const claimed: string[] = [];
+    const intake = process.backlog.intake(OBJECTIVE, async ({ id }) => {
+      claimed.push(id);
+      if (id === 'held') await held;
+      return { kind: 'delayed', delayMs: 60_000 };
+    });
+    intake.setWindow(2);
+    await until(async () => (await redis.client.zcard(`${process.key}:delayed`)) === 1, 'one is parked');
+    expect(await process.backlog.retag(OBJECTIVE, GENERATION_TAGS, () => Promise.resolve(true))).toBe(2);
+    expect([await priorityOf(process, 'parked'), await priorityOf(process, 'held')]).toEqual([6, 6]);
+    letGo();
+    await until(async () => (await redis.client.zcard(`${process.key}:delayed`)) === 2, 'both are parked');
+    expect(await priorityOf(process, 'held')).toBe(6);
+    expect(await process.backlog.retag(OBJECTIVE, GENERATION_TAGS, () => Promise.resolve(true))).toBe(0);
+    expect(claimed.toSorted()).toEqual(['held', 'parked']);
+    await intake.close();
+  });
+
   test('is taken over from a process that falls silent, not from one that is at it', async () => {
     const one = await open();
     const other = await open();
