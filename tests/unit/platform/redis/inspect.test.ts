@@ -23,6 +23,21 @@ test.each([
   { name: 'an unknown policy', redis: { maxmemoryPolicy: undefined }, want: [['warn', 'noeviction']] },
   { name: 'no append-only file', redis: { appendonly: false }, want: [['warn', 'appendonly yes']] },
   { name: 'an unknown append-only file', redis: { appendonly: undefined }, want: [] },
+  { name: 'a file that is synced at leisure', redis: { appendfsync: 'no' }, want: [['warn', 'appendfsync everysec']] },
+  { name: 'a hidden run_id', redis: { runId: undefined }, want: [['refuse', 'run_id']] },
+  { name: 'a replica', redis: { role: 'replica' as const }, want: [['refuse', 'redis.sentinel.nodes']] },
+  { name: 'a sentinel', redis: { mode: 'sentinel' as const }, want: [['refuse', 'redis.sentinel.nodes']] },
+  { name: 'a node of a cluster', redis: { mode: 'cluster' as const }, want: [['refuse', 'redis.cluster.nodes']] },
+  { name: 'a cluster that is down', redis: { clusterState: 'fail' }, want: [['warn', '"fail"']] },
+  { name: 'room that is left', redis: { usedBytes: 89, limitBytes: 100 }, want: [] },
+  { name: 'little room', redis: { usedBytes: 95, limitBytes: 100 }, want: [['warn', '95 %']] },
+  { name: 'no limit', redis: { usedBytes: 95, limitBytes: undefined }, want: [] },
+  {
+    name: 'a replica that it does not wait for',
+    redis: { replicas: 1, needsReplicas: false },
+    want: [['warn', 'min-replicas-to-write 1']],
+  },
+  { name: 'a replica that it waits for', redis: { replicas: 1, needsReplicas: true }, want: [] },
 ])('$name', ({ redis, want }) => {
   const findings = judgeRedis({ ...healthy, ...redis });
   expect(findings.map((finding) => finding.severity)).toEqual(want.map(([severity]) => severity));
