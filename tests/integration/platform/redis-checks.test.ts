@@ -115,9 +115,9 @@ test('a server that evicts, is a replica, or is a sentinel, is refused with the 
   const replica = await servers.start([...AOF, `replicaof 127.0.0.1 ${server.port}`]);
   await expect(open({ url: urlOf(replica) })).rejects.toThrow('is a replica');
   await server.client.config('SET', 'maxmemory-policy', 'allkeys-lru');
-  onTestFinished(
-    async () => void (await server.client.config('SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '0')),
-  );
+  onTestFinished(async () => {
+    await server.client.config('SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '0');
+  });
   await expect(open({ url: urlOf(server) })).rejects.toThrow('set it to "noeviction"');
   const usedBytes = Number(/used_memory:(\d+)/.exec(await server.client.info('memory'))?.[1]);
   await server.client.config('SET', 'maxmemory-policy', 'noeviction', 'maxmemory', String(Math.ceil(usedBytes * 1.08)));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { load, loadProblems } from './support.ts';
+import { loadOk, loadProblems } from './support.ts';
 
 test('sentinels, a cluster and passwords are given as every other setting', () => {
   const env = {
@@ -7,8 +7,8 @@ test('sentinels, a cluster and passwords are given as every other setting', () =
     PILOTLIGHT_REDIS_SENTINEL_PASSWORD: '1234',
     PILOTLIGHT_REDIS_PASSWORD: 'p4ss',
   };
-  const { config } = load({ env, set: ['redis.sentinel.masterName=queue'] });
-  expect(config?.redis).toMatchObject({
+  const { config } = loadOk({ env, set: ['redis.sentinel.masterName=queue'] });
+  expect(config.redis).toMatchObject({
     url: null,
     sentinel: { nodes: ['s-0:26379', '[::1]:26380'], masterName: 'queue', password: '1234', database: 0 },
     password: 'p4ss',
