@@ -12,6 +12,8 @@ import { until } from './until.ts';
 
 const START_WITHIN_MS = 20_000;
 const SLOTS = 16_384;
+/** Becomes the server; a watcher ends it when our end of the pipe closes, however this process ends. */
+const END_WITH_PARENT = 'exec 3<&0; (read -r _ <&3 || kill -KILL $$) & exec "$@" 3<&- </dev/null';
 
 export interface TestServer {
   readonly port: number;
@@ -45,7 +47,12 @@ export async function openServers(): Promise<TestServers> {
   const all: TestServer[] = [];
   const run = async (config: string, args: readonly string[]): Promise<ChildProcess> => {
     const env = { LD_LIBRARY_PATH: libraryFolders.join(':') };
-    const child = spawn(path, [config, ...args], { cwd: folder, env, stdio: 'ignore' });
+    const child = spawn('/bin/sh', ['-c', END_WITH_PARENT, 'sh', path, config, ...args], {
+      ...{ cwd: folder, env: { ...env, PATH: process.env['PATH'] } },
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    child.stdin.on('error', () => undefined);
+    child.once('exit', () => child.stdin.end('\n'));
     await once(child, 'spawn');
     return child;
   };
