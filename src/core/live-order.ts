@@ -64,7 +64,10 @@ export interface TicketSpec {
   readonly expiresAtEpochMs: number | null;
   /** The way to `expiresAtEpochMs` is only counted while the pool has an open slot: what passes without moves it. */
   readonly expiryStopsWithoutCapacity?: boolean;
-  /** Within a fairness id the earliest goes first. Absent or null: its expiry, else a day after its arrival. */
+  /**
+   * Within a fairness id the earliest goes first. Absent or null: its expiry, unless that can stand still, else a day after
+   * its arrival. A ticket whose expiry can stand still is evicted at its deadline, too.
+   */
   readonly deadlineEpochMs?: number | null;
   /** Arrival to keep (re-claimed stored work, a repeated call); null = now. */
   readonly arrivedAtEpochMs: number | null;
