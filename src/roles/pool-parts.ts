@@ -21,7 +21,6 @@ import { FairTags } from '../queue/backlog/fair-tags.ts';
 import type { BacklogView } from '../queue/backlog/ports.ts';
 import type { JobLane } from '../queue/jobs/ports.ts';
 import { PoolLiveOrder } from '../queue/live-order/pool-live-order.ts';
-import { controlOf } from './order-control.ts';
 import type { RedisLink } from './redis-link.ts';
 
 /** What the parts of every pool share. */
@@ -106,7 +105,6 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
     retentionMs: world.outcomeRetentionMs,
     clock,
   });
-  const control = controlOf(order);
   const ranker = new PoolRanker({ pool, directory, profile: world.profile, hash: world.hash, clock, random });
   const right = world.hasPeers
     ? new RedisPublishRight({
@@ -148,7 +146,7 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   return {
     order,
     runtime: { order, ranker, health: slots },
-    lane: { ledger: order, backlog, dead, tags, ...(control && { order: control }) },
+    lane: { ledger: order, backlog, dead, tags, order },
     jobs: backlog,
     chunks,
     async close() {

@@ -2,7 +2,6 @@ import type { CatalogSource, PoolKey } from '../core/objects.ts';
 import type { DeadLetterDesk, QueueDesks } from '../core/queues.ts';
 import type { JobPlace } from '../queue/jobs/ports.ts';
 import { PoolQueueDesk } from '../queue/operator/queue-desk.ts';
-import { controlOf } from './order-control.ts';
 import type { PoolSet } from './pool-set.ts';
 
 export interface QueueDeskNeeds {
@@ -22,7 +21,7 @@ export function queueDesks({ pools, catalog, stored }: QueueDeskNeeds): QueueDes
     if (!parts) return undefined;
     return new PoolQueueDesk({
       order: parts.order,
-      control: controlOf(parts.order),
+      control: parts.order,
       jobs: parts.jobs,
       chunks: parts.chunks,
       catalog,

@@ -82,3 +82,30 @@ test('jobs that failed for good are found, run again and forgotten from the comm
   expect(await serve.log()).toMatch(/dead_letters\.purged/);
   expect(await serve.stop()).toBe(0);
 });
+
+test('a paused objective keeps its jobs, wakes no pool, and goes on where it was; others are served meanwhile', async () => {
+  const serve = await prepareServe(poolYaml());
+  await serve.start();
+  const cli = (...args: string[]) => run([...args, '--admin-url', serve.adminUrl], { fetch });
+  expect(await cli('queue', 'pause', 'chat', 'nightly')).toMatchObject({
+    exitCode: 0,
+    stdout: 'default/chat: nightly is paused\n',
+  });
+  const id = await submit(serve);
+  expect((await cli('queue')).stdout).toMatch(/nightly .* 1 job +0 +by an operator$/m);
+  const call = { model: 'sim', max_tokens: 2, messages: [{ role: 'user', content: 'Hi' }] };
+  const answer = await fetch(`${serve.apiUrl}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-llm-d-inference-objective': 'interactive' },
+    body: JSON.stringify(call),
+  });
+  expect(answer.status).toBe(200);
+  expect(await job(serve, id)).toMatchObject({ status: 'queued' });
+  await serve.untilPool('the pool sleeps, whatever is paused', ({ phase }) => phase === 'Asleep');
+  expect((await cli('queue', 'explain', id)).stdout).toContain('waits in the backlog');
+
+  expect((await cli('queue', 'resume', 'chat', 'nightly')).stdout).toBe('default/chat: nightly goes on\n');
+  await until(async () => (await job(serve, id))?.status === 'completed', 'the job is done', 60_000);
+  expect(await cli('queue', 'pause', 'chat', 'nigthly')).toMatchObject({ exitCode: 1 });
+  expect(await serve.stop()).toBe(0);
+});

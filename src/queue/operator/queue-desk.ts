@@ -25,8 +25,8 @@ export type LookedAtOrder = Pick<SlotLedger, 'snapshot'> & Pick<StoredLedger, 'p
 
 export interface PoolQueueDeskDeps {
   readonly order: LookedAtOrder;
-  /** Null: this process can neither list the live order nor pause in it. */
-  readonly control: Pick<OrderControl, 'list' | 'find' | 'setPaused' | 'pausedObjectives'> | null;
+  /** The same order. */
+  readonly control: Pick<OrderControl, 'list' | 'find' | 'setPaused' | 'pausedObjectives'>;
   readonly jobs: BacklogView;
   readonly chunks: BacklogView;
   readonly catalog: CatalogSource;
@@ -47,10 +47,7 @@ export class PoolQueueDesk implements QueueDesk {
 
   async look(): Promise<PoolQueues> {
     const { order, control } = this.#deps;
-    const nonePaused: readonly string[] = [];
-    const [ledger, paused] = await reached(() =>
-      Promise.all([order.snapshot(), control?.pausedObjectives() ?? nonePaused]),
-    );
+    const [ledger, paused] = await reached(() => Promise.all([order.snapshot(), control.pausedObjectives()]));
     const demands = new Map(ledger.objectives.map((demand) => [demand.objective, demand]));
     const specs = this.#specs();
     const names = new Set([...specs.keys(), ...demands.keys(), ...paused]);
@@ -69,14 +66,14 @@ export class PoolQueueDesk implements QueueDesk {
   }
 
   tickets(query: LiveTicketQuery): Promise<readonly LiveTicket[]> {
-    return reached(() => this.#control().list(query));
+    return reached(() => this.#deps.control.list(query));
   }
 
   async explain(id: string): Promise<TicketExplained> {
     const { order, control, placeOf } = this.#deps;
     const kept = await reached(() => placeOf(id));
     const place = kept?.pool === order.pool ? kept : null;
-    const ticket = await reached(async () => control?.find(id));
+    const ticket = await reached(() => control.find(id));
     return {
       pool: order.pool,
       id,
@@ -90,8 +87,7 @@ export class PoolQueueDesk implements QueueDesk {
   }
 
   async setPaused(objective: string, paused: boolean): Promise<void> {
-    const { order } = this.#deps;
-    const control = this.#control();
+    const { order, control } = this.#deps;
     const known = new Set(this.#specs().keys());
     if (!known.has(objective)) {
       const [ledger, pausedNow] = await reached(() => Promise.all([order.snapshot(), control.pausedObjectives()]));
@@ -160,13 +156,6 @@ export class PoolQueueDesk implements QueueDesk {
       case 'waiting':
         return { kind: 'backlog', isPaused: (await reached(() => jobs.counts(place.objective))).isPaused };
     }
-  }
-
-  #control(): NonNullable<PoolQueueDeskDeps['control']> {
-    const { control, order } = this.#deps;
-    if (control) return control;
-    const message = `This process cannot look into the live order of pool ${order.pool}; ask a gateway of this release.`;
-    throw new PilotlightError('queue_unavailable', message);
   }
 
   #specs(): ReadonlyMap<string, ObjectiveSpec> {
