@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { SubmitAnswer } from '../../../../src/core/jobs.ts';
 import type { Execute } from '../../../../src/queue/jobs/ports.ts';
 import { settleMicrotasks } from '../../../support/fake-clock.ts';
+import { FakeOrder, liveTicket } from '../../../support/fake-order.ts';
 import { jobSpec, POOL, type ProcessOptions, startProcess, TENANT, World } from '../../../support/stored-world.ts';
 
 const BODY = Buffer.from('{"model":"chat"}');
@@ -350,4 +351,19 @@ describe('a pool that is served no more', () => {
     });
     expect(await jobs.get('job-a', 'another-team')).toBeNull();
   });
+});
+
+test.each([
+  { state: 'waiting', position: 3, status: 'queued' },
+  { state: 'running', position: null, status: 'running' },
+  { state: 'recording', position: null, status: 'running' },
+] as const)('a job that is $state in the live order is $status and tells its position', async (of) => {
+  const order = new FakeOrder(POOL);
+  const { jobs, work, world, backlog } = await open();
+  work.addPool({ ledger: world.ledger, backlog, order });
+  await jobs.submit(jobSpec('job-a'), BODY);
+  expect(await jobs.get('job-a', TENANT)).not.toHaveProperty('position');
+  order.tickets = [liveTicket('job-a', of)];
+  const { status, position } = of;
+  expect(await jobs.get('job-a', TENANT)).toMatchObject({ status, ...(position !== null && { position }) });
 });
