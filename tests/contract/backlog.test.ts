@@ -197,11 +197,12 @@ describe('Backlog/bullmq', () => {
     opened[0]!.clients[0]!.disconnect();
 
     const alive = await openBacklog();
-    let recovered = 0;
+    const recovered: string[] = [];
     await until(async () => {
-      recovered += await alive.recoverStalled('nightly');
-      return recovered === 3;
+      recovered.push(...(await alive.recoverStalled('nightly')));
+      return recovered.length === 3;
     }, 'recovered');
+    expect(recovered.sort()).toEqual(['job-a', 'job-b', 'job-c']);
     const second = holding();
     alive.intake('nightly', second.handler).setWindow(3);
     await until(() => second.claims.length === 3, 'held by the second');
@@ -217,7 +218,7 @@ describe('Backlog/bullmq', () => {
     await until(() => claims.length === 1, 'claimed');
     const untilMs = performance.now() + 3 * LOCK_MS;
     await until(async () => {
-      expect(await backlog.recoverStalled('nightly')).toBe(0);
+      expect(await backlog.recoverStalled('nightly')).toEqual([]);
       return performance.now() > untilMs;
     }, 'three locks long');
     end('job-a', FINISHED);

@@ -239,9 +239,9 @@ class MemoryChunkBacklog implements ChunkBacklog {
     };
   }
 
-  async recoverStalled(): Promise<number> {
+  async recoverStalled(): Promise<readonly string[]> {
     this.#pump();
-    return 0;
+    return [];
   }
 
   async restore(): Promise<void> {

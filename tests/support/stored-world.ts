@@ -254,8 +254,8 @@ export class MemoryBacklog implements Backlog {
   }
 
   /** All that is held is taken for a dead process's: tests call it when no other lives. */
-  async recoverStalled(): Promise<number> {
-    return 0;
+  async recoverStalled(): Promise<readonly string[]> {
+    return [];
   }
 
   recoverDead(): void {

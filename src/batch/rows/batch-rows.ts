@@ -249,7 +249,7 @@ export class BatchRows implements RowWork {
         for (const [pool, { lane, intake }] of this.#pools) {
           if (!known.has(pool)) known.set(pool, await lane.backlog.objectives());
           for (const objective of new Set([...(known.get(pool) ?? []), ...intake.objectives])) {
-            const chunks = await lane.backlog.recoverStalled(objective);
+            const chunks = (await lane.backlog.recoverStalled(objective)).length;
             if (chunks > 0) this.#deps.log.warn({ pool, objective, chunks }, 'chunks.recovered');
           }
         }

@@ -45,7 +45,7 @@ export interface ChunkBacklog {
   isHeld(id: string, objective: string): Promise<boolean>;
   objectives(): Promise<readonly string[]>;
   intake(objective: string, handler: (claim: ChunkClaim) => Promise<ChunkVerdict>): ChunkIntake;
-  recoverStalled(objective: string): Promise<number>;
+  recoverStalled(objective: string): Promise<readonly string[]>;
   restore(): Promise<void>;
 }
 

@@ -70,8 +70,8 @@ export interface Backlog {
   objectives(): Promise<readonly string[]>;
   /** Opens the intake of an objective, closed at first. */
   intake(objective: string, handler: ClaimHandler): IntakeQueue;
-  /** Puts items of dead processes back to the front of their queue. Returns how many. Needs no open intake. */
-  recoverStalled(objective: string): Promise<number>;
+  /** Puts items of dead processes back to the front of their queue. Returns their ids. Needs no open intake. */
+  recoverStalled(objective: string): Promise<readonly string[]>;
   /** Writes again what Redis holds about the queues themselves, after it lost its data. */
   restore(): Promise<void>;
   close(): Promise<void>;

@@ -37,7 +37,8 @@ export async function sweepPool(
  * Only a running Worker recovers orphaned jobs by itself, and while a pool sleeps none runs; asking directly costs
  * one script per objective and needs no Worker.
  */
-function stallPass({ clock, log, meter }: PoolSweepDeps, { backlog, ledger }: JobLane, intake: HeldJobs): Periodic {
+function stallPass({ clock, log, meter }: PoolSweepDeps, lane: JobLane, intake: HeldJobs): Periodic {
+  const { backlog, ledger } = lane;
   let known: readonly string[] = [];
   let askedAtMs = Number.NEGATIVE_INFINITY;
   const run = async (): Promise<boolean> => {
@@ -47,12 +48,22 @@ function stallPass({ clock, log, meter }: PoolSweepDeps, { backlog, ledger }: Jo
       askedAtMs = clock.monotonicMs();
     }
     for (const objective of new Set([...known, ...intake.objectives()])) {
-      const jobs = await backlog.recoverStalled(objective);
-      if (jobs === 0) continue;
-      meter.recovered(ledger.pool, jobs);
-      log.warn({ pool: ledger.pool, objective, jobs }, 'jobs.recovered');
+      const ids = await backlog.recoverStalled(objective);
+      if (ids.length === 0) continue;
+      meter.recovered(ledger.pool, ids.length);
+      log.warn({ pool: ledger.pool, objective, jobs: ids.length }, 'jobs.recovered');
+      await forgetEnded(lane, objective, ids);
     }
     return false;
   };
   return { name: 'stall.sweep', everyMs: STALL_EVERY_MS, run };
+}
+
+/**
+ * One that lost its lock and then got its outcome comes back like the others. It is no demand any more, so no intake need
+ * open for it, and it would wait until another job comes.
+ */
+async function forgetEnded({ backlog, ledger }: JobLane, objective: string, ids: readonly string[]): Promise<void> {
+  const outcomes = await ledger.outcomes(ids);
+  for (const [index, id] of ids.entries()) if (outcomes[index]) await backlog.remove(id, objective);
 }

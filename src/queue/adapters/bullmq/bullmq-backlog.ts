@@ -152,10 +152,10 @@ export class BullmqBacklog implements Backlog, BacklogView {
     return intake;
   }
 
-  async recoverStalled(objective: string): Promise<number> {
+  async recoverStalled(objective: string): Promise<readonly string[]> {
     const recovered = await this.#lane(objective).queue.getBackend().moveStalledJobsToWait();
     if (recovered.length > 0) this.#intakes.get(objective)?.wake();
-    return recovered.length;
+    return recovered;
   }
 
   /**
