@@ -20,6 +20,7 @@ import { LeasedQuotas } from '../queue/quotas/leased-quotas.ts';
 import { MeteredRunner } from '../queue/quotas/metered-runner.ts';
 import { quotaMetrics } from '../queue/quotas/metrics.ts';
 import { OutcomeTally } from './outcome-tally.ts';
+import { PausedObjectives } from './paused-objectives.ts';
 import { PoolSet } from './pool-set.ts';
 import type { ProcessOptions } from './process-options.ts';
 import type { Scaling } from './scaling.ts';
@@ -41,10 +42,13 @@ export async function openEngine(options: ProcessOptions, registry: Registry, sc
   const modelServer = new UndiciModelServer({ connectTimeoutMs: config.timeouts.connectMs });
   closers.add('model server connections', () => modelServer.close());
   const pools = await openPools(options, { registry, metrics, modelServer, scaling });
-  const advisor = createWaitAdvisor(scaling.views, (pool, objective) => {
-    const catalog = options.catalogSource.current();
-    return catalog.objective(pool, objective)?.priority ?? 0;
-  });
+  const catalog = options.catalogSource;
+  const paused = new PausedObjectives({ catalog, orderOf: (pool) => pools.get(pool)?.order, clock: systemClock });
+  const advisor = createWaitAdvisor(
+    scaling.views,
+    (pool, objective) => catalog.current().objective(pool, objective)?.priority ?? 0,
+    paused.isPaused,
+  );
   const runner = new DispatchRunner({
     poolRuntimes: (pool) => pools.get(pool)?.runtime,
     directory: scaling.directory,
