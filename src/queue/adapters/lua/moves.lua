@@ -53,14 +53,11 @@ end
 
 function L.age_some()
   if not L.rules().does_any_age then return end
-  local flat = call('ZRANGEBYSCORE', L.key('aging', ''), '-inf', now_ms, 'WITHSCORES', 'LIMIT', 0, L.MAX_AGED)
-  for i = 1, #flat, 2 do
-    local ticket, aged_at_ms = L.load_ticket(flat[i]), tonumber(flat[i + 1])
+  for _, id in ipairs(call('ZRANGEBYSCORE', L.key('aging', ''), '-inf', now_ms, 'LIMIT', 0, L.MAX_AGED)) do
+    local ticket = L.load_ticket(id)
     if ticket then
       L.unplace(ticket)
       ticket[BAND] = L.aged_band(ticket[BAND])
-      local deadline_ms = ticket[DEADLINE_MS]
-      ticket[DEADLINE_MS] = deadline_ms > 0 and math.min(deadline_ms, aged_at_ms) or aged_at_ms
       L.place(ticket)
       L.touch(ticket)
     end

@@ -33,7 +33,11 @@ function L.queues_in_order()
 end
 
 function L.place_of(ticket)
-  return ticket[DEADLINE_MS] > 0 and ticket[DEADLINE_MS] * 1000 or ticket[TAG] + L.DAY_US
+  local due_ms = ticket[DEADLINE_MS]
+  if ticket[BAND] ~= ticket[PRIORITY] then
+    due_ms = due_ms > 0 and math.min(due_ms, ticket[QUEUED_AT_MS]) or ticket[QUEUED_AT_MS]
+  end
+  return due_ms > 0 and due_ms * 1000 or ticket[TAG] + L.DAY_US
 end
 
 function L.place(ticket)

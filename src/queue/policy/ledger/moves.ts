@@ -37,19 +37,14 @@ export function replaceSome({ state }: Turn): void {
   }
 }
 
-/**
- * Moves tickets that have waited as long as their objective allows into the highest band. There they are due since then, or
- * those of the same tenant that have a deadline would stay before them.
- */
+/** Moves tickets that have waited as long as their objective allows into the highest band. */
 export function ageSome({ state, nowMs }: Turn): void {
   if (!doesAnyAge(state)) return;
   for (const id of state.aging.upTo(nowMs, MAX_AGED)) {
     const ticket = state.tickets.get(id);
     if (ticket === undefined) continue;
-    const agedAtMs = state.aging.score(id) ?? nowMs;
     unplace(state, ticket);
     ticket.band = agedBand(state, ticket.band);
-    ticket.deadlineMs = ticket.deadlineMs > 0 ? Math.min(ticket.deadlineMs, agedAtMs) : agedAtMs;
     place(state, ticket);
   }
 }

@@ -11,9 +11,19 @@ export function queueKey(ticket: Pick<Ticket, 'band' | 'lane' | 'classKey' | 'ex
   return [`${ticket.band}|${ticket.lane}|${ticket.classKey}`, ...ticket.excluded].join('\n');
 }
 
-/** Earliest deadline first, then arrival: ids decide between equals. Microseconds; the same whenever it waits again. */
-export function placeOf(ticket: Pick<Ticket, 'deadlineMs' | 'tag'>): number {
-  return ticket.deadlineMs > 0 ? ticket.deadlineMs * 1_000 : ticket.tag + DAY_US;
+/**
+ * Earliest deadline first, then arrival: ids decide between equals. An aged ticket, which stands in another band than its
+ * own, is due since it came. Microseconds; the same whenever it waits again.
+ */
+export function placeOf({
+  band,
+  priority,
+  queuedAtMs,
+  deadlineMs,
+  tag,
+}: Pick<Ticket, 'band' | 'priority' | 'queuedAtMs' | 'deadlineMs' | 'tag'>): number {
+  const dueMs = band === priority ? deadlineMs : Math.min(deadlineMs || Infinity, queuedAtMs);
+  return dueMs > 0 ? dueMs * 1_000 : tag + DAY_US;
 }
 
 /** Puts a waiting ticket into the line of its flow, or aside while its objective is paused. */

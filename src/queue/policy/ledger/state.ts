@@ -17,8 +17,8 @@ export interface Ticket {
   readonly costTokens: number;
   /** 0 = waits for ever. Below 0: then, on the clock that stands still while the pool has no open slot (expiry.ts). */
   readonly expiresAtMs: number;
-  /** Among the tickets of its tenant the earliest goes first; 0 = a day after its arrival. An aged one is due since it aged. */
-  deadlineMs: number;
+  /** Among the tickets of its tenant the earliest goes first; 0 = a day after its arrival. */
+  readonly deadlineMs: number;
   /** Its place in the order, kept when it waits again. */
   readonly tag: number;
   /** When it entered the live order. */
