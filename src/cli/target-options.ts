@@ -29,6 +29,12 @@ export const TARGET_HELP = `Where it looks:
   The admin listener of an installation in a cluster wants a token: kubectl create token NAME --audience pilotlight
 `;
 
+export const GATEWAY_HELP = `Where it asks:
+  The admin listener of a gateway (--admin-url); one is enough, all share the queues. In a cluster it has a Service:
+    kubectl -n pilotlight port-forward service/pilotlight-admin 9090 &
+    export PILOTLIGHT_ADMIN_TOKEN=$(kubectl create token NAME --audience pilotlight)
+`;
+
 export type AdminFlags = Pick<TargetFlags, 'adminUrl' | 'tokenFile'>;
 
 /** How to reach the admin listener of a running process. */

@@ -6,7 +6,7 @@ import { CliError, EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { wholeNumber } from '../option-values.ts';
 import type { DeadChoice } from '../queue/queue-calls.ts';
 import { print, type QueueFlags, withQueues } from '../queue/with-queues.ts';
-import { addAdminOptions } from '../target-options.ts';
+import { addAdminOptions, GATEWAY_HELP } from '../target-options.ts';
 import { addOutputOption } from './pools.ts';
 
 const HELP = `
@@ -26,6 +26,7 @@ Examples:
   pilotlight queue dead purge --all
   pilotlight queue dead list -o json | jq -r '.deadLetters[] | select(.code == "upstream_error") | .id'
 
+${GATEWAY_HELP}
 ${EXIT_CODES_HELP}`;
 
 interface ChoiceFlags extends QueueFlags {

@@ -3,7 +3,7 @@ import type { CliContext, CommandHost } from '../context.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { wholeNumber } from '../option-values.ts';
 import { print, type QueueFlags, withQueues } from '../queue/with-queues.ts';
-import { addAdminOptions, addTargetOptions, isClusterMeant, TARGET_HELP } from '../target-options.ts';
+import { addAdminOptions, addTargetOptions, GATEWAY_HELP, isClusterMeant, TARGET_HELP } from '../target-options.ts';
 import { addOutputOption, listQueues, type OutputFlags } from './pools.ts';
 import { addDeadCommand } from './queue-dead.ts';
 
@@ -16,12 +16,13 @@ Examples:
   pilotlight queue dead list                  jobs that failed for good
   pilotlight queue dead retry --objective nightly
 
+${GATEWAY_HELP}
 ${EXIT_CODES_HELP}`;
 
 const LIST_HELP = `
 HELD are callers that wait for their answer, IN ORDER stored work that is next, STORED all accepted work without an
-outcome, BACKLOG entries that no gateway has claimed, DEAD jobs that failed for good. A cluster's ScalePolicies tell totals
-of a pool only; so does the controller.
+outcome, BACKLOG entries that no gateway has claimed, DEAD jobs that failed for good. A gateway tells all of it; a cluster's
+ScalePolicies and the controller tell totals of a pool only.
 
 Examples:
   pilotlight queue
@@ -41,6 +42,7 @@ Examples:
   pilotlight queue tickets --tenant team-a --limit 20
   pilotlight queue tickets llama --objective nightly -o json | jq '.tickets[] | select(.reason == "paused") | .id'
 
+${GATEWAY_HELP}
 ${EXIT_CODES_HELP}`;
 
 const EXPLAIN_HELP = `
@@ -50,6 +52,7 @@ Examples:
   pilotlight queue explain job_01HZX
   pilotlight queue explain req_01HZX --pool llama -o json
 
+${GATEWAY_HELP}
 ${EXIT_CODES_HELP}`;
 
 const PAUSE_HELP = `
@@ -61,6 +64,7 @@ Examples:
   pilotlight queue pause llama nightly
   pilotlight queue resume models/llama nightly
 
+${GATEWAY_HELP}
 ${EXIT_CODES_HELP}`;
 
 export function addQueueCommand(host: CommandHost): void {

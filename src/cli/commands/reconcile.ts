@@ -7,9 +7,10 @@ import { type AdminFlags, addAdminOptions, adminClientOf } from '../target-optio
 const WITHIN_MS = 3_600_000;
 
 const HELP = `
-Redis holds an index of what was accepted; the store (a folder or a bucket) holds the truth. Pilotlight compares the two by
-itself, at start, every hour, and after Redis was lost or failed over. This command does it now, beside live traffic:
-jobs and batches that Redis forgot come back, results that it does not know are told to it. Repeating it does no harm.
+Redis holds an index of what was accepted; the store (a folder or a bucket) holds the truth. Each gateway compares the two by
+itself when it starts and after Redis was lost or failed over, batches also every hour. This command does it now, beside live
+traffic: jobs and batches that Redis forgot come back, results that it does not know are told to it. Needed when somebody
+removed entries of the backlog by hand. Repeating it does no harm.
 
 Example:
   pilotlight reconcile --admin-url http://127.0.0.1:9090
