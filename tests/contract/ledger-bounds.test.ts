@@ -114,3 +114,20 @@ test('more tenants than a band tells apart share one flow, within which the earl
   expect(order).toHaveLength(tenants.length + 6);
   expect(order.indexOf('last')).toBeLessThan(order.indexOf('limited-00001'));
 });
+
+test('rules without aging leave nothing behind that keeps later tickets from aging', { timeout: 60_000 }, async () => {
+  const { exec, memory } = await openPair();
+  const aging = [rule('chat', 100), rule('nightly', 0, { agingMs: 200 })];
+  await exec({ op: 'setRules', rules: aging });
+  const old = named('old', 100);
+  await exec(...old.map((id) => admission(id)));
+  await exec({ op: 'setRules', rules: [] });
+  await exec(...old.map((id) => ({ op: 'withdraw' as const, id })));
+  await exec({ op: 'setRules', rules: aging });
+  await exec(admission('ages', { fairnessId: 'n' }));
+  for (let n = 0; n < 300; n += 1) await exec({ op: 'poll' });
+  await exec(...named('chat', 3).map((id) => admission(id, { objective: 'chat', priority: 100, fairnessId: 'c' })));
+  expect(memory.state.tickets.get('ages')?.band).toBe(100);
+  const order = await serve(exec, await exec({ op: 'setEndpoints', endpoints: [{ id: 'ep-1', slots: 1 }] }));
+  expect(order.indexOf('ages')).toBeLessThan(2);
+});

@@ -55,6 +55,7 @@ function L.age_some()
   if not L.rules().does_any_age then return end
   for _, id in ipairs(call('ZRANGEBYSCORE', L.key('aging', ''), '-inf', now_ms, 'LIMIT', 0, L.MAX_AGED)) do
     local ticket = L.load_ticket(id)
+    call('ZREM', L.key('aging', ''), id)
     if ticket then
       L.unplace(ticket)
       ticket[BAND] = L.aged_band(ticket[BAND])

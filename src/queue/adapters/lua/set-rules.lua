@@ -4,6 +4,8 @@ function handlers.setRules(op)
   local before = L.rules().by_objective
   L.set_meta('rules', cmsgpack.pack(op.rules))
   local after = L.rules().by_objective
+  -- From now on nothing takes tickets out of it.
+  if not L.rules().does_any_age then call('UNLINK', L.key('aging', '')) end
   local names = {}
   for name in pairs(before) do names[name] = true end
   for name in pairs(after) do names[name] = true end

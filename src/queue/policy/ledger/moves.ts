@@ -42,6 +42,7 @@ export function ageSome({ state, nowMs }: Turn): void {
   if (!doesAnyAge(state)) return;
   for (const id of state.aging.upTo(nowMs, MAX_AGED)) {
     const ticket = state.tickets.get(id);
+    state.aging.delete(id);
     if (ticket === undefined) continue;
     unplace(state, ticket);
     ticket.band = agedBand(state, ticket.band);
