@@ -110,7 +110,8 @@ async function answerAccepted(
     ...(isReplay && REPLAYED),
   };
   const view = waitMs > 0 ? await deps.jobs.wait(id, tenant, waitMs, exchange.signal) : accepted;
-  if (view && isFinished(view)) {
+  // A repeated submission that does not wait is answered with a job like the first one, whatever became of it.
+  if (waitMs > 0 && view && isFinished(view)) {
     await sendResult(deps, exchange, view, headers);
     return;
   }

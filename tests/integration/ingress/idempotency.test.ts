@@ -102,6 +102,8 @@ test('a replayed job is shown as it is by then, with its result when the caller 
     'true',
     '{"ok":true}',
   ]);
+  const job = await rig.post('/v1/jobs', chat, KEY);
+  expect([job.status, await job.json()]).toMatchObject([202, { id, object: 'job', status: 'completed' }]);
 });
 
 test('a replayed streamed response is streamed again', async () => {
