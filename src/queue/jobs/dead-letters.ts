@@ -145,11 +145,20 @@ export class DeadLetters implements DeadLetterDesk {
     }
   }
 
-  /** What is listed and is no dead letter any more leaves the list. */
+  /** What is listed and is no dead letter any more leaves the list; what has no outcome yet is about to be one. */
   async #letterOf(entry: DeadEntry): Promise<DeadLetter | null> {
+    // First: an outcome that comes meanwhile is then seen by what follows.
+    if (await this.#isOpen(entry.id)) return null;
     const found = await this.#dead(entry.id);
     if (!found) await reached(() => this.#deps.dead.remove([entry]));
     return found && this.#letter(found);
+  }
+
+  /** An entry is written before its outcome, and one that a look removed in between would never come back. */
+  async #isOpen(id: string): Promise<boolean> {
+    const { lane, index } = this.#deps;
+    const [place, [stored]] = await reached(() => Promise.all([index.get(id), lane.ledger.outcomes([id])]));
+    return place?.pool === lane.ledger.pool && !stored;
   }
 
   async #dead(id: string): Promise<Dead | null> {

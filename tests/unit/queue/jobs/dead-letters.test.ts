@@ -120,6 +120,16 @@ describe('the list', () => {
     expect(world.dead.entries.size).toBe(0);
   });
 
+  test('keeps what is listed before its outcome is known, and shows it from then on', async () => {
+    const { jobs, dead } = await open();
+    world.ledger.setWindows({ nightly: 0 });
+    await jobs.submit(jobSpec('a', { acceptedAtEpochMs: world.clock.epochMs() }), BODY);
+    await world.dead.add([{ id: 'a', objective: 'nightly', endedAtEpochMs: world.clock.epochMs() }]);
+    expect(await idsOf(dead)).toEqual([]);
+    await world.ledger.settle('a', 'nightly', FAILED, null);
+    expect(await idsOf(dead)).toEqual(['a']);
+  });
+
   test('a job whose end cannot be listed has its outcome all the same', async () => {
     const { jobs } = await open();
     world.dead.isDown = true;
