@@ -19,28 +19,41 @@ export function atOldPlace(
     .then((arrivedAtEpochMs) => (arrivedAtEpochMs === null ? request : arrivedThen(deps, request, arrivedAtEpochMs)));
 }
 
-/** Remembers when a call came that left the queue, or its slot, before it had an answer. */
+/**
+ * Remembers when a call came that left the queue, or its slot, before it had an answer. One that came back to its place and
+ * was refused at the door, for its rate for example, keeps it for the next try.
+ */
 export function rememberPlace(
   deps: PlaceDeps,
   { identity: { tenant } }: Pick<Exchange, 'identity'>,
   request: DispatchRequest,
   result: DispatchResult,
 ): void {
-  if (result.kind !== 'failed' || result.begun) return;
-  const flow = flowOutcomeOf(result.error);
-  const stage = flow && FLOW_OUTCOMES[flow].stage;
-  if (stage !== 'evicted' && stage !== 'revoked') return;
-  const arrivedAtEpochMs = request.ticket.arrivedAtEpochMs ?? deps.clock.epochMs() - result.times.totalMs;
+  const knownEpochMs = request.ticket.arrivedAtEpochMs;
+  const hasLost = result.kind === 'rejected' ? knownEpochMs !== null : hasLostPlace(result);
+  if (!hasLost) return;
+  const totalMs = result.kind === 'failed' ? result.times.totalMs : 0;
+  const arrivedAtEpochMs = knownEpochMs ?? deps.clock.epochMs() - totalMs;
   deps.arrivals.keep(tenant, hashOf(deps, request), Math.round(arrivedAtEpochMs));
 }
 
-/** Its TTL begins anew, its place in the order does not. */
+function hasLostPlace(result: DispatchResult): boolean {
+  if (result.kind !== 'failed' || result.begun) return false;
+  const flow = flowOutcomeOf(result.error);
+  const stage = flow && FLOW_OUTCOMES[flow].stage;
+  return stage === 'evicted' || stage === 'revoked';
+}
+
+/**
+ * Its TTL begins anew, its place in the order does not. One whose TTL can stand still is evicted at its deadline, so that
+ * is left as the caller set it; without one it counts from the arrival.
+ */
 function arrivedThen({ clock }: PlaceDeps, request: DispatchRequest, arrivedAtEpochMs: number): DispatchRequest {
   const { ticket } = request;
-  const { expiresAtEpochMs } = ticket;
+  const { expiresAtEpochMs, expiryStopsWithoutCapacity = false } = ticket;
   const waitedMs = Math.max(0, clock.epochMs() - arrivedAtEpochMs);
-  const deadlineEpochMs = ticket.deadlineEpochMs ?? (expiresAtEpochMs === null ? null : expiresAtEpochMs - waitedMs);
-  return { ...request, ticket: { ...ticket, arrivedAtEpochMs, deadlineEpochMs } };
+  const asThen = expiresAtEpochMs === null || expiryStopsWithoutCapacity ? null : expiresAtEpochMs - waitedMs;
+  return { ...request, ticket: { ...ticket, arrivedAtEpochMs, deadlineEpochMs: ticket.deadlineEpochMs ?? asThen } };
 }
 
 function hashOf({ keys }: PlaceDeps, { call }: DispatchRequest): string {
