@@ -1,3 +1,4 @@
+import type { PilotlightError } from '../core/errors.ts';
 import type { DispatchRequest, DispatchResult } from '../core/dispatch.ts';
 import { FLOW_OUTCOMES, type FlowOutcomeName, flowOutcomeOf } from '../core/flow-outcomes.ts';
 import type { DispatcherMetrics } from './metrics.ts';
@@ -29,6 +30,11 @@ export function recordEnd(metrics: DispatcherMetrics, request: DispatchRequest, 
     const { theirs } = FLOW_OUTCOMES[flow];
     metrics.flowControlQueueSeconds.observe({ inference_pool: pool, priority, outcome: theirs }, waitedS);
   }
+}
+
+/** Counts what is refused before it comes to the dispatcher, as if that had refused it. */
+export function refusalCounter(metrics: DispatcherMetrics): (request: DispatchRequest, error: PilotlightError) => void {
+  return (request, error) => recordEnd(metrics, request, { kind: 'rejected', error });
 }
 
 type Counted = Extract<DispatchResult, { kind: 'completed' | 'failed' | 'rejected' }>;

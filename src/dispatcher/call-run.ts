@@ -85,6 +85,7 @@ export class CallRun implements Watched {
     const { pool } = this.#request.call;
     const runtime = this.#shared.poolRuntimes(pool);
     if (!runtime) {
+      if (this.#stored) return { kind: 'handed_back', reason: 'no_capacity' };
       return this.#rejected(noCapacity(`The pool ${pool} is not served here any more.`, this.#retryAfterMs()));
     }
     const refusal = this.#noCapacity();

@@ -53,9 +53,8 @@ export function answerCall(deps: HandlerDeps, path: ApiPath, exchange: Exchange,
 /** One call with this key at a time; when it has ended the next one runs again. */
 async function runClaimed(deps: HandlerDeps, exchange: Exchange, held: PreparedCall, use: KeyUse): Promise<void> {
   const { call, ticket } = held.request;
-  const claim = await deps.keys.claimCall(use, call.id);
-  if (claim.kind !== 'mine') {
-    const refusal = claim.kind === 'busy' ? keyInProgress() : keyConflict();
+  const refusal = await refusalOf(deps, use, call.id);
+  if (refusal) {
     countRefusal(deps.metrics, refusal, { pool: call.pool, objective: ticket.objective });
     await refuse(deps, exchange, refusal);
     return;
@@ -64,6 +63,22 @@ async function runClaimed(deps: HandlerDeps, exchange: Exchange, held: PreparedC
     await runHeld(deps, exchange, held);
   } finally {
     await deps.keys.endCall(use, call.id);
+  }
+}
+
+/** Null = the key is this call's. */
+async function refusalOf(
+  { keys }: Pick<HandlerDeps, 'keys'>,
+  use: KeyUse,
+  callId: string,
+): Promise<PilotlightError | null> {
+  try {
+    const { kind } = await keys.claimCall(use, callId);
+    if (kind === 'mine') return null;
+    return kind === 'busy' ? keyInProgress() : keyConflict();
+  } catch (thrown) {
+    if (thrown instanceof PilotlightError) return thrown;
+    throw thrown;
   }
 }
 
@@ -148,7 +163,6 @@ async function runToError(
   try {
     const result = await runner.run(request, answer, { signal });
     rememberPlace(deps, exchange, request, result);
-    countOverRate(deps, request, result);
     log.debug({ requestId, callId: request.call.id, pool: request.call.pool, result: result.kind }, 'call.answered');
     // A client must never be left with half an answer and an open connection.
     if (result.kind === 'completed' && !answer.isClosed) throw new Error('completed without an end');
@@ -156,12 +170,6 @@ async function runToError(
   } catch (thrown) {
     return signal.aborted ? endedByUs(signal) : reportable(thrown, log, requestId);
   }
-}
-
-/** The dispatcher, which counts what it refuses, has not seen it. */
-function countOverRate({ metrics }: HandlerDeps, { call, ticket }: DispatchRequest, result: DispatchResult): void {
-  if (result.kind !== 'rejected' || result.error.code !== 'rate_limit_exceeded') return;
-  countRefusal(metrics, result.error, { pool: call.pool, objective: ticket.objective });
 }
 
 function errorOf(result: DispatchResult): PilotlightError | null {

@@ -6,6 +6,7 @@ import type { WaitAdvisor } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
 import type { RateQuotas, TenantDirectory } from '../core/tenants.ts';
 import { UndiciModelServer } from '../dispatcher/adapters/undici-model-server.ts';
+import { refusalCounter } from '../dispatcher/call-metrics.ts';
 import { type DispatcherMetrics, dispatcherMetrics } from '../dispatcher/metrics.ts';
 import { DispatchRunner } from '../dispatcher/runner.ts';
 import { HttpMetricsSource } from '../picker/adapters/http-metrics-source.ts';
@@ -68,7 +69,7 @@ export async function openEngine(options: ProcessOptions, registry: Registry, sc
   closers.add('dispatcher', () => runner.close());
   const tenants = new ConfiguredTenants(config);
   const quotas = openQuotas(options, registry, tenants);
-  const metered = new MeteredRunner({ runner, quotas, clock: systemClock });
+  const metered = new MeteredRunner({ runner, quotas, clock: systemClock, onRefused: refusalCounter(metrics) });
   return { pools, advisor, tally: new OutcomeTally(metered), tenants, quotas };
 }
 

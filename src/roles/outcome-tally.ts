@@ -27,7 +27,8 @@ export class OutcomeTally implements CallRunner {
     const { call, ticket } = request;
     if (result.kind === 'completed' || result.kind === 'failed') {
       this.#countsOf(call.pool, ticket.objective)[result.outcome.kind] += 1;
-    } else if (result.kind === 'rejected') {
+    } else if (result.kind === 'rejected' && ticket.kind === 'held') {
+      // Stored work is told to wait: it was refused, if ever, when it was submitted.
       this.#countsOf(call.pool, ticket.objective).rejected += 1;
     }
     return result;

@@ -111,7 +111,7 @@ function readAndHandle(
   const { req, writer: res } = opened;
   // It left, or we ended it, while its token was checked: nothing may be reserved for it any more.
   const ended = endedByUs(opened.signal);
-  if (ended) return refuseUnread(deps, opened, ended);
+  if (ended) return refuseAtDoor(deps, opened, ended);
   if (opened.signal.aborted) return Promise.resolve();
   if (identity instanceof PilotlightError) return refuseUnread(deps, opened, identity);
   const hold = deps.budget.hold();

@@ -1,6 +1,6 @@
-import { asError, type PilotlightError } from '../../core/errors.ts';
+import { asError, PilotlightError } from '../../core/errors.ts';
 import { FlowError } from '../../core/flow-outcomes.ts';
-import type { BoundKey, ClaimEnd, KeyUse } from '../../core/idempotency.ts';
+import type { BoundKey, ClaimEnd, KeyClaim, KeyUse } from '../../core/idempotency.ts';
 import type { JobView, SubmitAnswer } from '../../core/jobs.ts';
 import { countRefusal, type Exchange, type HandlerDeps } from '../exchange.ts';
 import { keyConflict, keyInProgress } from './key-use.ts';
@@ -30,9 +30,8 @@ export async function acceptOnce(
   accept: (as: Acceptance) => Promise<SubmitAnswer>,
 ): Promise<OnceAnswer> {
   if (!use) return isNew(await accept({ id: newId, bound: null, isRepeated: false }));
-  // Throws while jobs are looked up in vain because Redis is being rebuilt: keys may be missing then too.
-  await deps.jobs.get(newId, tenant);
-  const claim = await deps.keys.claimJob(use, newId);
+  const claim = await claimed(deps, use, newId);
+  if (claim instanceof PilotlightError) return refused(deps, claim);
   switch (claim.kind) {
     case 'conflict':
       return refused(deps, keyConflict());
@@ -44,6 +43,17 @@ export async function acceptOnce(
     }
     case 'mine':
       return acceptClaimed(deps, { use, id: claim.id, isRepeated: claim.isRepeated }, accept);
+  }
+}
+
+async function claimed({ jobs, keys }: OnceDeps, use: KeyUse, newId: string): Promise<KeyClaim | PilotlightError> {
+  try {
+    // Throws while jobs are looked up in vain because Redis is being rebuilt: keys may be missing then too.
+    await jobs.get(newId, use.tenant);
+    return await keys.claimJob(use, newId);
+  } catch (thrown) {
+    if (thrown instanceof PilotlightError) return thrown;
+    throw thrown;
   }
 }
 
@@ -88,7 +98,7 @@ function isNew(answer: SubmitAnswer): OnceAnswer {
   return answer.kind === 'accepted' ? { ...answer, isReplay: false } : answer;
 }
 
-function refused({ metrics }: OnceDeps, error: FlowError): OnceAnswer {
+function refused({ metrics }: OnceDeps, error: PilotlightError): OnceAnswer {
   countRefusal(metrics, error);
   return { kind: 'rejected', error };
 }

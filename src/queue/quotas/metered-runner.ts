@@ -9,6 +9,8 @@ export interface MeteredRunnerDeps {
   readonly runner: CallRunner;
   readonly quotas: RateQuotas;
   readonly clock: Pick<Clock, 'monotonicMs'>;
+  /** Told of held calls that are refused here, once each: the dispatcher, which counts what it refuses, never sees them. */
+  readonly onRefused?: (request: DispatchRequest, error: PilotlightError) => void;
 }
 
 type Refused = Extract<QuotaAnswer, { kind: 'refused' }>;
@@ -40,9 +42,9 @@ export class MeteredRunner implements CallRunner {
       // The dispatcher knows what the end of a request that was withdrawn is.
       if (options.signal.aborted) return this.#deps.runner.run(request, sink, options);
       if (!(thrown instanceof PilotlightError)) throw thrown;
-      return kind === 'held' ? { kind: 'rejected', error: thrown } : { kind: 'handed_back', reason: thrown.code };
+      return kind === 'held' ? this.#rejected(request, thrown) : { kind: 'handed_back', reason: thrown.code };
     }
-    if (answer.kind === 'refused') return { kind: 'rejected', error: this.#refusal(request, answer) };
+    if (answer.kind === 'refused') return this.#rejected(request, this.#refusal(request, answer));
     return this.#runCharged(request, sink, options, answer.grant);
   }
 
@@ -69,6 +71,12 @@ export class MeteredRunner implements CallRunner {
         if (usage) grant.correct(usage.promptTokens + usage.completionTokens);
       }
     }
+  }
+
+  /** Stored work hears so when it may come back, and is not counted: it has not left. */
+  #rejected(request: DispatchRequest, error: PilotlightError): DispatchResult {
+    if (request.ticket.kind === 'held') this.#deps.onRefused?.(request, error);
+    return { kind: 'rejected', error };
   }
 
   #refusal({ ticket }: DispatchRequest, refused: Refused): PilotlightError {

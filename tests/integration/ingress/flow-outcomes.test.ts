@@ -258,3 +258,22 @@ test('every 429 and 503 of flow control says when to come back', () => {
     if (status === 429 || status === 503) expect(retryAfter, name).not.toBe('none');
   }
 });
+
+const AWAY = new PilotlightError('queue_unavailable', 'Redis does not answer.', { retryAfterMs: 1_000 });
+const KEYS_AWAY = {
+  ...{ hashOf: () => 'hash', endJob: () => Promise.resolve(), endCall: () => Promise.resolve() },
+  ...{ claimJob: () => Promise.reject(AWAY), claimCall: () => Promise.reject(AWAY), restore: () => Promise.resolve() },
+};
+
+test.each([
+  ['the rates of its tenant', { quota: AWAY }, CHAT, {}],
+  ['its key, as a call', { keys: KEYS_AWAY }, CHAT, { 'idempotency-key': 'order-1' }],
+  ['its key, as a job', { keys: KEYS_AWAY }, '/v1/jobs', { 'idempotency-key': 'order-1' }],
+])('what cannot be queued because %s cannot be looked up is counted once', async (_what, options, path, headers) => {
+  world = new FlowWorld(options);
+  await world.open();
+  const response = await world.rig.post(path, BODY, headers);
+  expect(response.status).toBe(503);
+  expect(response.headers.get(DROPPED_REASON_HEADER)).toBe('rejected-queue-unavailable');
+  expect(await world.left('rejected_queue_unavailable')).toBe(1);
+});

@@ -1,12 +1,15 @@
 import { Registry } from 'prom-client';
 import type { RunOptions } from '../../../src/core/dispatch.ts';
+import { PilotlightError } from '../../../src/core/errors.ts';
 import type { FlowOutcomeName } from '../../../src/core/flow-outcomes.ts';
 import { FLOW_OUTCOMES_METRIC } from '../../../src/core/flow-outcomes.ts';
+import type { RequestKeys } from '../../../src/core/idempotency.ts';
 import type { JobService } from '../../../src/core/jobs.ts';
 import type { Entry, LiveOrder } from '../../../src/core/live-order.ts';
 import type { Catalog, ObjectiveSpec, PoolSpec } from '../../../src/core/objects.ts';
 import { seededRandom } from '../../../src/core/random.ts';
 import type { QuotaAnswer } from '../../../src/core/tenants.ts';
+import { refusalCounter } from '../../../src/dispatcher/call-metrics.ts';
 import { dispatcherMetrics } from '../../../src/dispatcher/metrics.ts';
 import { DispatchRunner } from '../../../src/dispatcher/runner.ts';
 import { OpenCalls } from '../../../src/ingress/open-calls.ts';
@@ -51,7 +54,9 @@ export interface FlowWorldOptions {
   readonly settings?: Partial<IngressSettings>;
   /** Why no capacity can come. */
   readonly blockedWhy?: string;
-  readonly quota?: QuotaAnswer;
+  /** An error = they cannot be looked up. */
+  readonly quota?: QuotaAnswer | PilotlightError;
+  readonly keys?: RequestKeys;
   readonly submit?: JobService['submit'];
 }
 
@@ -78,6 +83,7 @@ export class FlowWorld {
     this.#order = new PoolLiveOrder({ store: this.link, pool: POOL, owner: 'gateway-1', clock, log: silentLogger });
     const directory = new FakeDirectory(script ? [endpoint('ep', { pool: POOL })] : []);
     this.modelServer = new FakeModelServer({ 'http://ep': [script ?? 'refuse'] });
+    const metrics = dispatcherMetrics(this.registry);
     const order: LiveOrder = { pool: POOL, enter: (ticket, entering) => this.#enter(ticket, entering) };
     this.#runner = new DispatchRunner({
       poolRuntimes: () => ({
@@ -96,11 +102,14 @@ export class FlowWorld {
       clock,
       random: seededRandom(1),
       log: silentLogger,
-      metrics: dispatcherMetrics(this.registry),
+      metrics,
     });
     const answer = options.quota ?? { kind: 'granted', grant: { giveBack: () => undefined, correct: () => undefined } };
-    const quotas = { take: () => Promise.resolve(answer), state: () => ({ requests: null, tokens: null }) };
-    this.#metered = new MeteredRunner({ runner: this.#runner, quotas, clock });
+    const quotas = {
+      take: () => (answer instanceof PilotlightError ? Promise.reject(answer) : Promise.resolve(answer)),
+      state: () => ({ requests: null, tokens: null }),
+    };
+    this.#metered = new MeteredRunner({ runner: this.#runner, quotas, clock, onRefused: refusalCounter(metrics) });
   }
 
   get rig(): Rig {
@@ -109,7 +118,7 @@ export class FlowWorld {
   }
 
   async open(): Promise<void> {
-    const { settings, submit, script = ANSWERS } = this.#options;
+    const { settings, submit, keys, script = ANSWERS } = this.#options;
     if (script) await this.#order.setEndpoints([{ id: 'ep', slots: 1, adapters: null }]);
     this.#rig = await startRig({
       clock: this.clock,
@@ -119,6 +128,7 @@ export class FlowWorld {
       catalog: catalogOf(this.#options),
       ...(settings && { settings }),
       ...(submit && { submit }),
+      ...(keys && { keys }),
     });
   }
 
