@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import { errorEnvelope, PilotlightError } from '../../core/errors.ts';
 import type { StatusReport } from '../../core/status.ts';
 import type { ReconcileStored } from '../../core/stored-work.ts';
+import { formatBytes } from '../../core/units.ts';
 import { reportable } from '../exchange.ts';
 import { errorAnswer } from '../policy/error-answer.ts';
 import type { CallHeaders, MetricsSource, ReadinessSource } from '../ports.ts';
@@ -102,11 +103,13 @@ function namespaceOf(pool: string): string {
 
 /** What express's JSON reader did not like; null for everything else. */
 function unreadable(thrown: unknown): PilotlightError | null {
-  const { type, status } = (thrown ?? {}) as { type?: unknown; status?: unknown };
+  const { type, status, limit } = (thrown ?? {}) as { type?: unknown; status?: unknown; limit?: unknown };
   if (thrown instanceof URIError) {
     return new PilotlightError('invalid_value', 'The path has a broken percent escape.', { param: 'path' });
   }
-  if (type === 'entity.too.large') return new PilotlightError('body_too_large', 'An order has at most 4 KiB.');
+  if (type === 'entity.too.large') {
+    return new PilotlightError('body_too_large', `This order has at most ${formatBytes(Number(limit))} bytes.`);
+  }
   if (status === 415) return new PilotlightError('unsupported_media_type', 'Send the order as JSON in UTF-8.');
   return status === 400 ? new PilotlightError('invalid_json', 'The body is not valid JSON.') : null;
 }

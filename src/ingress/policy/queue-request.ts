@@ -15,6 +15,8 @@ const MAX_LIMIT = 500;
 /** Of one order: each is a few reads and writes, and its caller waits for all of them. */
 const MAX_ORDERED = 100;
 const MAX_TEXT_CHARS = 256;
+/** The longest `next` of a page: an objective of 253 characters, a time, a job's id of 128. */
+const MAX_CURSOR_CHARS = 512;
 
 /** GET …/tickets?objective=&tenant=&limit= */
 export function parseTicketQuery(query: QueryFields): LiveTicketQuery | PilotlightError {
@@ -70,7 +72,7 @@ function idsOf(fields: JsonObject): DeadSelection | PilotlightError {
 
 function selectionOf(fields: QueryFields, nowEpochMs: number, maxLimit: number): DeadLetterQuery | PilotlightError {
   const objective = text(fields, 'objective');
-  const after = text(fields, 'after');
+  const after = text(fields, 'after', MAX_CURSOR_CHARS);
   const limit = limitOf(fields['limit'], maxLimit);
   const age = ageOf(fields['olderThan']);
   for (const value of [objective, after, limit, age]) if (value instanceof PilotlightError) return value;
@@ -78,12 +80,12 @@ function selectionOf(fields: QueryFields, nowEpochMs: number, maxLimit: number):
   return { objective, after, limit, endedBeforeEpochMs } as DeadLetterQuery;
 }
 
-function text(fields: QueryFields, name: string): string | null | PilotlightError {
+function text(fields: QueryFields, name: string, maxChars = MAX_TEXT_CHARS): string | null | PilotlightError {
   const value = fields[name];
   if (value === undefined) return null;
   if (typeof value !== 'string') return wrongType(name, 'one string', value);
   if (value === '') return wrongValue(name, 'must not be empty');
-  return value.length > MAX_TEXT_CHARS ? wrongValue(name, `must have at most ${MAX_TEXT_CHARS} characters`) : value;
+  return value.length > maxChars ? wrongValue(name, `must have at most ${maxChars} characters`) : value;
 }
 
 /** A number, or its digits in a query. */

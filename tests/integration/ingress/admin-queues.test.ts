@@ -107,6 +107,8 @@ describe('looking', () => {
     const answer = await fetch(`${url}/default/chat/dead?objective=nightly&olderThan=2h&limit=5`);
     expect(await answer.json()).toMatchObject({ letters: [{ id: 'job_1' }], next: 'nightly|1|job_1' });
     expect(queries).toEqual([{ objective: 'nightly', endedBeforeEpochMs: NOW - 7_200_000, after: null, limit: 5 }]);
+    const longestNext = `${'o'.repeat(253)}|${NOW}|${'i'.repeat(128)}`;
+    expect((await fetch(`${url}/default/chat/dead?after=${encodeURIComponent(longestNext)}`)).status).toBe(200);
     expect((await fetch(`${url}/default/chat/dead/job_1`)).status).toBe(200);
     expect((await fetch(`${url}/default/chat/dead/job_9`)).status).toBe(404);
   });
@@ -190,4 +192,12 @@ describe('ordering', () => {
     expect(ordered).toEqual([]);
     expect([...order.paused]).toEqual([]);
   });
+});
+
+test('an order that is too long is told how long it may be', async () => {
+  const url = await open();
+  const answer = await post(`${url}/default/chat/dead/retry`, { ids: ['x'.repeat(70_000)] });
+  expect(answer.status).toBe(413);
+  expect(await answer.json()).toMatchObject({ error: { message: 'This order has at most 64Ki bytes.' } });
+  expect(ordered).toEqual([]);
 });
