@@ -131,3 +131,20 @@ test('rules without aging leave nothing behind that keeps later tickets from agi
   const order = await serve(exec, await exec({ op: 'setEndpoints', endpoints: [{ id: 'ep-1', slots: 1 }] }));
   expect(order.indexOf('ages')).toBeLessThan(2);
 });
+
+test('a tenant at its limit blocks nobody, whatever it is called and however many tenants there are', {
+  timeout: 120_000,
+}, async () => {
+  for (const others of [0, MAX_FLOWS_PER_BAND + 1]) {
+    const { exec } = await openPair();
+    await inPortions(
+      exec,
+      named('tenant-', others).map((fairnessId) => admission(`row-of-${fairnessId}`, { fairnessId, classKey: 'x' })),
+    );
+    await exec({ op: 'setEndpoints', endpoints: [{ id: 'ep-1', slots: 2, adapters: [] }] });
+    const limited = named('limited-', 40).map((id) => admission(id, { fairnessId: '*', maxConcurrency: 1 }));
+    await exec(...limited);
+    const after = await exec(admission('free', { fairnessId: 'free' }));
+    expect(after.mail.offers.map(({ id }) => id)).toEqual(['free']);
+  }
+});

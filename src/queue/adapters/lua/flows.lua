@@ -3,7 +3,7 @@
 -- fairness id -> slots that tickets with a limit hold; `capped` flow -> packed list of the queues whose index it left.
 
 L.MAX_FLOWS_PER_BAND = 10000
-L.OVERFLOW = '*'
+L.OVERFLOW = '\n*'
 L.MAX_LAG = 20000000
 L.MAX_PRUNED = 256
 
@@ -23,6 +23,7 @@ function L.join_flow(ticket)
   if not time and call('HLEN', L.flows_key(band)) >= L.MAX_FLOWS_PER_BAND then
     L.prune_idle_flows(band)
     ticket[IS_OVERFLOW] = call('HLEN', L.flows_key(band)) >= L.MAX_FLOWS_PER_BAND
+      and not L.is_at_limit(ticket[FAIRNESS_ID], ticket[MAX_CONCURRENCY])
     if ticket[IS_OVERFLOW] then time = L.time_of(band, L.OVERFLOW) end
   end
   local flow = L.flow_of(ticket)

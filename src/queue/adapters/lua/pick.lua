@@ -27,17 +27,16 @@ function L.first_of_line(queue, flow, looks)
     local ticket = id and L.load_ticket(id)
     if not ticket then return nil, looks end
     local is_expired = L.has_expired(ticket)
-    if is_expired or L.is_paused(ticket[OBJECTIVE]) then
+    local is_capped = L.is_at_limit(ticket[FAIRNESS_ID], ticket[MAX_CONCURRENCY])
+    if is_expired or L.is_paused(ticket[OBJECTIVE]) or (is_capped and ticket[IS_OVERFLOW]) then
       if T.moves_left == 0 then return nil, looks end
       T.moves_left = T.moves_left - 1
       if is_expired then L.evict(ticket, 'expired') else L.replace(ticket) end
+    elseif is_capped then
+      L.cap_flow(queue.key, flow)
+      return nil, looks
     else
-      local is_at_limit = L.is_at_limit(ticket[FAIRNESS_ID], ticket[MAX_CONCURRENCY])
-      if is_at_limit and flow ~= L.OVERFLOW then
-        L.cap_flow(queue.key, flow)
-        return nil, looks
-      end
-      if L.is_offerable(ticket[OWNER]) and not is_at_limit then return ticket, looks end
+      if L.is_offerable(ticket[OWNER]) then return ticket, looks end
       looks = looks - 1
       index = index + 1
     end

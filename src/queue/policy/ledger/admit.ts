@@ -1,10 +1,10 @@
 import { assign } from './assign.ts';
 import { refusal } from './budget.ts';
 import { makeRoom } from './displace.ts';
+import { isAtLimit } from './flows.ts';
 import { newTicket } from './new-ticket.ts';
 import type { AdmitOp, AdmitReply } from './ops.ts';
 import { outcomeOf } from './outcome-of.ts';
-import { isAtLimit } from './pick.ts';
 import { reservedAbove } from './reserved.ts';
 import { isPaused } from './rules.ts';
 import { bestRanked, openSlots, totalFree } from './slots.ts';

@@ -7,9 +7,12 @@ import { type Band, getOrMake, type LedgerState, type Ticket } from './state.ts'
  * over its weight. Who begins to wait begins where the band stands, so that idling saves nothing up.
  */
 
-/** Flows that a band tells apart; all further ones are one flow, OVERFLOW. */
+/**
+ * Flows that a band tells apart; all further ones are one flow, OVERFLOW, which no fairness id can be called. A tenant at its
+ * limit has its own all the same, so that it blocks nobody: there are no more of those than slots.
+ */
 export const MAX_FLOWS_PER_BAND = 10_000;
-export const OVERFLOW = '*';
+export const OVERFLOW = '\n*';
 /** How far a flow that could not be served may stay behind its band: 20,000 tokens of weight 1. */
 const MAX_LAG = 20_000_000;
 const MAX_PRUNED = 256;
@@ -22,13 +25,21 @@ export function bandOf(state: LedgerState, band: number): Band {
   return getOrMake(state.bands, band, () => ({ virtualTime: 0, waiting: 0, flows: new Map(), idle: new OrderedSet() }));
 }
 
+/** Its tenant holds as many slots of this pool as it may. */
+export function isAtLimit(
+  state: LedgerState,
+  ticket: { readonly fairnessId: string; readonly maxConcurrency: number },
+): boolean {
+  return ticket.maxConcurrency > 0 && (state.tenantSlots.get(ticket.fairnessId) ?? 0) >= ticket.maxConcurrency;
+}
+
 /** The flow that the ticket joins has something waiting from now on. */
 export function joinFlow(state: LedgerState, ticket: Ticket): void {
   const band = bandOf(state, ticket.band);
   ticket.isOverflow = false;
   if (!band.flows.has(ticket.fairnessId) && band.flows.size >= MAX_FLOWS_PER_BAND) {
     pruneIdleFlows(band);
-    ticket.isOverflow = band.flows.size >= MAX_FLOWS_PER_BAND;
+    ticket.isOverflow = band.flows.size >= MAX_FLOWS_PER_BAND && !isAtLimit(state, ticket);
   }
   const flow = flowOf(ticket);
   const time = band.flows.get(flow);

@@ -1,7 +1,8 @@
 import type { WaitReason } from '../../../core/live-order.ts';
 import type { FindOp, ListOp, ListReply, TicketLine } from './control-ops.ts';
 import { expiryAtMs } from './expiry.ts';
-import { isAtLimit, isOfferable } from './pick.ts';
+import { isAtLimit } from './flows.ts';
+import { isOfferable } from './pick.ts';
 import { reservedAbove } from './reserved.ts';
 import { isPaused } from './rules.ts';
 import { freest, mayUse, openSlots, totalFree } from './slots.ts';

@@ -1,5 +1,5 @@
 import { hasExpired } from './expiry.ts';
-import { capFlow, OVERFLOW } from './flows.ts';
+import { capFlow, isAtLimit } from './flows.ts';
 import { replace } from './moves.ts';
 import { placeOf } from './places.ts';
 import { reservedAbove } from './reserved.ts';
@@ -89,29 +89,22 @@ function firstOfLine(turn: Turn, queue: WaitingQueue, flow: string, budget: { lo
     const ticket = entry && state.tickets.get(entry.id);
     if (ticket === undefined) return undefined;
     const isExpired = hasExpired(turn, ticket);
-    if (isExpired || isPaused(state, ticket.objective)) {
+    const isCapped = isAtLimit(state, ticket);
+    if (isExpired || isPaused(state, ticket.objective) || (isCapped && ticket.isOverflow)) {
       if (turn.movesLeft === 0) return undefined;
       turn.movesLeft -= 1;
       if (isExpired) evict(turn, ticket, 'expired');
       else replace(state, ticket);
-    } else if (isAtLimit(state, ticket) && flow !== OVERFLOW) {
+    } else if (isCapped) {
       capFlow(state, queue.key, flow);
       return undefined;
     } else {
-      if (isOfferable(turn, ticket.owner) && !isAtLimit(state, ticket)) return ticket;
+      if (isOfferable(turn, ticket.owner)) return ticket;
       budget.looks -= 1;
       index += 1;
     }
   }
   return undefined;
-}
-
-/** Its tenant holds as many slots of this pool as it may. */
-export function isAtLimit(
-  state: LedgerState,
-  ticket: { readonly fairnessId: string; readonly maxConcurrency: number },
-): boolean {
-  return ticket.maxConcurrency > 0 && (state.tenantSlots.get(ticket.fairnessId) ?? 0) >= ticket.maxConcurrency;
 }
 
 /** The owner lives and answers. */
