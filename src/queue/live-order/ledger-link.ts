@@ -7,7 +7,7 @@ import type { LedgerStore } from './ports.ts';
 import type { TicketDesk } from './ticket-desk.ts';
 import type { TurnQueue } from './turn-queue.ts';
 
-/** Looks for lost offers while tickets wait, and for late answers. */
+/** Looks for lost offers and expired waits while tickets wait, and for late answers. */
 const TICK_MS = 250;
 const TICKS_PER_HEARTBEAT = 4;
 /** A pause of the whole process; shorter ones are the ordinary unevenness of timers. */
@@ -124,6 +124,7 @@ export class LedgerLink {
       if (signal.aborted) return;
       this.#noticeStall();
       queue.expire(clock.monotonicMs());
+      desk.expireWaits();
       if (this.#isJoining) continue;
       if (ticks % TICKS_PER_HEARTBEAT === 0) this.beat();
       else if (desk.hasWaiting) this.#poll();
@@ -158,7 +159,6 @@ export class LedgerLink {
       onReply: (reply) => {
         this.#beatOver();
         this.#deps.onWindows(new Map(reply.windows.map(({ objective, requests }) => [objective, requests])));
-        desk.heardStopped(reply.stoppedMs);
         desk.heardStopped(reply.stoppedMs);
         desk.onPositions(check, reply.positions);
         if (reply.tickets <= knownTickets) return;
@@ -210,7 +210,6 @@ export class LedgerLink {
     const [opened] = replies;
     if (opened?.kind !== 'opened') throw new Error('the ledger did not open');
     this.#incarnation = opened.incarnation;
-    desk.heardStopped(opened.stoppedMs);
     desk.heardStopped(opened.stoppedMs);
     const claims = desk.claims();
     for (let done = 0; done === 0 || done < claims.length; done += CLAIMS_PER_TURN) {

@@ -126,6 +126,12 @@ export class OwnedTicket {
     return expiresAtEpochMs + this.stoppedBeforeMs + stoppedMs - this.stoppedBaseMs;
   }
 
+  /** When its wait ends on the clock that never stops; 0 = never. The ledger ends those on the other clock. */
+  get waitsUntilMs(): number {
+    const { expiresAtEpochMs, expiryStopsWithoutCapacity, deadlineEpochMs } = this.spec;
+    return (expiryStopsWithoutCapacity ? deadlineEpochMs : expiresAtEpochMs) ?? 0;
+  }
+
   /** The ledger's sum begins anew. */
   rebase(fromMs: number, toMs: number): void {
     this.stoppedBeforeMs += fromMs - this.stoppedBaseMs;

@@ -105,6 +105,17 @@ export class TicketDesk {
     ticket.resolve(evicted(reason));
   }
 
+  /** Ends the waits whose time is over. One with an offer is looked at again when that was answered. */
+  expireWaits(): void {
+    const nowMs = this.#deps.ledgerNowMs();
+    for (const ticket of this.#tickets.values()) {
+      const { state, waitsUntilMs } = ticket;
+      if (state !== 'waiting' || waitsUntilMs === 0 || waitsUntilMs > nowMs) continue;
+      this.withdraw(ticket.id);
+      this.evict(ticket, 'expired');
+    }
+  }
+
   forget(ticket: OwnedTicket): void {
     ticket.end();
     if (this.#tickets.get(ticket.id) === ticket) this.#tickets.delete(ticket.id);

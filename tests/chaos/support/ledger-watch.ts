@@ -32,7 +32,7 @@ return found`;
 /** Docs/queue.md has the keys of the ledger; those of the backlog are BullMQ's. */
 const QUEUES = [
   ...['tickets', 'queues', 'used:*', 'wait:*', 'held:*', 'intake:*', 'quarantine', 'demand', 'stored:*'],
-  ...['reservations', 'deadlines', 'bulk', 'outbox', 'tenants', 'expiries'],
+  ...['reservations', 'deadlines', 'bulk', 'outbox', 'tenants', 'stop-expiries'],
 ].map((name) => `*:order:${name}`);
 const BACKLOG = ['wait', 'active', 'prioritized', 'paused'].map((name) => `*:${name}`);
 const LEFT = `

@@ -1,5 +1,5 @@
--- Two clocks of expiry: `expiries` by the wall's, `stop-expiries` by the one that stands still while the pool has no open
--- slot. A ticket's EXPIRES_AT_MS is below 0 for the second.
+-- Two clocks of expiry: the wall's, and one that stands still while the pool has no open slot, on which a ticket's
+-- EXPIRES_AT_MS is below 0 and in `stop-expiries`.
 
 L.MAX_EXPIRED = 1000
 
@@ -31,25 +31,17 @@ end
 
 function L.track_expiry(ticket)
   local expires_at_ms = ticket[EXPIRES_AT_MS]
-  if expires_at_ms < 0 then
-    call('ZADD', L.key('stop-expiries', ''), -expires_at_ms, ticket[ID])
-    expires_at_ms = ticket[DEADLINE_MS]
-  end
-  if expires_at_ms > 0 then call('ZADD', L.key('expiries', ''), expires_at_ms, ticket[ID]) end
+  if expires_at_ms < 0 then call('ZADD', L.key('stop-expiries', ''), -expires_at_ms, ticket[ID]) end
 end
 
 function L.untrack_expiry(ticket)
   if ticket[EXPIRES_AT_MS] < 0 then call('ZREM', L.key('stop-expiries', ''), ticket[ID]) end
-  if ticket[EXPIRES_AT_MS] ~= 0 then call('ZREM', L.key('expiries', ''), ticket[ID]) end
 end
 
 function L.expire_tickets()
-  local function expire(index, until_ms)
-    for _, id in ipairs(call('ZRANGEBYSCORE', L.key(index, ''), '-inf', until_ms, 'LIMIT', 0, L.MAX_EXPIRED)) do
-      local ticket = L.load_ticket(id)
-      if ticket then L.evict(ticket, 'expired') end
-    end
+  local until_ms = now_ms - L.stopped_ms()
+  for _, id in ipairs(call('ZRANGEBYSCORE', L.key('stop-expiries', ''), '-inf', until_ms, 'LIMIT', 0, L.MAX_EXPIRED)) do
+    local ticket = L.load_ticket(id)
+    if ticket then L.evict(ticket, 'expired') end
   end
-  expire('expiries', now_ms)
-  expire('stop-expiries', now_ms - L.stopped_ms())
 end

@@ -5,7 +5,10 @@ import type { Turn } from './turn.ts';
 /**
  * Tickets expire by one of two clocks: the wall's, or one that stands still while the pool has no open slot. The second is
  * the first less the time without slots, which the ledger sums up; so an expiry is one number on either, set once when
- * the ticket comes, and two indexes suffice however often the pool sleeps.
+ * the ticket comes, however often the pool sleeps.
+ *
+ * Owners end waits on the wall's clock themselves, so that the ledger keeps no index of them: it only grants nothing to a
+ * ticket that has expired. The other clock is known to the ledger alone.
  */
 
 /** How long the pool has had no open slot, all times together. */
@@ -37,20 +40,15 @@ export function hasExpired(turn: Turn, ticket: Ticket): boolean {
   return atMs > 0 && atMs <= turn.nowMs;
 }
 
-/** A ticket whose TTL can stand still expires at its deadline all the same. */
-export function trackExpiry(state: LedgerState, { id, expiresAtMs, deadlineMs }: Ticket): void {
+export function trackExpiry(state: LedgerState, { id, expiresAtMs }: Ticket): void {
   if (expiresAtMs < 0) state.stopExpiries.add(id, -expiresAtMs);
-  const wallMs = expiresAtMs < 0 ? deadlineMs : expiresAtMs;
-  if (wallMs > 0) state.expiries.add(id, wallMs);
 }
 
 export function untrackExpiry(state: LedgerState, { id }: Ticket): void {
   state.stopExpiries.delete(id);
-  state.expiries.delete(id);
 }
 
-/** Waiting tickets that have expired, `limit` of each clock. */
+/** Waiting tickets that have expired by the clock that stands still, `limit` at most. */
 export function expiredIds(turn: Turn, limit: number): string[] {
-  const { expiries, stopExpiries } = turn.state;
-  return [...expiries.upTo(turn.nowMs, limit), ...stopExpiries.upTo(turn.nowMs - stoppedMs(turn), limit)];
+  return turn.state.stopExpiries.upTo(turn.nowMs - stoppedMs(turn), limit);
 }

@@ -73,7 +73,7 @@ function clearLiveOrder(state: LedgerState): void {
   for (const entry of [state.executors, state.missedOffers, state.ownerTickets, state.offers, state.unconfirmed]) {
     entry.clear();
   }
-  for (const entry of [state.queueOrder, state.expiries, state.aging, state.tenantSlots, state.capped]) entry.clear();
+  for (const entry of [state.queueOrder, state.aging, state.tenantSlots, state.capped]) entry.clear();
   for (const entry of [state.parked, state.replacing, state.tenantsHeld, state.stopExpiries]) entry.clear();
   for (const band of state.bands.values()) {
     band.waiting = 0;

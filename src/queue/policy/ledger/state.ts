@@ -178,8 +178,7 @@ export interface LedgerState {
   readonly books: Map<string, ObjectiveBook>;
   /** By objective; what is not named has none. */
   readonly rules: Map<string, RuleLine>;
-  /** Waiting tickets that expire, by when; and those that do by the clock that can stand still. */
-  readonly expiries: OrderedSet;
+  /** Waiting tickets that expire by the clock that can stand still, by when. */
   readonly stopExpiries: OrderedSet;
   /** How long the pool had no open slot, up to the last time it got one. */
   stoppedMs: number;
@@ -243,7 +242,6 @@ export function emptyLedger(): LedgerState {
     replacing: new Map(),
     books: new Map(),
     rules: new Map(),
-    expiries: new OrderedSet(),
     stopExpiries: new OrderedSet(),
     stoppedMs: 0,
     stoppedSinceMs: 0,

@@ -55,22 +55,14 @@ describe('a TTL whose clock stands still without capacity', () => {
     expect(expired()).toEqual(['waits expired']);
   });
 
-  test('does not outlast a deadline', () => {
-    ledger.endpoints({});
-    ledger.admit('waits', { ...stopping(1_000), deadlineMs: ledger.nowMs + 5_000 });
-    ledger.pass(4_999);
-    expect(expired()).toEqual([]);
-    ledger.pass(1);
-    expect(expired()).toEqual(['waits expired']);
-  });
-
   test('stands still beside one that does not', () => {
     ledger.endpoints({});
     ledger.admit('stops', stopping(100));
     ledger.admit('goes on', { expiresAtMs: ledger.nowMs + 100 });
     ledger.pass(100);
-    expect(expired()).toEqual(['goes on expired']);
-    expect(ledger.states).toEqual({ stops: 'waiting' });
+    ledger.endpoints({ 'ep-1': 1 });
+    expect(ledger.evictions['a']).toEqual([{ id: 'goes on', reason: 'expired' }]);
+    expect(ledger.states).toEqual({ stops: 'offered' });
   });
 
   test('keeps its rest while its ticket holds a slot that it has to give back', () => {

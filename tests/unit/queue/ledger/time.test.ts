@@ -30,9 +30,9 @@ test('a heartbeat tells places, and how many tickets the ledger has', () => {
   expect(reply).toMatchObject({ tickets: 3, positions: [IN_SERVICE, 1, NOT_HERE], recovering: false });
 });
 
-test('a waiting ticket is evicted when it expires', () => {
+test('a waiting ticket whose clock can stop is evicted when it expires', () => {
   ledger.admit('t1');
-  ledger.admit('t2', { expiresAtMs: ledger.nowMs + 100 });
+  ledger.admit('t2', { expiresAtMs: ledger.nowMs + 100, expiryStops: true });
   ledger.pass(100);
   ledger.do('b', { op: 'heartbeat', check: [] });
   expect(ledger.evictions['a']).toEqual([{ id: 't2', reason: 'expired' }]);

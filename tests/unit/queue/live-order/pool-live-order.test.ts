@@ -167,6 +167,27 @@ describe('a call', () => {
     expect(entry.entry).toEqual({ kind: 'evicted', reason: 'expired' });
   });
 
+  test('whose clock can stop is evicted at its deadline, also while the pool has no slot', async () => {
+    const { order } = open('a');
+    const atMs = clock.epochMs();
+    const change = { expiresAtEpochMs: atMs + 500, expiryStopsWithoutCapacity: true, deadlineEpochMs: atMs + 2_000 };
+    const entry = watch(order.enter(ticketSpec('t', change), enterOptions()));
+    await clock.advance(1_999);
+    expect(entry.entry).toBe(null);
+    await clock.advance(500);
+    expect(entry.entry).toEqual({ kind: 'evicted', reason: 'expired' });
+    expect((await order.find('t')) ?? null).toBe(null);
+  });
+
+  test('is evicted when it expires, also while the ledger cannot be reached', async () => {
+    const { order, link } = open('a');
+    const entry = watch(order.enter(ticketSpec('t', { expiresAtEpochMs: clock.epochMs() + 500 }), enterOptions()));
+    await pass();
+    link.connection = 'silent';
+    await clock.advance(1_000);
+    expect(entry.entry).toEqual({ kind: 'evicted', reason: 'expired' });
+  });
+
   test('is refused with the limit that it met', async () => {
     const { order } = open('a');
     const limits = { ...ROOMY_LIMITS, objectiveMaxRequests: 1 };
