@@ -2,7 +2,7 @@ import { type Activation, activation } from './activation.ts';
 import { backlogPods, dueWork } from './backlog.ts';
 import { busyPods, type DeadlineNeed, type DeadlineWork, deadlinePods, deadlineWork } from './deadline.ts';
 import type { Components } from './decision.ts';
-import { areGuestsOwed, outstanding, withoutGuests, withoutPaused } from './guests.ts';
+import { areGuestsOwed, outstanding, type PausedWork, pausedWork, withoutGuests, withoutPaused } from './guests.ts';
 import { nextTarget } from './holds.ts';
 import { type PodOrder, podOrder } from './pod-order.ts';
 import { rateNeed, ratePods } from './rate.ts';
@@ -13,8 +13,10 @@ import { type Snapshot, type TargetView, totalQueued } from './snapshot.ts';
 export interface Considered {
   /** What counts: without what is paused, and without guests unless they are owed the pool. */
   readonly snapshot: Snapshot;
-  /** Requests that count for nothing now: what waits of paused objectives, and guests that are not owed the pool. */
+  /** Requests of guests that are not owed the pool. */
   readonly uncounted: number;
+  /** What waits of paused objectives, and their names. */
+  readonly paused: PausedWork;
   readonly guestsOwed: boolean;
   readonly order: PodOrder;
   readonly settings: ResolvedSettings;
@@ -53,8 +55,19 @@ export function consider(seen: Snapshot): Considered {
     ...settings,
     breakEvenRequests: Number.isFinite(wake.batched.breakEven) ? wake.batched.breakEven : null,
   };
-  const uncounted = outstanding(seen) - outstanding(snapshot);
-  return { snapshot, uncounted, guestsOwed, order, settings, activation: wake, components, lateWork: need.late };
+  const uncounted = outstanding(active) - outstanding(snapshot);
+  const paused = pausedWork(seen);
+  return {
+    snapshot,
+    uncounted,
+    paused,
+    guestsOwed,
+    order,
+    settings,
+    activation: wake,
+    components,
+    lateWork: need.late,
+  };
 }
 
 function podCounts(

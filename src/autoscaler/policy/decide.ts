@@ -1,5 +1,6 @@
 import { type Considered, consider } from './consider.ts';
 import type { Decision } from './decision.ts';
+import { pausedWords } from './guests.ts';
 import { heldFromFalling, holdNotes } from './holds.ts';
 import { drainedWords, wokenWords } from './people-orders.ts';
 import { hasDemand, isPaused, type Snapshot, totalQueued } from './snapshot.ts';
@@ -63,14 +64,21 @@ function tooMany(live: number, excess: number): Verdict {
 }
 
 function fromZero(considered: Considered): Verdict {
-  const { snapshot, uncounted, order, activation, components } = considered;
+  const { snapshot, uncounted, paused, order, activation, components } = considered;
   const { wake } = activation;
   const { wakeLeftMs } = snapshot.orders;
   if (wake === null && components.min === 0 && components.manual === 0) {
     const queued = totalQueued(snapshot) + uncounted;
-    const why = queued === 0 ? 'nothing is queued' : `${queued} queued requests are not yet worth a boot`;
+    const why = [
+      ...(queued === 0
+        ? []
+        : [`${queued} queued ${queued === 1 ? 'request is' : 'requests are'} not yet worth a boot`]),
+      ...pausedWords(paused),
+    ];
     const { wouldWake, againInMs } = activation;
-    return { rule: 'asleep', sentence: `stays at zero: ${why}`, wouldChange: wouldWake, reviewInMs: againInMs };
+    const wouldChange = [...wouldWake, ...paused.objectives.map((name) => `the end of the pause of ${name}`)];
+    const sentence = `stays at zero: ${why.join('; ') || 'nothing is queued'}`;
+    return { rule: 'asleep', sentence, wouldChange, reviewInMs: againInMs };
   }
   // A minimum is met by its own target only; work, and people, by whatever can start.
   const isMinOnly = wake === null && components.manual === 0;

@@ -17,6 +17,27 @@ export function withoutPaused(snapshot: Snapshot): Snapshot {
   return { ...snapshot, objectives };
 }
 
+/** What waits of paused objectives. */
+export interface PausedWork {
+  readonly requests: number;
+  readonly objectives: readonly string[];
+}
+
+export function pausedWork({ objectives }: Snapshot): PausedWork {
+  const waiting = objectives.filter(({ paused, queued }) => paused && queued > 0);
+  return {
+    requests: waiting.reduce((sum, { queued }) => sum + queued, 0),
+    objectives: waiting.map(({ name }) => name),
+  };
+}
+
+/** "500 requests of nightly are paused", or nothing. */
+export function pausedWords({ requests, objectives }: PausedWork): readonly string[] {
+  if (requests === 0) return [];
+  const of = objectives.join(', ');
+  return [requests === 1 ? `1 request of ${of} is paused` : `${requests} requests of ${of} are paused`];
+}
+
 /** The snapshot without guests: what counts while they are not owed the pool. */
 export function withoutGuests(snapshot: Snapshot): Snapshot {
   if (!snapshot.objectives.some(({ isGuest }) => isGuest)) return snapshot;

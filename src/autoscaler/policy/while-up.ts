@@ -2,6 +2,7 @@ import { formatDuration } from '../../core/units.ts';
 import type { Considered } from './consider.ts';
 import { deadlineWords } from './deadline.ts';
 import type { Rule } from './decision.ts';
+import { pausedWords } from './guests.ts';
 import { heldFromFalling } from './holds.ts';
 import { abandonableBoots, isIdle } from './keep-warm.ts';
 import { wokenWords } from './people-orders.ts';
@@ -46,9 +47,10 @@ function goUp(considered: Considered): Verdict {
   return up(considered, wanted, rule, why);
 }
 
-function toZero({ snapshot, uncounted, settings }: Considered): Verdict {
+function toZero(considered: Considered): Verdict {
+  const { snapshot, uncounted, paused, settings } = considered;
   const idle = formatDuration(snapshot.idleMs);
-  if (uncounted > 0) return leaveWork(uncounted, idle, settings.keepWarmMs);
+  if (uncounted + paused.requests > 0) return leaveWork(considered, idle, settings.keepWarmMs);
   return {
     rule: 'idle',
     sentence: `goes to zero: idle for ${idle}, kept warm for ${formatDuration(settings.keepWarmMs)}`,
@@ -59,13 +61,20 @@ function toZero({ snapshot, uncounted, settings }: Considered): Verdict {
 }
 
 /** Not at one stroke, for there is work: through a drain, in which what runs ends and nothing new begins. */
-function leaveWork(left: number, idle: string, keepWarmMs: number): Verdict {
-  const rest = `${left} requests that may not keep it up wait for their own activation`;
+function leaveWork({ uncounted, paused }: Considered, idle: string, keepWarmMs: number): Verdict {
+  const rest = [
+    ...(uncounted > 0 ? [`${uncounted} requests that may not keep it up wait for their own activation`] : []),
+    ...pausedWords(paused),
+  ];
   return {
     rule: 'idle',
-    sentence: `goes to zero: idle for ${idle}, kept warm for ${formatDuration(keepWarmMs)}; ${rest}`,
+    sentence: `goes to zero: idle for ${idle}, kept warm for ${formatDuration(keepWarmMs)}; ${rest.join('; ')}`,
     desired: {},
-    wouldChange: ['a request of an objective that may extend keep-warm', 'their age, number or deadline'],
+    wouldChange: [
+      'a request of an objective that may extend keep-warm',
+      ...(uncounted > 0 ? ['their age, number or deadline'] : []),
+      ...paused.objectives.map((name) => `the end of the pause of ${name}`),
+    ],
   };
 }
 

@@ -182,12 +182,25 @@ describe('paused work', () => {
   const paused = objectiveView({ queued: 500, oldestAgeMs: HOUR, maxWaitMs: 1_000, perS60: 5, paused: true });
 
   test('wakes no pool, whatever its age', () => {
-    expect(decide(snapshot({ objectives: [paused] }))).toMatchObject({ rule: 'asleep', desired: {} });
+    const decision = decide(snapshot({ objectives: [{ ...paused, name: 'nightly' }] }));
+    expect(decision).toMatchObject({
+      rule: 'asleep',
+      desired: {},
+      sentence: 'stays at zero: 500 requests of nightly are paused',
+    });
+    expect(decision.wouldChange).toContain('the end of the pause of nightly');
+  });
+
+  test('is told apart from work that waits for its own reasons', () => {
+    const few = objectiveView({ name: 'weekly', activation: 'Batched', queued: 1, maxWaitMs: HOUR });
+    const { sentence } = decide(snapshot({ objectives: [{ ...paused, name: 'nightly', queued: 1 }, few] }));
+    expect(sentence).toBe('stays at zero: 1 queued request is not yet worth a boot; 1 request of nightly is paused');
   });
 
   test('lets a pool go to zero', () => {
     const decision = decide(snapshot({ ...cold, objectives: [paused], replicas: ready(1) }));
     expect(decision).toMatchObject({ rule: 'idle', desired: {}, toZero: false });
+    expect(decision.sentence).toMatch(/; 500 requests of \S+ are paused$/);
   });
 
   test('that still runs ends first', () => {
