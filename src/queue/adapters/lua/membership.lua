@@ -19,9 +19,8 @@ end
 
 function L.clear_live_order()
   L.clear_lines()
-  local dead = { 'tickets', 'queues', 'expiries', 'stop-expiries', 'tenants-held', 'aging', 'tenants', 'capped', 'replacing', 'quarantine', 'clean',
+  local dead = { 'tickets', 'queues', 'expiries', 'stop-expiries', 'tenants-held', 'aging', 'tenants', 'capped', 'replacing',
     'owners', 'executors', 'missed' }
-  for _, endpoint in ipairs(L.endpoint_list()) do dead[#dead + 1] = 'used:' .. endpoint.id end
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do
     for _, kind in ipairs({ 'owner:', 'offers:', 'unconfirmed:' }) do dead[#dead + 1] = kind .. name end
   end
@@ -44,12 +43,14 @@ function L.begin_incarnation(run_id)
   L.set_meta('isReplacing', false)
   call('DEL', P .. 'awaiting')
   for _, name in ipairs(call('ZRANGE', P .. 'owners', 0, -1)) do call('SADD', P .. 'awaiting', name) end
+  L.quarantine_all()
   L.clear_live_order()
 end
 
 function L.has_reasserted()
-  local was_awaited = call('SREM', P .. 'awaiting', owner) == 1
-  if was_awaited and L.is_recovering() and call('SCARD', P .. 'awaiting') == 0 then L.end_recovery() end
+  if call('SREM', P .. 'awaiting', owner) == 0 then return end
+  L.unquarantine_rest(owner)
+  if L.is_recovering() and call('SCARD', P .. 'awaiting') == 0 then L.end_recovery() end
 end
 
 function handlers.open(op)

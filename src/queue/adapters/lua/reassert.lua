@@ -4,7 +4,7 @@ function L.restore(ticket, at)
   if at == 'waiting' then return L.enqueue(ticket) end
   ticket[STATE] = at
   ticket[TOKEN] = L.stamp_text(L.next_stamp())
-  L.unquarantine(ticket[ENDPOINT_ID], ticket[ID])
+  L.unquarantine(ticket[ENDPOINT_ID], ticket[OWNER], ticket[ID])
   if at == 'recording' then return end
   L.take_slot(ticket, ticket[ENDPOINT_ID])
   if not L.endpoint_of(ticket[ENDPOINT_ID]) then

@@ -1,4 +1,4 @@
--- Slots: `used:<endpoint>` is the set of ticket ids that hold one, and of '!<ticket>' for a quarantined one, so that
+-- Slots: `used:<endpoint>` is the set of ticket ids that hold one, and of '!<entry>' for a quarantined one, so that
 -- its size is the number in use. `endpoints` id -> packed record; a turn reads the one it asks for, or all.
 
 function L.read_endpoint(id, packed)

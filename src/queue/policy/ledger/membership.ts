@@ -1,6 +1,7 @@
 import { assign } from './assign.ts';
 import { noteCapacity, stoppedMs } from './expiry.ts';
 import type { LeaveOp, Ok, OpenOp, OpenReply } from './ops.ts';
+import { quarantineAll, unquarantineRest } from './quarantine.ts';
 import type { LedgerState } from './state.ts';
 import { MAX_REAPED_TICKETS, reap } from './sweep.ts';
 import { isRecovering, type Turn } from './turn.ts';
@@ -47,7 +48,9 @@ export function endRecoveryIfDue(turn: Turn): void {
 /** One owner has re-asserted; the last of those known before opens the ledger. */
 export function hasReasserted(turn: Turn): void {
   const { awaiting } = turn.state;
-  if (awaiting.delete(turn.owner) && awaiting.size === 0 && isRecovering(turn.state)) endRecovery(turn);
+  if (!awaiting.delete(turn.owner)) return;
+  unquarantineRest(turn.state, turn.owner);
+  if (awaiting.size === 0 && isRecovering(turn.state)) endRecovery(turn);
 }
 
 function endRecovery(turn: Turn): void {
@@ -57,19 +60,24 @@ function endRecovery(turn: Turn): void {
   assign(turn);
 }
 
-/** Keeps what is durable: endpoints, rules, pauses, demand, outcomes, totals, what flows have used, how long there were no slots. */
-function beginIncarnation({ state, nowMs }: Turn, runId: string): void {
+/**
+ * Keeps the slots in use, in quarantine, and what is durable: endpoints, rules, pauses, demand, outcomes, totals, what flows
+ * have used, how long there were no slots.
+ */
+function beginIncarnation(turn: Turn, runId: string): void {
+  const { state, nowMs } = turn;
   state.runId = runId;
   state.incarnation = `${runId}:${nowMs}`;
   state.recoverUntilMs = nowMs + state.timing.recoveryMs;
   state.awaiting.clear();
   for (const owner of state.owners.ids()) state.awaiting.add(owner);
   state.isAssignOwed = false;
+  quarantineAll(turn);
   clearLiveOrder(state);
 }
 
 function clearLiveOrder(state: LedgerState): void {
-  for (const entry of [state.tickets, state.queues, state.used, state.quarantine, state.cleanScrapeMs]) entry.clear();
+  for (const entry of [state.tickets, state.queues, state.used]) entry.clear();
   for (const entry of [state.executors, state.missedOffers, state.ownerTickets, state.offers, state.unconfirmed]) {
     entry.clear();
   }

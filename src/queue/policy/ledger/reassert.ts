@@ -75,7 +75,7 @@ function place(turn: Turn, ticket: Ticket, at: ReassertedTicket['state']): void 
   }
   ticket.state = at;
   ticket.token = nextStamp(turn);
-  unquarantine(state, ticket.endpointId, ticket.id);
+  unquarantine(state, ticket.endpointId, ticket.owner, ticket.id);
   if (at === 'recording') return;
   takeSlot(state, ticket, ticket.endpointId);
   if (endpointOf(state, ticket.endpointId) === undefined) state.endpoints.push(unlistedEndpoint(ticket.endpointId));

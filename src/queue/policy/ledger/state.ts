@@ -85,6 +85,12 @@ export interface Usage {
   bytes: number;
 }
 
+/** What a scrape of an engine saw. */
+export interface Scrape {
+  readonly startedAtMs: number;
+  readonly activeRequests: number;
+}
+
 /** What one objective has and had. */
 export interface ObjectiveBook {
   priority: number;
@@ -193,10 +199,10 @@ export interface LedgerState {
   endpoints: Endpoint[];
   /** Ids of the tickets that hold a slot, by endpoint. */
   readonly used: Map<string, Set<string>>;
-  /** Slots of dead owners: ticket id → when it was reaped, by endpoint. */
+  /** Slots of dead owners: owner and ticket → when it was reaped, by endpoint. */
   readonly quarantine: Map<string, Map<string, number>>;
-  /** Start of the last scrape that saw no stranger, by endpoint with quarantined slots. */
-  readonly cleanScrapeMs: Map<string, number>;
+  /** The last scrape, by endpoint with quarantined slots. */
+  readonly scrapes: Map<string, Scrape>;
 
   /** By last heartbeat. */
   readonly owners: OrderedSet;
@@ -251,7 +257,7 @@ export function emptyLedger(): LedgerState {
     endpoints: [],
     used: new Map(),
     quarantine: new Map(),
-    cleanScrapeMs: new Map(),
+    scrapes: new Map(),
     owners: new OrderedSet(),
     executors: new Set(),
     missedOffers: new Map(),
