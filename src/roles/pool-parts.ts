@@ -16,6 +16,7 @@ import type { MetricsSource, TextHash } from '../picker/ports.ts';
 import { RedisDeadLetters } from '../queue/adapters/job-index/redis-dead-letters.ts';
 import { BullmqBacklog } from '../queue/adapters/bullmq/bullmq-backlog.ts';
 import { RedisTagBook } from '../queue/adapters/bullmq/redis-tag-book.ts';
+import { formerOrders } from '../queue/adapters/ledger/former-order.ts';
 import { poolHashTag, RedisLedgerStore } from '../queue/adapters/ledger/redis-ledger-store.ts';
 import { FairTags } from '../queue/backlog/fair-tags.ts';
 import type { BacklogView } from '../queue/backlog/ports.ts';
@@ -146,7 +147,7 @@ export function openPool(world: PoolWorld, pool: PoolKey): PoolParts {
   return {
     order,
     runtime: { order, ranker, health: slots },
-    lane: { ledger: order, backlog, dead, tags, order },
+    lane: { ledger: order, backlog, dead, tags, order, former: formerOrders(redis.command, root) },
     jobs: backlog,
     chunks,
     async close() {

@@ -1,4 +1,5 @@
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { fetchResults, type SubmittedJob, submitJobs } from '../support/job-client.ts';
 import { findMoto, MOTO_CREDENTIALS, startMoto } from '../support/moto.ts';
@@ -49,5 +50,12 @@ test.skipIf(OLDER === undefined || found.kind === 'missing')(
     expect(left.map(({ id, status }) => `${jobs.findIndex((job) => job.id === id)} ${status}`)).toEqual([]);
     await until(async () => (await newer.pool()).objectives.every(({ stored }) => stored === 0), 'nothing is left');
     expect(jobs.length).toBe(80);
+    const client = new Redis(redis.url);
+    onTestFinished(() => client.disconnect());
+    const leftOver = async () => {
+      const keys = await client.keys('*}:order:*');
+      return keys.filter((key) => !/:order:(outcome|upgrade):/.test(key));
+    };
+    await until(async () => (await leftOver()).length === 0, 'the order of the earlier release is gone', 30_000);
   },
 );

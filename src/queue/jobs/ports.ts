@@ -5,6 +5,7 @@ import type { OrderControl, StoredLedger } from '../../core/live-order.ts';
 import type { PoolKey } from '../../core/objects.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Backlog, BacklogTags } from '../backlog/ports.ts';
+import type { FormerOrder } from './former-orders.ts';
 
 /** Where a record lies; opaque outside the store's adapter. At most 128 characters, safe inside a Redis value. */
 export type RecordRef = string;
@@ -163,6 +164,8 @@ export interface JobLane {
   readonly dead?: DeadLetterIndex;
   /** Fair order between tenants; absent = by arrival. */
   readonly tags?: BacklogTags;
+  /** Of earlier releases; absent = none. */
+  readonly former?: readonly FormerOrder[];
   /** Tells the place of a job in the live order; absent = nobody does. */
   readonly order?: Pick<OrderControl, 'find'>;
 }

@@ -64,8 +64,8 @@ type Scanned<H> = Omit<ScannedRecord, 'header'> & { readonly header: H };
  * Three or four passes over the headers, in batches, each repeatable and safe beside live traffic:
  *
  * 1. ends: what the exceptions are (voided, gone, orphans, decided without an execution);
- * 2. outcomes: results the ledger does not know are settled, before anything could run again; failures are listed as dead
- *    letters;
+ * 2. outcomes: results the ledger does not know are settled, before anything could run again, and what it knows the outcome
+ *    of is no demand, also if another release told that; failures are listed as dead letters;
  * 3. jobs: accepted jobs without an outcome are indexed, added and confirmed (the backlog ignores ids it has); those
  *    with one are indexed if they are not; keys of submitters stand for their jobs again;
  * 4. voids, only if a job that was accepted a moment ago was added: its submitter may have taken it back since pass 1.
@@ -139,6 +139,8 @@ async function settle(deps: ReconcileDeps, batch: readonly Scanned<ResultRecord>
       }),
     );
     settled += unknown.length;
+    const ended = records.filter((_, place) => known[place]);
+    await Promise.all(ended.map(({ header: { jobId, job } }) => lane.ledger.forget(jobId, job.objective)));
     const failed = records.filter(({ header }, place) => (known[place]?.outcome ?? header.outcome).kind === 'failed');
     await listDead(deps, lane, failed, ends);
   }

@@ -10,6 +10,7 @@ import type { TenantDirectory } from '../../core/tenants.ts';
 import { Intake } from '../backlog/intake.ts';
 import { isJobId } from '../policy/backlog/stored-ticket.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { watchFormerOrders } from './former-orders.ts';
 import { type JobMeter, silentMeter } from './job-meter.ts';
 import { type AnnouncementKind, type OutboxClaims, OutboxMover } from './outbox.ts';
 import { runPeriodically } from './periodic.ts';
@@ -129,7 +130,13 @@ export class StoredWork {
       onClosed: (objective) => this.#running.abortWaiting(pool, objective, noSlots(pool)),
     });
     const unlisten = lane.ledger.onIncarnation(() => this.#reconcileSoon());
-    const loops = Promise.all([sweepPool(shared, lane, intake, stop.signal), this.#announceEnds(lane, stop.signal)]);
+    const { former: orders = [] } = lane;
+    const upgrade = { ...this.#deps, pool, orders, reconcile: () => this.reconcile() };
+    const loops = Promise.all([
+      sweepPool(shared, lane, intake, stop.signal),
+      this.#announceEnds(lane, stop.signal),
+      watchFormerOrders(upgrade, stop.signal),
+    ]);
     this.#pools.set(pool, { lane, intake, stop, unlisten, loops });
     if (this.#isStarted) this.#reconcileSoon();
   }

@@ -7,7 +7,7 @@ import { parseRedisAddress, type RedisTarget } from '../../../src/platform/redis
 import { BullmqBacklog } from '../../../src/queue/adapters/bullmq/bullmq-backlog.ts';
 import { shareConnection } from '../../../src/queue/adapters/bullmq/shared-backend.ts';
 import { RedisChannels } from '../../../src/queue/adapters/job-index/channels.ts';
-import { poolHashTag, RedisLedgerStore } from '../../../src/queue/adapters/ledger/redis-ledger-store.ts';
+import { orderPrefix, poolHashTag, RedisLedgerStore } from '../../../src/queue/adapters/ledger/redis-ledger-store.ts';
 import { PoolLiveOrder } from '../../../src/queue/live-order/pool-live-order.ts';
 import { COMPLETED, endpoint, enterOptions, leaseOf, ticketSpec } from '../../support/live-order-builders.ts';
 import { openServers, startCluster, type TestCluster, type TestServers } from '../../support/redis-cluster.ts';
@@ -47,7 +47,7 @@ async function connect() {
 }
 
 const poolKey = () => `ns/p${pool}`;
-const metaKey = () => `c:${poolHashTag('i', poolKey())}:order:meta`;
+const metaKey = () => `${orderPrefix(`c:${poolHashTag('i', poolKey())}`)}meta`;
 
 async function openOrder(owner: string) {
   const { command, subscriber } = await connect();

@@ -24,6 +24,21 @@ export interface RedisLedgerStoreOptions {
   readonly useFunctions?: boolean;
 }
 
+/**
+ * Of what the order keeps. Releases of one format share one order, whatever their libraries do; a release that reads or writes
+ * its records otherwise has an order of its own beside theirs until the last of them has ended (former-order.ts). Raise it
+ * when a record that an earlier release wrote, or would read, means something else: fields added at the end of a list do not.
+ * Outcomes are common to all formats.
+ */
+export const ORDER_FORMAT = 'f2';
+/** Of releases before, the latest first; '' was the first. */
+export const FORMER_FORMATS: readonly string[] = [''];
+
+/** In front of the keys of the order of one format. */
+export function orderPrefix(root: string, format: string = ORDER_FORMAT): string {
+  return format === '' ? `${root}:order:` : `${root}:${format}:order:`;
+}
+
 /** What all Redis keys of one pool have in common, so that they share a slot in Redis Cluster. */
 export function poolHashTag(installation: string, pool: PoolKey): string {
   return `{${installation}/${pool}}`;
@@ -47,7 +62,7 @@ export class RedisLedgerStore implements LedgerStore {
 
   constructor(options: RedisLedgerStoreOptions) {
     this.#options = options;
-    this.#keys = `${options.keyPrefix}${poolHashTag(options.installation, options.pool)}:order:`;
+    this.#keys = orderPrefix(`${options.keyPrefix}${poolHashTag(options.installation, options.pool)}`);
     this.#library = new LedgerLibrary(options.useFunctions ?? true);
     // One listener a pool, on connections that all pools share.
     options.command.setMaxListeners(0);

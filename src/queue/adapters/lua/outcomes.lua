@@ -20,7 +20,7 @@ function handlers.settle(op)
   local demand = L.demand_of(op.id)
   if not already then
     local text = '{"atEpochMs":' .. now_ms .. ',"recordRef":' .. op.recordRef .. ',"outcome":' .. op.outcome .. '}'
-    call('SET', P .. 'outcome:' .. op.id, text, 'PX', L.timing().outcomeRetentionMs)
+    call('SET', L.outcome_key(op.id), text, 'PX', L.timing().outcomeRetentionMs)
     L.add_book(op.objective, 'settledTotal', 1)
     if op.announced or (demand and demand[ANNOUNCED]) then L.announce_end(op.id, op.objective) end
   end
