@@ -16,4 +16,9 @@ export interface Outcome {
   readonly code: ErrorCode | null;
   readonly attempts: number;
   readonly usage: Usage | null;
+  /**
+   * Of a stream whose usage nobody told, which is the rule where callers do not ask for it and whenever one breaks off: the
+   * estimated prompt, and the tokens that came. Absent = nothing came, or the usage is known.
+   */
+  readonly seenTokens?: number;
 }

@@ -82,6 +82,11 @@ export class Attempt implements UpstreamReceiver {
     this.#kept = new Collector(deps.limits.maxPlainAnswerBytes, deps.collected);
   }
 
+  /** Tokens of a stream so far. */
+  get seenTokens(): number {
+    return this.#stream?.check.seenTokens ?? 0;
+  }
+
   /** Sends the call. Resolves once, never rejects; afterwards nothing of it is open. */
   run(): Promise<AttemptEnd> {
     return new Promise((resolve) => {

@@ -39,6 +39,8 @@ export class CallRun implements Watched {
   #attempt: Attempt | null = null;
   #lease: Lease | null = null;
   #attempts = 0;
+  /** Of the last attempt. */
+  #seenTokens = 0;
   #position: number | null = null;
   #reportedMs = 0;
   #reentered = false;
@@ -191,6 +193,7 @@ export class CallRun implements Watched {
     if (this.#stop) attempt.stop();
     const end = await ended;
     this.#attempt = null;
+    this.#seenTokens = attempt.seenTokens;
     lease.lost.removeEventListener('abort', onLost);
     this.#shared.metrics.inFlight.dec({ pool: call.pool });
     this.#told(runtime, endpoint.id, end);
@@ -243,6 +246,7 @@ export class CallRun implements Watched {
       code: null,
       attempts: this.#attempts,
       usage: end.usage,
+      ...(end.usage ? {} : this.#seen()),
     };
     const superseded = await this.#settle(lease, outcome);
     if (superseded) return superseded;
@@ -325,8 +329,12 @@ export class CallRun implements Watched {
 
   #failed(error: PilotlightError, kind: OutcomeKind, begun: boolean): Extract<DispatchResult, { kind: 'failed' }> {
     const { code, httpStatus } = error;
-    const outcome: Outcome = { kind, httpStatus, code, attempts: this.#attempts, usage: null };
+    const outcome: Outcome = { kind, httpStatus, code, attempts: this.#attempts, usage: null, ...this.#seen() };
     return { kind: 'failed', error, begun, outcome, times: this.#timer.times() };
+  }
+
+  #seen(): Pick<Outcome, 'seenTokens'> {
+    return this.#seenTokens > 0 ? { seenTokens: this.#request.call.inputTokens + this.#seenTokens } : {};
   }
 
   #retryAfterMs(): number {

@@ -10,6 +10,7 @@ import {
   isRecord,
   type JsonRecord,
   parseRecord,
+  SeenTokens,
   type StreamFollower,
 } from './answer-reading.ts';
 import type { Failure } from './failure.ts';
@@ -60,7 +61,12 @@ export class StreamCheck implements StreamFollower {
   failure: Failure | null = null;
   refusal: { readonly status: number; readonly body: string } | null = null;
   readonly #open = new Set<unknown>();
+  readonly #seen = new SeenTokens();
   #finished = false;
+
+  get seenTokens(): number {
+    return this.#seen.count;
+  }
 
   inspect(data: string | null): boolean {
     if (data === null) return true;
@@ -102,7 +108,9 @@ export class StreamCheck implements StreamFollower {
     } else {
       this.#open.add(choice['index']);
     }
-    this.hasContent ||= isFinished(reason) || carriesSomething(choice);
+    const texts = textsOf(choice);
+    if (texts.length > 0) this.#seen.add(...texts);
+    this.hasContent ||= isFinished(reason) || texts.length > 0;
     return true;
   }
 }
@@ -115,11 +123,12 @@ function isFinished(reason: unknown): boolean {
   return typeof reason === 'string' && FINISHED.has(reason);
 }
 
-/** False for the chunk that only announces a role, which vLLM sends before the first token. */
-function carriesSomething(choice: JsonRecord): boolean {
-  if (!isEmpty(choice['text'])) return true;
+/** What a chunk carries. Nothing, if it only announces a role, which vLLM sends before the first token. */
+function textsOf(choice: JsonRecord): readonly unknown[] {
+  if (!isEmpty(choice['text'])) return [choice['text']];
   const delta = choice['delta'];
-  return isRecord(delta) && Object.keys(delta).some((key) => key !== 'role' && !isEmpty(delta[key]));
+  if (!isRecord(delta)) return [];
+  return Object.keys(delta).flatMap((key) => (key === 'role' || isEmpty(delta[key]) ? [] : [delta[key]]));
 }
 
 function usageOf(answer: JsonRecord): Usage | null {

@@ -14,6 +14,8 @@ export interface StreamFollower {
   /** Something of the answer itself has come: more than a role, a comment or a usage report. */
   readonly hasContent: boolean;
   readonly usage: Usage | null;
+  /** Tokens of the answer so far, for when nobody tells its usage: an event has one at least, and a token some four characters. */
+  readonly seenTokens: number;
   readonly failure: Failure | null;
   /** An error event of the caller's making: its status and its data. */
   readonly refusal: { readonly status: number; readonly body: string } | null;
@@ -22,6 +24,24 @@ export interface StreamFollower {
   /** Null = the stream may end here. */
   endFailure(): Failure | null;
 }
+
+/** Counts the tokens of a stream by its text. Engines that guess ahead send several in one event. */
+export class SeenTokens {
+  #events = 0;
+  #chars = 0;
+
+  get count(): number {
+    return Math.max(this.#events, Math.round(this.#chars / CHARS_PER_TOKEN));
+  }
+
+  add(...texts: readonly unknown[]): void {
+    this.#events += 1;
+    for (const text of texts) if (typeof text === 'string') this.#chars += text.length;
+  }
+}
+
+/** A common rule of thumb for English text and BPE tokens. */
+const CHARS_PER_TOKEN = 4;
 
 export function isRecord(value: unknown): value is JsonRecord {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -8,6 +8,7 @@ import {
   isRecord,
   type JsonRecord,
   parseRecord,
+  SeenTokens,
   type StreamFollower,
 } from './answer-reading.ts';
 import type { Failure } from './failure.ts';
@@ -46,7 +47,12 @@ export class ResponsesStreamCheck implements StreamFollower {
   usage: Usage | null = null;
   failure: Failure | null = null;
   refusal: { readonly status: number; readonly body: string } | null = null;
+  readonly #seen = new SeenTokens();
   #ended = false;
+
+  get seenTokens(): number {
+    return this.#seen.count;
+  }
 
   inspect(data: string | null): boolean {
     if (data === null || data.trim() === '[DONE]') return true;
@@ -67,6 +73,7 @@ export class ResponsesStreamCheck implements StreamFollower {
       this.#ended = true;
       this.usage = isRecord(response) ? responseUsage(response) : null;
     }
+    if (isDelta(event)) this.#seen.add(event['delta']);
     this.hasContent ||= terminal || carriesSomething(event);
     return true;
   }
@@ -84,9 +91,13 @@ export class ResponsesStreamCheck implements StreamFollower {
 }
 
 /** False for the events that only open an item or a part, which come before the first token. */
-function carriesSomething({ type, delta }: JsonRecord): boolean {
-  if (typeof type !== 'string') return false;
-  return type.endsWith('.done') || (type.endsWith('.delta') && !isEmpty(delta));
+function carriesSomething(event: JsonRecord): boolean {
+  const { type } = event;
+  return isDelta(event) || (typeof type === 'string' && type.endsWith('.done'));
+}
+
+function isDelta({ type, delta }: JsonRecord): boolean {
+  return typeof type === 'string' && type.endsWith('.delta') && !isEmpty(delta);
 }
 
 function detail(details: unknown, name: string): number | undefined {

@@ -143,9 +143,9 @@ export class TicketLease implements Lease {
   }
 }
 
-/** Tokens that the engine told; nothing when it did not. */
-function usedTokens({ usage }: Outcome): { usedTokens?: number } {
-  const tokens = usage === null ? 0 : usage.promptTokens + usage.completionTokens;
+/** Tokens that the engine told, or that came; nothing when neither is known. */
+function usedTokens({ usage, seenTokens = 0 }: Outcome): { usedTokens?: number } {
+  const tokens = usage === null ? seenTokens : usage.promptTokens + usage.completionTokens;
   return tokens > 0 ? { usedTokens: tokens } : {};
 }
 

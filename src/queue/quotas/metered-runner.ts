@@ -23,7 +23,8 @@ type Refused = Extract<QuotaAnswer, { kind: 'refused' }>;
  * | over its rate: `rejected`, with `retryAfterMs` | nothing                                           |
  * | it never got a slot                           | nothing                                           |
  * | it ran, and the engine told its tokens        | those                                             |
- * | it ran, and nobody knows its tokens           | the estimate                                      |
+ * | it streamed, and nobody told its tokens       | those that came, and the estimated prompt         |
+ * | else, when nobody knows its tokens            | the estimate                                      |
  */
 export class MeteredRunner implements CallRunner {
   readonly #deps: MeteredRunnerDeps;
@@ -67,8 +68,9 @@ export class MeteredRunner implements CallRunner {
       if (!slot.wasGiven) {
         grant.giveBack();
       } else if (result?.kind === 'completed' || result?.kind === 'failed') {
-        const usage = result.kind === 'completed' ? result.usage : result.outcome.usage;
+        const { usage, seenTokens } = result.outcome;
         if (usage) grant.correct(usage.promptTokens + usage.completionTokens);
+        else if (seenTokens !== undefined) grant.correct(seenTokens);
       }
     }
   }

@@ -134,6 +134,16 @@ describe('a stream', () => {
     expect(follow(...events).hasContent).toBe(content);
   });
 
+  test.each([
+    { name: 'each event has one token at least', events: [roleChunk, tokenChunk('a'), tokenChunk('b')], tokens: 2 },
+    { name: 'some four characters are one', events: [tokenChunk('several tokens at once, guessed ahead')], tokens: 9 },
+    { name: 'reasoning counts', events: [{ choices: [{ delta: { reasoning_content: 'hm' } }] }], tokens: 1 },
+    { name: 'every choice counts', events: [{ choices: [{ text: 'a' }, { text: 'b' }] }], tokens: 2 },
+    { name: 'a role and an end do not', events: [roleChunk, finishChunk('stop'), '[DONE]'], tokens: 0 },
+  ])('is counted for when nobody tells its usage: $name', ({ events, tokens }) => {
+    expect(follow(...events).seenTokens).toBe(tokens);
+  });
+
   test('keeps the last usage report', () => {
     const usage = { prompt_tokens: 3, completion_tokens: 9 };
     const stream = follow(tokenChunk('a'), { choices: [], usage }, '[DONE]');

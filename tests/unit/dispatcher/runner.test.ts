@@ -162,6 +162,33 @@ async function finish(running: Promise<DispatchResult>, withinMs = 120_000): Pro
   return result;
 }
 
+describe('a stream whose usage nobody told', () => {
+  const seenTokens = inferenceCall().inputTokens + 1;
+
+  test.each([
+    ['that ended', goodStream, () => undefined],
+    ['that broke off', [sseHead, event(roleChunk), event(tokenChunk('Hi')), reset], () => undefined],
+    ['whose client left', [sseHead, event(tokenChunk('Hi')), hang], () => bench.client.abort()],
+  ] as const)('%s is settled with the tokens that came', async (_what, script, then) => {
+    const { order } = open({ a: [script] });
+    const running = bench.run({ stream: true });
+    await settleMicrotasks();
+    then();
+    expect(await finish(running)).toMatchObject({ outcome: { usage: null, seenTokens } });
+    expect(order.settled).toMatchObject([{ outcome: { usage: null, seenTokens } }]);
+  });
+
+  const told = { choices: [], usage: { prompt_tokens: 5, completion_tokens: 2 } };
+  test.each([
+    ['it was told', [sseHead, event(tokenChunk('Hi')), event(finishChunk('stop')), event(told), done, end]],
+    ['nothing came', [sseHead, event(roleChunk), reset]],
+  ] as const)('but not when %s', async (_what, script) => {
+    const { order } = open({ a: [script] }, { maxAttemptsHeld: 1 });
+    await finish(bench.run({ stream: true }));
+    expect(order.settled.map(({ outcome }) => outcome.seenTokens)).toEqual([undefined]);
+  });
+});
+
 describe('a call that is answered', () => {
   test('a plain answer: delivered, slot back, settled as completed with the usage of the engine', async () => {
     const { order, sink, reports, ranked } = open({ a: [good] });

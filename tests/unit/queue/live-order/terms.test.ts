@@ -60,6 +60,8 @@ const enter = async (id: string, change: Partial<TicketSpec> = {}) =>
   leaseOf(await order.enter(ticketSpec(id, change), enterOptions()));
 const ends: Record<string, (id: string) => Promise<unknown>> = {
   'a call that settles': async (id) => (await enter(id)).settle(used),
+  'a stream that settles, whose usage nobody told': async (id) =>
+    (await enter(id)).settle({ ...COMPLETED, seenTokens: 42 }),
   'a job that settles': async (id) => (await enter(id, { kind: 'stored' })).settle(used),
   'a slot that is released with what was used': async (id) => {
     (await enter(id)).release(42);

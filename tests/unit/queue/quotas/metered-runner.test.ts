@@ -21,6 +21,11 @@ const failed = (usage: typeof USAGE | null): DispatchResult => {
   const outcome = { kind: 'failed', httpStatus: 502, code: 'upstream_error', attempts: 1, usage } as const;
   return { kind: 'failed', error: new PilotlightError('upstream_error', 'x'), begun: true, outcome, times: TIMES };
 };
+/** A stream of which so many tokens came. */
+function seen(result: DispatchResult): DispatchResult {
+  if (result.kind !== 'completed' && result.kind !== 'failed') throw new Error(`it is ${result.kind}`);
+  return { ...result, outcome: { ...result.outcome, seenTokens: 77 } };
+}
 const REFUSED: QuotaAnswer = { kind: 'refused', limit: 'requestsPerMinute', limitPerMinute: 60, afterMs: 1_500 };
 
 function world(result: DispatchResult | Error, { slot = true, answer = null as QuotaAnswer | Error | null } = {}) {
@@ -54,6 +59,8 @@ describe('what a request is charged', () => {
     ['its usage, when it completed', completed(USAGE), true, ['correct 42']],
     ['the estimate, when nobody told its usage', completed(null), true, []],
     ['its usage, when it broke off', failed(USAGE), true, ['correct 42']],
+    ['what came of it, when nobody told its usage', seen(completed(null)), true, ['correct 77']],
+    ['what came of it, when it broke off', seen(failed(null)), true, ['correct 77']],
     ['the estimate, when it broke off and nobody told', failed(null), true, []],
     ['nothing, when it never got a slot', failed(null), false, ['give back']],
     [
