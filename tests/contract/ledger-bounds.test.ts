@@ -148,3 +148,28 @@ test('a tenant at its limit blocks nobody, whatever it is called and however man
     expect(after.mail.offers.map(({ id }) => id)).toEqual(['free']);
   }
 });
+
+test('a turn of many operations moves no more tickets than a turn may, and the next turns go on', {
+  timeout: 60_000,
+}, async () => {
+  const { exec, memory } = await openPair();
+  await exec({ op: 'setRules', rules: [rule('chat', 100), rule('nightly', 0)] });
+  await inPortions(
+    exec,
+    named('a', 1_500).map((id) => admission(id)),
+  );
+  const many = () => Array.from({ length: 20 }, () => ({ op: 'withdraw', id: 'a00000' }) as const);
+  await exec({ op: 'setRules', rules: [rule('chat', 100), rule('nightly', 0, { paused: true })] }, ...many());
+  await exec(admission('b'), admission('c'), admission('d'), admission('e'));
+  const parked = () => memory.state.parked.get('nightly')?.size ?? 0;
+  expect(parked()).toBeLessThanOrEqual(1_024 + 4);
+  for (let n = 0; n < 3; n += 1) await exec({ op: 'poll' });
+  expect(parked()).toBe(1_503);
+  const aging = rule('nightly', 0, { agingMs: 100 });
+  await exec({ op: 'setRules', rules: [rule('chat', 100), aging] });
+  for (let n = 0; n < 300; n += 1) await exec({ op: 'find', id: 'x' });
+  await exec(...named('x', 20).map((id) => admission(id)));
+  expect(memory.state.bands.get(100)?.waiting ?? 0).toBeLessThanOrEqual(512);
+  for (let n = 0; n < 40; n += 1) await exec({ op: 'poll' });
+  expect(memory.state.bands.get(100)?.waiting).toBe(1_503);
+});

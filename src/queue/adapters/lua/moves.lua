@@ -3,6 +3,7 @@
 L.MAX_AGED = 64
 L.MAX_REPLACED = 256
 L.MAX_MOVES_PER_TURN = 512
+L.MAX_PLACINGS_PER_TURN = 512
 
 function L.replace_all(objective)
   for _, index in ipairs({ 'held:', 'intake:' }) do
@@ -19,7 +20,7 @@ end
 
 function L.replace_some()
   if not T.meta.isReplacing then return end
-  local left = L.MAX_REPLACED
+  local left = math.min(L.MAX_REPLACED, T.placings_left)
   local names = call('HKEYS', L.key('replacing', ''))
   table.sort(names)
   for _, name in ipairs(names) do
@@ -47,13 +48,17 @@ function L.replace_some()
       call('HDEL', L.key('replacing', ''), name)
     end
     left = left - #ids
+    T.placings_left = T.placings_left - #ids
   end
   L.set_meta('isReplacing', call('EXISTS', L.key('replacing', '')) == 1)
 end
 
 function L.age_some()
-  if not L.rules().does_any_age then return end
-  for _, id in ipairs(call('ZRANGEBYSCORE', L.key('aging', ''), '-inf', now_ms, 'LIMIT', 0, L.MAX_AGED)) do
+  if not L.rules().does_any_age or T.placings_left <= 0 then return end
+  local limit = math.min(L.MAX_AGED, T.placings_left)
+  local ids = call('ZRANGEBYSCORE', L.key('aging', ''), '-inf', now_ms, 'LIMIT', 0, limit)
+  T.placings_left = T.placings_left - #ids
+  for _, id in ipairs(ids) do
     local ticket = L.load_ticket(id)
     call('ZREM', L.key('aging', ''), id)
     if ticket then

@@ -47,7 +47,7 @@ function L.begin(keys, args)
     -- there is none), owner -> whether it can be offered something, band -> {vt, waiting}, the queues in their order.
     books = {}, objectives = nil, sizes = {}, tickets = {}, offerable = {}, bands = nil, queues = nil,
     -- The ticket being admitted and its owner's ranking; tickets that may still be moved aside.
-    entering = nil, moves_left = L.MAX_MOVES_PER_TURN,
+    entering = nil, moves_left = L.MAX_MOVES_PER_TURN, placings_left = L.MAX_PLACINGS_PER_TURN,
     -- What fairness ids have, by hash.
     usages = { ['tenants-held'] = {}, ['tenants-stored'] = {} },
     -- Ids of tickets to write and to delete.

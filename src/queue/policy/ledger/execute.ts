@@ -31,6 +31,8 @@ const HANDLERS: Handlers = {
 
 /** Expired and paused tickets that picks move out of their way; the rest is left to sweeps. */
 const MAX_MOVES_PER_TURN = 512;
+/** Tickets that all assigns of a turn together put in their places anew, those of one instant as one. */
+const MAX_PLACINGS_PER_TURN = 512;
 
 /** What a turn did: the answer for its caller, and the mail of other owners. */
 export interface Executed {
@@ -51,6 +53,7 @@ export function executeTurn(state: LedgerState, request: TurnRequest, nowUs: num
     hints: new Set(),
     entering: null,
     movesLeft: MAX_MOVES_PER_TURN,
+    placingsLeft: MAX_PLACINGS_PER_TURN,
     hasLeft: false,
   };
   if (!isAdmitted(state, request)) return { result: { kind: 'stale' }, mail: turn.mail };

@@ -3,7 +3,7 @@ import { agedBand, doesAnyAge } from './rules.ts';
 import type { LedgerState, Ticket } from './state.ts';
 import type { Turn } from './turn.ts';
 
-/** Bounds of one assign; the next goes on. */
+/** Bounds of one assign, beside that of its turn; the next goes on. */
 const MAX_AGED = 64;
 const MAX_REPLACED = 256;
 
@@ -18,8 +18,9 @@ export function replace(state: LedgerState, ticket: Ticket): void {
 }
 
 /** Puts some tickets of objectives with other rules in their places, the longest waiting first. */
-export function replaceSome({ state }: Turn): void {
-  let left = MAX_REPLACED;
+export function replaceSome(turn: Turn): void {
+  const { state } = turn;
+  let left = Math.min(MAX_REPLACED, turn.placingsLeft);
   for (const name of [...state.replacing.keys()].sort()) {
     if (left <= 0) return;
     const split = name.indexOf(':');
@@ -34,13 +35,17 @@ export function replaceSome({ state }: Turn): void {
     if (last === undefined || ids.length < left) state.replacing.delete(name);
     else state.replacing.set(name, index?.score(last) ?? 0);
     left -= ids.length;
+    turn.placingsLeft -= ids.length;
   }
 }
 
 /** Moves tickets that have waited as long as their objective allows into the highest band. */
-export function ageSome({ state, nowMs }: Turn): void {
-  if (!doesAnyAge(state)) return;
-  for (const id of state.aging.upTo(nowMs, MAX_AGED)) {
+export function ageSome(turn: Turn): void {
+  const { state, nowMs } = turn;
+  if (!doesAnyAge(state) || turn.placingsLeft <= 0) return;
+  const ids = state.aging.upTo(nowMs, Math.min(MAX_AGED, turn.placingsLeft));
+  turn.placingsLeft -= ids.length;
+  for (const id of ids) {
     const ticket = state.tickets.get(id);
     state.aging.delete(id);
     if (ticket === undefined) continue;

@@ -15,6 +15,8 @@ export interface Turn {
   entering: { readonly ticket: Ticket; readonly ranking: readonly string[] } | null;
   /** Tickets that may still be moved aside because they were met where they cannot run. */
   movesLeft: number;
+  /** Tickets that assigns may still put in their places anew because they aged or their rules changed. */
+  placingsLeft: number;
   /** The caller has left; nothing more is done for it. */
   hasLeft: boolean;
 }
