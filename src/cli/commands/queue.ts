@@ -33,8 +33,8 @@ ${TARGET_HELP}
 ${EXIT_CODES_HELP}`;
 
 const TICKETS_HELP = `
-The live order holds what could run now: callers that wait, and of stored work what a gateway has taken in. POSITION is an
-estimate of how many get a slot before it, 0 = next. WHY is one of paused, no_capacity, no_endpoint_for_class,
+The live order holds what could run now: callers that wait, and of stored work what a gateway has taken in. What waits is
+shown first, in its turn. POSITION is an estimate of how many get a slot before it, 0 = next. WHY is one of paused, no_capacity, no_endpoint_for_class,
 tenant_concurrency, reserved, owner_silent, order; of a running request it is the endpoint.
 
 Examples:
@@ -122,9 +122,14 @@ function addTickets(queue: Command, context: CliContext): void {
         const told = await Promise.all(
           pools.map(async (pool) => (await calls.tickets(pool, query)).map((ticket) => ({ pool, ...ticket }))),
         );
-        const tickets = told.flat();
-        const { renderTickets } = await import('../queue/render-queues.ts');
-        print(flags, context, { tickets }, () => renderTickets(tickets, Date.now()));
+        const { inTurn, renderTickets } = await import('../queue/render-queues.ts');
+        const tickets = told.flatMap(inTurn);
+        const isChosen = objective !== undefined || tenant !== undefined;
+        print(flags, context, { tickets }, () => renderTickets(tickets, { nowEpochMs: Date.now(), isChosen }));
+        for (const [index, pool] of pools.entries()) {
+          if (told[index]?.length === limit)
+            context.stderr(`${pool} may have more than these; --limit shows up to 500\n`);
+        }
       });
     });
 }

@@ -59,12 +59,20 @@ function pausedBy({ paused, jobs, chunks }: ObjectiveQueue): string {
   ].join(', ');
 }
 
+/** Tickets of one pool: what waits by its position, then the rest as it came. */
+export function inTurn<T extends Pick<LiveTicket, 'position'>>(tickets: readonly T[]): readonly T[] {
+  const place = ({ position }: T): number => position ?? Number.MAX_SAFE_INTEGER;
+  return tickets.toSorted((left, right) => place(left) - place(right));
+}
+
 /** The live order, one ticket a line. Ends with a newline. */
 export function renderTickets(
   tickets: readonly (LiveTicket & { readonly pool: string })[],
-  nowEpochMs: number,
+  { nowEpochMs, isChosen }: { readonly nowEpochMs: number; readonly isChosen: boolean },
 ): string {
-  if (tickets.length === 0) return 'no such request is in the live order; stored work may wait in the backlog\n';
+  if (tickets.length === 0) {
+    return `${isChosen ? 'no such request' : 'nothing'} is in the live order; stored work may wait in the backlog\n`;
+  }
   const rows = tickets.map((ticket) => [
     ticket.id,
     ticket.pool,

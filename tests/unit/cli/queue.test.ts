@@ -39,6 +39,23 @@ test('tickets tell position and reason', async () => {
   expect(stdout).toMatch(/req_1 +default\/chat +nightly +team-a +held +waiting +4 +\S+ +paused/);
 });
 
+test('what waits is shown in its turn, before what runs; a full page says that there may be more', async () => {
+  const running = { ...TICKET, id: 'req_3', state: 'running', position: null, reason: null };
+  const tickets = [TICKET, running, { ...TICKET, id: 'req_2', position: 0 }];
+  const { fetch } = answering({ '/queues': [200, QUEUES], [`${AT}/tickets`]: [200, { tickets }] });
+  const { stdout, stderr } = await run(['queue', 'tickets', '--limit', '3'], { fetch });
+  expect(stdout.match(/req_\d/g)).toEqual(['req_2', 'req_1', 'req_3']);
+  expect(stderr).toContain('default/chat may have more than these');
+});
+
+test.each([
+  { args: [], says: 'nothing is in the live order' },
+  { args: ['--tenant', 'team-b'], says: 'no such request is in the live order' },
+])('an empty order with $args: $says', async ({ args, says }) => {
+  const { fetch } = answering({ '/queues': [200, QUEUES], [`${AT}/tickets`]: [200, { tickets: [] }] });
+  expect((await run(['queue', 'tickets', ...args], { fetch })).stdout).toContain(says);
+});
+
 test.each([
   { place: { kind: 'live', ticket: TICKET }, says: 'because its objective is paused, about 4 before it', exitCode: 0 },
   { place: { kind: 'missing' }, says: 'pilotlight reconcile', exitCode: 0 },
