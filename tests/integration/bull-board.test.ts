@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ExpressAdapter } from '@bull-board/express';
-import { Queue } from 'bullmq';
+import { type Job, Queue } from 'bullmq';
 import express from 'express';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type HttpServer, startServer } from '../../src/platform/http/server.ts';
+import type { JobPointer } from '../../src/queue/adapters/bullmq/intake-worker.ts';
 import { useRedis } from '../support/redis.ts';
 import { type StoredProcess, startStoredProcess } from '../support/stored-process.ts';
 import { jobSpec, POOL, TENANT } from '../support/stored-world.ts';
@@ -21,7 +22,7 @@ const JOBS = 12;
 let dataDir: string;
 let round = 0;
 let process: StoredProcess;
-let queue: Queue;
+let queue: Queue<JobPointer>;
 let board: HttpServer;
 let ids: string[];
 
@@ -30,7 +31,10 @@ beforeEach(async () => {
   round += 1;
   const prefix = `${redis.prefix}-board-${round}`;
   process = await startStoredProcess({ redisUrl: redis.url, prefix, dataDir, executionMs: 5 });
-  queue = new Queue('nightly', { connection: { url: redis.url }, prefix: `${prefix}:{test/${POOL}}:backlog` });
+  queue = new Queue<JobPointer>('nightly', {
+    connection: { url: redis.url },
+    prefix: `${prefix}:{test/${POOL}}:backlog`,
+  });
   board = await openBoard(queue);
   ids = Array.from({ length: JOBS }, (_, index) => `job-${index}`);
   for (const id of ids) await process.work.jobs.submit(jobSpec(id), BODY);
@@ -66,12 +70,18 @@ async function order(method: string, path: string, body: unknown = {}): Promise<
   expect(`${response.status} ${response.status < 300 ? '' : await response.text()}`).toMatch(/^20[04] $/);
 }
 
+async function jobOf(id: string): Promise<Job<JobPointer>> {
+  const job = await queue.getJob(id);
+  if (!job) throw new Error(`the queue has no ${id}`);
+  return job;
+}
+
 /** The first three are as jobs that were handed back until a time, ten minutes from now. */
 async function delayThree(): Promise<void> {
   for (const id of ids.slice(0, 3)) {
-    const job = await queue.getJob(id);
-    await job?.remove();
-    await queue.add('job', job?.data, { ...job?.opts, delay: 600_000 });
+    const job = await jobOf(id);
+    await job.remove();
+    await queue.add('job', job.data, { ...job.opts, delay: 600_000 });
   }
 }
 
@@ -86,11 +96,12 @@ async function records(): Promise<Record<string, number>> {
 async function finish(): Promise<void> {
   process.ledger.setWindows({ nightly: 8 });
   const isDone = async () => (await process.ledger.outcomes(ids)).every((outcome) => outcome !== null);
-  await until(isDone, 'every job has its outcome', 30_000);
+  await until(isDone, 'every job has its outcome', 10_000);
   for (const id of ids) expect(await process.work.jobs.get(id, TENANT)).toMatchObject({ status: 'completed' });
   await until(
     async () => Object.values(await queue.getJobCounts()).every((count) => count === 0),
     'the queue is empty',
+    10_000,
   );
   expect(await records()).toEqual(Object.fromEntries(ids.map((id) => [id, 1])));
 }
@@ -104,7 +115,7 @@ test('it lists what waits, by state, and shows pointers and no prompts', async (
   ).queues;
   expect(shown).toMatchObject({ name: 'nightly', counts: { prioritized: JOBS - 3, delayed: 3, active: 0, failed: 0 } });
   expect(shown?.jobs.map(({ id }) => id).sort()).toEqual(ids.slice(3).sort());
-  expect(shown?.jobs[0]?.data).toEqual({ a: expect.any(String), c: 30 });
+  expect(shown?.jobs[0]?.data).toEqual({ a: expect.any(String) as string, c: 30 });
   expect(JSON.stringify(shown)).not.toContain('secret');
   expect(await process.backlog.counts('nightly')).toEqual({
     ...{ waiting: JOBS - 3, delayed: 3, active: 0, failed: 0, isPaused: false },
@@ -159,8 +170,8 @@ describe('whatever is clicked, each accepted job ends once', () => {
   });
 
   test('a copy of a job', async () => {
-    const { data, opts } = (await queue.getJob('job-1')) ?? {};
-    await order('POST', '/nightly/add', { name: 'job', data, options: { priority: opts?.priority } });
+    const { data, opts } = await jobOf('job-1');
+    await order('POST', '/nightly/add', { name: 'job', data, options: { priority: opts.priority } });
     await order('POST', '/nightly/add', { name: 'job', data: { a: 'made up', c: 1 }, options: { priority: 1 } });
     await finish();
   });
