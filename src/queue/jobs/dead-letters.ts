@@ -20,6 +20,8 @@ export interface DeadLettersDeps {
   readonly index: JobIndex;
   readonly store: JobStore;
   readonly submit: JobService['submit'];
+  /** While the index of jobs is being rebuilt, one that it does not know may still be there. */
+  readonly isReconciling: () => boolean;
   readonly clock: Clock;
   readonly retentionMs: number;
 }
@@ -27,6 +29,7 @@ export interface DeadLettersDeps {
 /** Jobs that are looked at, retried or purged together. */
 const AT_ONE_TIME = 16;
 const ENTRIES_READ = 100;
+const REBUILT_AFTER_MS = 2_000;
 
 interface Dead {
   readonly place: JobPlace;
@@ -40,6 +43,9 @@ interface Dead {
  * An outcome is written once: whoever waits for a job, its webhook and its message on a results queue have been told that
  * it failed. So a retry is another job, with the same request and tenant, that names the first (`retryOf`); its accept
  * record is what makes it durable, and its id follows from the first one's, so that the link needs no place of its own.
+ *
+ * After a loss of Redis everything about a job that is not found yet is refused with `queue_unavailable`, so that nobody
+ * takes it for gone.
  */
 export class DeadLetters implements DeadLetterDesk {
   readonly #deps: DeadLettersDeps;
@@ -171,6 +177,10 @@ export class DeadLetters implements DeadLetterDesk {
     const { lane, index, store } = this.#deps;
     if (!isJobId(id)) return null;
     const place = await reached(() => index.get(id));
+    if (!place && this.#deps.isReconciling()) {
+      const text = `Job ${id} is not found yet: the index of jobs is being rebuilt.`;
+      throw new PilotlightError('queue_unavailable', text, { retryAfterMs: REBUILT_AFTER_MS });
+    }
     if (place?.pool !== lane.ledger.pool) return null;
     const [stored] = await reached(() => lane.ledger.outcomes([id]));
     if (stored?.outcome.kind !== 'failed') return null;

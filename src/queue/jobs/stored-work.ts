@@ -109,7 +109,8 @@ export class StoredWork {
     const lane = this.#lanes.get(pool);
     if (!lane?.dead) return undefined;
     const submit: JobService['submit'] = (...asked) => this.jobs.submit(...asked);
-    return new DeadLetters({ ...this.#deps, lane, dead: lane.dead, submit });
+    const isReconciling = () => this.#reconciler.isRunning;
+    return new DeadLetters({ ...this.#deps, lane, dead: lane.dead, submit, isReconciling });
   }
 
   /** Where a job is kept, whoever it belongs to; null = unknown. Throws when Redis does not answer. */

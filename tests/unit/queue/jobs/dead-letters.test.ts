@@ -113,6 +113,31 @@ describe('the list', () => {
     expect(world.executions.get('b-r1')).toBe(1);
   });
 
+  test('loses nothing to a look while it is made again', async () => {
+    const { jobs, dead, work, store } = await open();
+    await fail(jobs, 'a');
+    const gate = Promise.withResolvers<undefined>();
+    const scan = store.scan.bind(store);
+    let scans = 0;
+    store.scan = async function* (...asked) {
+      scans += 1;
+      // Outcomes and dead letters are there again, the index is not.
+      if (scans === 3) await gate.promise;
+      yield* scan(...asked);
+    };
+    world.loseRedis();
+    const reconciled = work.reconcile();
+    await settleMicrotasks();
+    expect(world.dead.entries.size).toBe(1);
+    for (const look of [() => dead.list(ALL), () => dead.show('a')]) {
+      await expect(look()).rejects.toMatchObject({ code: 'queue_unavailable' });
+    }
+    expect(await dead.retry(['a'])).toMatchObject([{ kind: 'refused', code: 'queue_unavailable' }]);
+    gate.resolve(undefined);
+    await reconciled;
+    expect(await idsOf(dead)).toEqual(['a']);
+  });
+
   test('forgets what turns out not to be dead', async () => {
     const { dead } = await open();
     await world.dead.add([{ id: 'never', objective: 'nightly', endedAtEpochMs: world.clock.epochMs() }]);
