@@ -8,7 +8,7 @@ import type { Clock } from '../../core/clock.ts';
 export interface MeteredRunnerDeps {
   readonly runner: CallRunner;
   readonly quotas: RateQuotas;
-  readonly clock: Pick<Clock, 'monotonicMs'>;
+  readonly clock: Pick<Clock, 'monotonicMs' | 'epochMs'>;
   /** Told of held calls that are refused here, once each: the dispatcher, which counts what it refuses, never sees them. */
   readonly onRefused?: (request: DispatchRequest, error: PilotlightError) => void;
 }
@@ -82,14 +82,16 @@ export class MeteredRunner implements CallRunner {
   }
 
   #refusal({ ticket }: DispatchRequest, refused: Refused): PilotlightError {
-    const { fairnessId, kind, costTokens } = ticket;
+    const { fairnessId, kind, costTokens, priority, expiresAtEpochMs } = ticket;
     const isTokens = refused.limit === 'tokensPerMinute';
     const what = isTokens ? `${refused.limitPerMinute} tokens` : `${refused.limitPerMinute} requests`;
     const price = isTokens ? `, and this request is estimated at ${costTokens}` : '';
     const message = `Tenant '${fairnessId}' may begin ${what} a minute (quotas.${refused.limit})${price}. Try again later.`;
     const share = (isTokens ? costTokens : 1) / refused.limitPerMinute;
-    const nowMs = this.#deps.clock.monotonicMs();
-    const afterMs = kind === 'stored' ? this.#parking.park(fairnessId, { ...refused, share, nowMs }) : refused.afterMs;
+    const { clock } = this.#deps;
+    const leftMs = expiresAtEpochMs === null ? null : expiresAtEpochMs - clock.epochMs();
+    const asked = { afterMs: refused.afterMs, share, priority, leftMs, nowMs: clock.monotonicMs() };
+    const afterMs = kind === 'stored' ? this.#parking.park(fairnessId, asked) : refused.afterMs;
     return new FlowError('rejected_rate', message, { retryAfterMs: Math.ceil(afterMs) });
   }
 }

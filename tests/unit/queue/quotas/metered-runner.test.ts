@@ -12,7 +12,7 @@ const TIMES = { waitedMs: 0, firstByteMs: 1, totalMs: 2 };
 const USAGE = { promptTokens: 30, completionTokens: 12 };
 
 const request = (kind: TicketKind = 'held') =>
-  ({ ticket: { kind, fairnessId: 'acme', costTokens: 100 } }) as DispatchRequest;
+  ({ ticket: { kind, fairnessId: 'acme', costTokens: 100, priority: 0, expiresAtEpochMs: null } }) as DispatchRequest;
 const completed = (usage: typeof USAGE | null): DispatchResult => {
   const outcome = { kind: 'completed', httpStatus: 200, code: null, attempts: 1, usage } as const;
   return { kind: 'completed', outcome, usage, endpointId: 'e', times: TIMES };
