@@ -21,19 +21,23 @@ export interface SettingOptions {
   readonly [shorthand: string]: unknown;
 }
 
-/** -f, --set and the shorthands, in a help group of their own. */
-export function addSettingOptions(command: Command): Command {
-  command.optionsGroup('Settings:');
-  command.addOption(
+/** The general ones, for commands that have them among others. */
+export const settingOptions = {
+  file: () =>
     new Option('-f, --file <path...>', 'file or folder with settings and objects; may be given again').argParser(
       append,
     ),
-  );
-  command.addOption(
+  set: () =>
     new Option('--set <setting=value...>', 'one setting, like --set timeouts.maxHold=5m; may be given again').argParser(
       append,
     ),
-  );
+} as const;
+
+/** -f, --set and the shorthands, in a help group of their own. */
+export function addSettingOptions(command: Command): Command {
+  command.optionsGroup('Settings:');
+  command.addOption(settingOptions.file());
+  command.addOption(settingOptions.set());
   for (const [flag, , help] of SHORTHANDS) command.option(flag, help);
   command.optionsGroup('Options:');
   return command;

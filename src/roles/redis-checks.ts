@@ -21,13 +21,34 @@ export interface RedisCheck {
  * Whether each server that holds data keeps what it is given, and lets us do what we must. Findings that are no obstacle
  * are logged. Throws `config_invalid` with all obstacles, each with its remedy.
  */
-export async function checkRedis({
+export async function checkRedis(check: RedisCheck): Promise<RedisInspection[]> {
+  const { kind, log } = check;
+  const { inspections, refusals, warnings } = await examineRedis(check);
+  if (refusals.length > 0) {
+    throw new PilotlightError('config_invalid', refusals.join(' '), {
+      param: kind === 'single' ? 'redis.url' : 'redis',
+    });
+  }
+  for (const finding of warnings) log.warn({ finding }, 'redis.not_ideal');
+  const persistence = [...new Set(inspections.map(describePersistence))].join('; ');
+  log.info({ kind, servers: inspections.length, persistence }, 'redis.checked');
+  return inspections;
+}
+
+export interface RedisExamination {
+  readonly inspections: RedisInspection[];
+  /** Obstacles and what is no obstacle, each with its remedy. */
+  readonly refusals: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Asks each server that holds data. Rejects when one does not answer. */
+export async function examineRedis({
   command,
   subscriber,
   kind,
   keyPrefix,
-  log,
-}: RedisCheck): Promise<RedisInspection[]> {
+}: Omit<RedisCheck, 'log'>): Promise<RedisExamination> {
   const servers = primariesOf(command);
   const missing = new Set(await missingChannel(subscriber, keyPrefix));
   const inspections: RedisInspection[] = [];
@@ -51,15 +72,7 @@ export async function checkRedis({
       `the user lacks rights in Redis: ${[...missing].join(' ')}; give it those of infra/redis/pilotlight.acl.`,
     );
   }
-  if (refusals.size > 0) {
-    throw new PilotlightError('config_invalid', [...refusals].join(' '), {
-      param: kind === 'single' ? 'redis.url' : 'redis',
-    });
-  }
-  for (const finding of warnings) log.warn({ finding }, 'redis.not_ideal');
-  const persistence = [...new Set(inspections.map(describePersistence))].join('; ');
-  log.info({ kind, servers: servers.length, persistence }, 'redis.checked');
-  return inspections;
+  return { inspections, refusals: [...refusals], warnings: [...warnings] };
 }
 
 async function inspected(server: Redis): Promise<RedisInspection | null> {

@@ -2,6 +2,7 @@ import { type CliContext, type CommandHost, coloursOutput, interruptible } from 
 import type { Section } from '../doctor/judge.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts';
 import { findPool } from '../pools/find-pool.ts';
+import { configInputs, settingOptions } from '../setting-options.ts';
 import { addClusterOptions, adminClientOf, type ClusterFlags, openClusterOf } from '../target-options.ts';
 import { addOutputOption } from './pools.ts';
 
@@ -12,6 +13,8 @@ interface DoctorFlags extends ClusterFlags {
   readonly adminUrl?: string;
   readonly tokenFile?: string;
   readonly redisUrl?: string;
+  readonly file?: readonly string[];
+  readonly set?: readonly string[];
 }
 
 const HELP = `
@@ -19,12 +22,14 @@ Looks at the ScalePolicies of a namespace and at everything they depend on, chan
 CRDs · rights of the gateway's and the controller's ServiceAccounts · targets and /scale · selector and ports of the pool ·
 other autoscalers, GitOps tools, two policies on one workload · startup and readiness probes against boot.timeout ·
 --shutdown-timeout, preStop and grace against drain.timeout · surge and progress deadline · node autoscalers and budgets ·
-the gateway's grace and proxy time-outs against timeouts.maxHold · Redis persistence.
+the gateway's grace and proxy time-outs against timeouts.maxHold · Redis: persistence, eviction, rights, role of each server (with
+--redis-url, the settings of redis, or their variables PILOTLIGHT_REDIS_…).
 
 Examples:
   pilotlight doctor -n models
   pilotlight doctor llama -n models --all
   pilotlight doctor -n models --install-namespace pilotlight --redis-url redis://127.0.0.1:6379
+  pilotlight doctor -n models --set 'redis.sentinel.nodes=["10.0.0.7:26379"]' --set redis.sentinel.masterName=queue
   pilotlight doctor -n models -o json | jq '.sections[].findings[] | select(.level == "fail")'
 
 It ends with 1 when a check failed; with warnings only it ends with 0.
@@ -40,7 +45,9 @@ export function addDoctorCommand({ program, context, finish }: CommandHost): voi
     .option('--install-namespace <name>', 'where Pilotlight itself is (default: "pilotlight", else that of the pools)')
     .option('--admin-url <url>', 'also ask a running Pilotlight')
     .option('--token-file <file>', 'token for the admin listener (or PILOTLIGHT_ADMIN_TOKEN; default none)')
-    .option('--redis-url <url>', 'also look at this Redis (or PILOTLIGHT_REDIS_URL)');
+    .option('--redis-url <url>', 'also look at this Redis (or PILOTLIGHT_REDIS_URL)')
+    .addOption(settingOptions.file())
+    .addOption(settingOptions.set());
   addOutputOption(addClusterOptions(command))
     .addHelpText('after', HELP)
     .action(async (name: string | undefined, flags: DoctorFlags) => {
@@ -102,8 +109,11 @@ async function redisFindings(
   signal: AbortSignal,
 ): Promise<Section['findings']> {
   const { checkRedisAt, checkRedisOf, redisNotAsked } = await import('../doctor/redis.ts');
-  const url = flags.redisUrl ?? context.environment['PILOTLIGHT_REDIS_URL'];
-  const told = url === undefined ? [] : await checkRedisAt(url, signal);
+  // Only of Redis: what else is set is for the gateway and may be wrong here.
+  const ofRedis = Object.entries(context.environment).filter(([name]) => name.startsWith('PILOTLIGHT_REDIS_'));
+  const { file, set, redisUrl } = flags;
+  const given = { ...(file && { file }), ...(set && { set }), ...(redisUrl !== undefined && { redisUrl }) };
+  const told = await checkRedisAt(await configInputs(given, Object.fromEntries(ofRedis)), signal);
   const running = flags.adminUrl === undefined ? [] : await checkRedisOf(adminClientOf(flags, context), signal);
   const all = [...told, ...running];
   return all.length === 0 ? redisNotAsked() : all;

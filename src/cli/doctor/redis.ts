@@ -1,3 +1,4 @@
+import { type ConfigInputs, loadConfig } from '../../config/load-config.ts';
 import { asError } from '../../core/errors.ts';
 import type { StatusReport } from '../../core/status.ts';
 import { lookAtRedis } from '../../roles/operator/redis-findings.ts';
@@ -6,18 +7,26 @@ import { type Finding, fail, ok, skip, warn } from './facts.ts';
 
 const CHECK = 'Redis';
 
-/** What the Redis at `url` says about its persistence. */
-export async function checkRedisAt(url: string, signal: AbortSignal): Promise<readonly Finding[]> {
+/** What the Redis of the settings says about itself; no finding when they name none. Files and flags as `serve` has them. */
+export async function checkRedisAt(inputs: ConfigInputs, signal: AbortSignal): Promise<readonly Finding[]> {
+  const loaded = loadConfig(inputs);
+  const wrong = loaded.problems.filter(({ severity, path }) => severity === 'error' && path.startsWith('redis'));
+  if (wrong.length > 0) {
+    return wrong.map(({ path, message }) => fail(CHECK, `${path} ${message}`, `correct ${path}, see docs/redis.md`));
+  }
+  if (!loaded.ok) return [fail(CHECK, 'the settings are not valid', 'look with pilotlight config print')];
   try {
-    const { name, findings } = await lookAtRedis(url, signal);
-    if (findings.length === 0) return [ok(CHECK, `${name} keeps an append-only file and never evicts`)];
-    return findings.map(({ severity, text }) => {
-      const [found = text, change = 'see docs/install-kubernetes.md'] = text.replace(/\.$/, '').split(/; (?=[^;]*$)/);
+    const look = await lookAtRedis(loaded.config.redis, signal);
+    if (look === null) return [];
+    if (look.findings.length === 0) return [ok(CHECK, `${look.name}: keeps an append-only file and never evicts`)];
+    return look.findings.map(({ severity, text }) => {
+      const [found = text, change = 'see docs/redis.md'] = text.replace(/\.$/, '').split(/; (?=[^;]*$)/);
       return (severity === 'refuse' ? fail : warn)(CHECK, found, change);
     });
   } catch (thrown) {
     signal.throwIfAborted();
-    return [fail(CHECK, `the Redis of --redis-url: ${asError(thrown).message}`, 'correct --redis-url, or start it')];
+    const change = 'correct --redis-url or the settings of redis, or start it';
+    return [fail(CHECK, `the Redis of the settings: ${asError(thrown).message}`, change)];
   }
 }
 
@@ -37,5 +46,10 @@ export async function checkRedisOf(client: Client, signal: AbortSignal): Promise
 }
 
 export function redisNotAsked(): readonly Finding[] {
-  return [skip(CHECK, 'not looked at; name it with --redis-url, or a running Pilotlight with --admin-url')];
+  return [
+    skip(
+      CHECK,
+      'not looked at; name it with --redis-url or the settings of redis, or a running Pilotlight with --admin-url',
+    ),
+  ];
 }
