@@ -1,27 +1,59 @@
 -- Tickets: the hash `tickets` id -> packed record, read through a cache and written once when the turn ends.
 -- `owner:<owner>` is the set of an owner's tickets, `offers:<owner>` its unanswered offers by lapse.
 
-L.SHORT_KINDS = { held = 'h', stored = 's', row = 'r' }
-L.LONG_KINDS = { h = 'held', s = 'stored', r = 'row' }
-L.SHORT_STATES = { waiting = 'w', offered = 'o', running = 'r', recording = 'c' }
-L.LONG_STATES = { w = 'waiting', o = 'offered', r = 'running', c = 'recording' }
+L.KINDS = { [0] = 'held', 'stored', 'row' }
+L.STATES = { [0] = 'waiting', 'offered', 'running', 'recording' }
+L.CODES = { held = 0, stored = 1, row = 2, waiting = 0, offered = 1, running = 2, recording = 3 }
+-- What is packed behind the fields that every ticket has; of the last ones those that are as usual are left out.
+L.OPTIONAL_FIELDS = { PRIORITY, CLASS_KEY, WEIGHT, MAX_CONCURRENCY, LANE, IS_OVERFLOW, CHARGED_TOKENS, ATTEMPT, EXCLUDED,
+  ENDPOINT_ID, TOKEN, SINCE_MS }
+L.USUAL = { 0, '', 1, 0, '', false, 0, 0, false, '', '', 0 }
+L.COUNT_OF_FIXED = 9
 
--- Short, for there may be many: without the id, and what follows from other fields is `false`.
+-- Short, for many may wait: without the id, with durations since the tag instead of instants, and without what follows from
+-- other fields. The first number is kind + 3 * state + 12 * clock of expiry (0 = none, 1 = the wall's, 2 = the other).
 function L.pack_ticket(t)
-  local id, kind, state, queued_at_ms, deadline_ms = t[ID], t[KIND], t[STATE], t[QUEUED_AT_MS], t[DEADLINE_MS]
-  t[ID], t[KIND], t[STATE] = false, L.SHORT_KINDS[kind], L.SHORT_STATES[state]
-  if queued_at_ms == math.floor(t[TAG] / 1000) then t[QUEUED_AT_MS] = false end
-  if deadline_ms == t[EXPIRES_AT_MS] then t[DEADLINE_MS] = false end
-  local packed = cmsgpack.pack(t)
-  t[ID], t[KIND], t[STATE], t[QUEUED_AT_MS], t[DEADLINE_MS] = id, kind, state, queued_at_ms, deadline_ms
-  return packed
+  local tag_ms, expires_at_ms = math.floor(t[TAG] / 1000), t[EXPIRES_AT_MS]
+  local clock = expires_at_ms == 0 and 0 or expires_at_ms > 0 and 1 or 2
+  local list = {
+    L.CODES[t[KIND]] + 3 * L.CODES[t[STATE]] + 12 * clock, t[TAG], t[OBJECTIVE], t[FAIRNESS_ID], t[OWNER],
+    t[COST_TOKENS], t[BYTES], clock > 0 and math.abs(expires_at_ms) - tag_ms,
+  }
+  local fields, usual, has_more = L.OPTIONAL_FIELDS, L.USUAL, false
+  for i = #fields, 1, -1 do
+    local value = t[fields[i]]
+    if has_more or value ~= usual[i] then list[L.COUNT_OF_FIXED + i], has_more = value, true end
+  end
+  local deadline_ms, queued_at_ms, band = t[DEADLINE_MS], t[QUEUED_AT_MS], t[BAND]
+  local is_usual = deadline_ms == math.max(0, expires_at_ms) and queued_at_ms == tag_ms and band == t[PRIORITY]
+  if not is_usual then
+    list[L.COUNT_OF_FIXED] = { deadline_ms, queued_at_ms - tag_ms, band }
+  elseif has_more then
+    list[L.COUNT_OF_FIXED] = false
+  end
+  return cmsgpack.pack(list)
 end
 
 function L.unpack_ticket(id, packed)
-  local t = cmsgpack.unpack(packed)
-  t[ID], t[KIND], t[STATE] = id, L.LONG_KINDS[t[KIND]], L.LONG_STATES[t[STATE]]
-  t[QUEUED_AT_MS] = t[QUEUED_AT_MS] or math.floor(t[TAG] / 1000)
-  t[DEADLINE_MS] = t[DEADLINE_MS] or t[EXPIRES_AT_MS]
+  local list = cmsgpack.unpack(packed)
+  local head, tag, rare = list[1], list[2], list[L.COUNT_OF_FIXED]
+  local clock, tag_ms, expires_at_ms = math.floor(head / 12), math.floor(tag / 1000), 0
+  if clock > 0 then expires_at_ms = (clock == 1 and 1 or -1) * (list[8] + tag_ms) end
+  local t = { id }
+  t[KIND], t[STATE] = L.KINDS[head % 3], L.STATES[math.floor(head % 12 / 3)]
+  t[TAG], t[OBJECTIVE], t[FAIRNESS_ID], t[OWNER], t[COST_TOKENS], t[BYTES] =
+    tag, list[3], list[4], list[5], list[6], list[7]
+  t[EXPIRES_AT_MS] = expires_at_ms
+  for i, field in ipairs(L.OPTIONAL_FIELDS) do
+    local value = list[L.COUNT_OF_FIXED + i]
+    if value == nil then value = L.USUAL[i] end
+    t[field] = value
+  end
+  if rare then
+    t[DEADLINE_MS], t[QUEUED_AT_MS], t[BAND] = rare[1], rare[2] + tag_ms, rare[3]
+  else
+    t[DEADLINE_MS], t[QUEUED_AT_MS], t[BAND] = math.max(0, expires_at_ms), tag_ms, t[PRIORITY]
+  end
   return t
 end
 
