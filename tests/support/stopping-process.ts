@@ -47,7 +47,7 @@ export class StoppingProcess {
     this.#stopped = { go, resume };
   }
 
-  /** Resolves when what had come over the network has been read; timers follow. */
+  /** Resolves when what had come over the network has been read, and then the timers that were due have run. */
   async continue(): Promise<void> {
     const stopped = this.#stopped;
     if (!stopped) return;
@@ -55,6 +55,7 @@ export class StoppingProcess {
     for (const read of this.#arrived.splice(0)) read();
     await new Promise<void>((resolve) => setImmediate(resolve));
     stopped.resume();
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   readonly store: LedgerStore = {

@@ -4,14 +4,13 @@ import type { Logger } from '../../core/logger.ts';
 import type { PoolKey } from '../../core/objects.ts';
 import type { LedgerOp, ReassertOp, Timing, TurnResult } from '../policy/ledger/ops.ts';
 import type { LedgerStore } from './ports.ts';
+import { SignsOfLife } from './signs-of-life.ts';
 import type { TicketDesk } from './ticket-desk.ts';
 import type { TurnQueue } from './turn-queue.ts';
 
 /** Looks for lost offers and expired waits while tickets wait, and for late answers. */
 const TICK_MS = 250;
-const TICKS_PER_HEARTBEAT = 4;
-/** A pause of the whole process; shorter ones are the ordinary unevenness of timers. */
-const STILL_MS = 2 * TICK_MS;
+const HEARTBEAT_MS = 1_000;
 /** Tickets in one step of a re-assertion. */
 const CLAIMS_PER_TURN = 200;
 const FIRST_RETRY_MS = 50;
@@ -43,15 +42,14 @@ export class LedgerLink {
   #isJoining = false;
   #isBeating = false;
   #beatAgain = false;
-  #lastTickMs: number;
-  /** When the last sign of life that the ledger has answered was sent: it counts from then, or later. */
-  #aliveAtMs: number;
+  readonly #signs: SignsOfLife;
+  #beatAtMs: number;
   #offsetMs = 0;
 
   constructor(deps: LedgerLinkDeps) {
     this.#deps = deps;
-    this.#lastTickMs = deps.clock.monotonicMs();
-    this.#aliveAtMs = this.#lastTickMs;
+    this.#beatAtMs = deps.clock.monotonicMs();
+    this.#signs = new SignsOfLife(deps.timing.deadOwnerMs, this.#beatAtMs);
   }
 
   get incarnation(): string {
@@ -73,17 +71,32 @@ export class LedgerLink {
   }
 
   /**
-   * Rejects for an answer that lay here while the process stood still, before the first timer could notice: whoever was
-   * granted a slot in it has been taken for dead since.
+   * Rejects, instead of sending and instead of handing on an answer that lay here, when the process stood still for so long
+   * that others may have taken it for dead: no timer need have noticed yet.
    */
   async exec(ops: readonly LedgerOp[], reach: readonly string[]): Promise<TurnResult> {
     const { store, owner, clock } = this.#deps;
+    if (this.noticeStall()) throw new Error('the process stood still');
     const sentMs = clock.monotonicMs();
     const result = await store.exec({ owner, incarnation: this.#incarnation, reach, ops });
-    const isSignOfLife = ops.some(({ op }) => op === 'heartbeat' || op === 'open');
-    if (isSignOfLife && result.kind === 'turned') this.#aliveAtMs = Math.max(this.#aliveAtMs, sentMs);
-    if (this.#noticeStall()) throw new Error('the process stood still before it read the answer');
+    const isSignOfLife = ops.some(({ op }) => op === 'heartbeat' || op === 'poll' || op === 'open');
+    if (isSignOfLife && result.kind === 'turned') this.#signs.answered(sentMs);
+    if (this.noticeStall()) throw new Error('the process stood still before it read the answer');
     return result;
+  }
+
+  /**
+   * To be called before anything else that this process does. When others may have taken it for dead, what it runs may be
+   * run again: it stops that first. When there is time left, it says at once that it lives. Returns whether it lost what it ran.
+   */
+  noticeStall(): boolean {
+    const look = this.#signs.look(this.#deps.clock.monotonicMs());
+    if (look === 'stood_still' && !this.#isJoining) this.beat();
+    if (look !== 'ran_out') return false;
+    const lost = this.#deps.desk.loseRunning();
+    this.#log('error', { lost }, 'owner.stalled');
+    this.doubt(null);
+    return true;
   }
 
   /** What the ledger has of this process may differ from what this process knows. */
@@ -119,38 +132,22 @@ export class LedgerLink {
   async #tick(): Promise<void> {
     const { clock, queue, desk } = this.#deps;
     const { signal } = this.#closing;
-    for (let ticks = 1; ; ticks += 1) {
+    for (;;) {
       await clock.sleep(TICK_MS, signal).catch(() => undefined);
       if (signal.aborted) return;
-      this.#noticeStall();
-      queue.expire(clock.monotonicMs());
+      this.noticeStall();
+      const nowMs = clock.monotonicMs();
+      queue.expire(nowMs);
       desk.expireWaits();
       if (this.#isJoining) continue;
-      if (ticks % TICKS_PER_HEARTBEAT === 0) this.beat();
+      if (nowMs - this.#beatAtMs >= HEARTBEAT_MS) this.beat();
       else if (desk.hasWaiting) this.#poll();
     }
   }
 
-  /**
-   * Others may have taken this process for dead: what it runs may be run again, so it stops before anything else. Not so
-   * when it was the ledger that could not be reached: then nothing ran out while the process stood still.
-   */
-  #noticeStall(): boolean {
-    const { deadOwnerMs } = this.#deps.timing;
-    const nowMs = this.#deps.clock.monotonicMs();
-    const beforeMs = this.#lastTickMs;
-    const gapMs = nowMs - beforeMs;
-    this.#lastTickMs = nowMs;
-    const ranOut = nowMs - this.#aliveAtMs >= deadOwnerMs && beforeMs - this.#aliveAtMs < deadOwnerMs;
-    if (gapMs < deadOwnerMs && !(gapMs > STILL_MS && ranOut)) return false;
-    const lost = this.#deps.desk.loseRunning();
-    this.#log('error', { gapMs: Math.round(gapMs), lost }, 'owner.stalled');
-    this.doubt(null);
-    return true;
-  }
-
   #sendHeartbeat(): void {
-    const { desk } = this.#deps;
+    const { desk, clock } = this.#deps;
+    this.#beatAtMs = clock.monotonicMs();
     const check = desk.idsToCheck();
     // Everything that left the table before this moment is ahead of the heartbeat, so the ledger cannot have more.
     const knownTickets = desk.size;

@@ -106,7 +106,10 @@ export class PoolLiveOrder implements LiveOrder, SlotLedger, StoredLedger, Engin
     this.#stored = new StoredRequests(ask, onAsleep);
     this.#order = new OrderDesk(ask);
     this.#unsubscribe = store.subscribe(owner, {
-      onMail: (mail) => this.#desk.onMail(mail),
+      onMail: (mail) => {
+        this.#link.noticeStall();
+        this.#desk.onMail(mail);
+      },
       onHint: (hint) => this.#hinted(hint),
       onGap: () => this.#link.beat(),
     });
