@@ -42,7 +42,7 @@ function handlers.setBulk(op)
     L.remove_bulk(op.id, objective)
   end
   if op.requests > 0 then L.add_bulk(op) end
-  local asleep = is_more and L.open_slots() == 0
+  local asleep = is_more and L.open_slots() == 0 and not L.is_paused(op.objective)
   if is_more then L.set_meta('activityEpoch', T.meta.activityEpoch + 1) end
   if asleep then T.hints.wake = true end
   return { kind = 'bulk', asleep = asleep }

@@ -6,6 +6,7 @@ L.MAX_FLOWS_PER_BAND = 10000
 L.OVERFLOW = '\n*'
 L.MAX_LAG = 20000000
 L.MAX_PRUNED = 256
+L.MAX_CHARGED_TOKENS = 1000000
 
 function L.flow_of(ticket) return ticket[IS_OVERFLOW] and L.OVERFLOW or ticket[FAIRNESS_ID] end
 function L.flows_key(band) return L.key('flows:', band) end
@@ -71,13 +72,14 @@ function L.serve(ticket, is_by_share)
   local band = L.band_of(number)
   local time = math.max(L.time_of(number, flow) or 0, band.vt - L.MAX_LAG)
   if not is_by_share and time > band.vt then L.open_band(number).vt = time end
-  ticket[CHARGED_TOKENS] = math.max(1, ticket[COST_TOKENS])
+  ticket[CHARGED_TOKENS] = math.max(1, math.min(L.MAX_CHARGED_TOKENS, ticket[COST_TOKENS]))
   L.set_time(number, flow, time + L.units(ticket[CHARGED_TOKENS], ticket[WEIGHT]))
 end
 
 function L.recharge(ticket, tokens)
-  local change = L.units(tokens, ticket[WEIGHT]) - L.units(ticket[CHARGED_TOKENS], ticket[WEIGHT])
-  ticket[CHARGED_TOKENS] = tokens
+  local charged = math.min(L.MAX_CHARGED_TOKENS, tokens)
+  local change = L.units(charged, ticket[WEIGHT]) - L.units(ticket[CHARGED_TOKENS], ticket[WEIGHT])
+  ticket[CHARGED_TOKENS] = charged
   L.touch(ticket)
   if change == 0 then return end
   local flow, number = L.flow_of(ticket), ticket[BAND]

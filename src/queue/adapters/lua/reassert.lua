@@ -22,11 +22,26 @@ function L.ticket_of(claim)
   return L.new_ticket(claim, tag, claim.queuedAtMs, claim.endpointId, excluded, claim.attempt, now_ms)
 end
 
+function L.give_way(existing, at)
+  if existing[STATE] == 'running' and at ~= 'recording' then
+    L.give_slot(existing)
+    if at == 'waiting' then L.refund(existing) end
+    existing[STATE] = 'recording'
+  end
+  L.end_ticket(existing)
+end
+
+function L.keep_grant(ticket, existing)
+  if existing[SINCE_MS] == 0 then return end
+  for _, field in ipairs({ BAND, IS_OVERFLOW, CHARGED_TOKENS, SINCE_MS }) do ticket[field] = existing[field] end
+end
+
 function L.put_back(claim)
   local existing = L.load_ticket(claim.id)
   local is_done = claim.kind == 'stored' and L.outcome_of(claim.id)
-  if existing and existing[OWNER] == owner then
-    L.end_ticket(existing)
+  local is_own = existing and existing[OWNER] == owner
+  if is_own then
+    L.give_way(existing, is_done and 'recording' or claim.state)
   elseif existing and not is_done then
     local has_begun = existing[STATE] == 'running' or existing[STATE] == 'recording'
     if has_begun or claim.state == 'waiting' then return { state = 'lost', token = '', tag = '' } end
@@ -34,6 +49,7 @@ function L.put_back(claim)
   end
   if is_done then return { state = 'done', token = '', tag = '' } end
   local ticket = L.ticket_of(claim)
+  if is_own and claim.state ~= 'waiting' then L.keep_grant(ticket, existing) end
   L.open_book(ticket[OBJECTIVE]).priority = ticket[PRIORITY]
   L.add_ticket(ticket)
   L.restore(ticket, claim.state)

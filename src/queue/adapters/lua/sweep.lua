@@ -27,6 +27,9 @@ function L.reap(name, limit)
 end
 
 function L.reap_dead_owners()
+  for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'owners', '(' .. now_ms, '+inf')) do
+    call('ZADD', P .. 'owners', now_ms, name)
+  end
   local left = L.MAX_REAPED_TICKETS
   for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'owners', '-inf', now_ms - L.timing().deadOwnerMs)) do
     if left == 0 then return end

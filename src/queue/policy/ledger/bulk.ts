@@ -1,4 +1,5 @@
 import { hasStored } from './demand.ts';
+import { isPaused } from './rules.ts';
 import { openSlots } from './slots.ts';
 import { bookOf, type LedgerState } from './state.ts';
 import type { SetBulkOp, SetBulkReply } from './stored-ops.ts';
@@ -20,7 +21,7 @@ export function setBulk(turn: Turn, op: SetBulkOp): SetBulkReply {
     removeBulk(state, op.id);
   }
   if (op.requests > 0) addBulk(turn, op);
-  const asleep = isMore && openSlots(state) === 0;
+  const asleep = isMore && openSlots(state) === 0 && !isPaused(state, op.objective);
   if (isMore) state.activityEpoch += 1;
   if (asleep) turn.hints.add('wake');
   return { kind: 'bulk', asleep };

@@ -16,6 +16,8 @@ export const OVERFLOW = '\n*';
 /** How far a flow that could not be served may stay behind its band: 20,000 tokens of weight 1. */
 const MAX_LAG = 20_000_000;
 const MAX_PRUNED = 256;
+/** Most that one ticket is charged: an answer limit or a count of an engine that is beyond any context sets nobody back for ever. */
+const MAX_CHARGED_TOKENS = 1_000_000;
 
 export function flowOf(ticket: Pick<Ticket, 'isOverflow' | 'fairnessId'>): string {
   return ticket.isOverflow ? OVERFLOW : ticket.fairnessId;
@@ -60,14 +62,15 @@ export function serve(state: LedgerState, ticket: Ticket, isByShare: boolean): v
   const flow = flowOf(ticket);
   const time = Math.max(band.flows.get(flow) ?? 0, band.virtualTime - MAX_LAG);
   if (!isByShare) band.virtualTime = Math.max(band.virtualTime, time);
-  ticket.chargedTokens = Math.max(1, ticket.costTokens);
+  ticket.chargedTokens = Math.max(1, Math.min(MAX_CHARGED_TOKENS, ticket.costTokens));
   setTime(state, ticket.band, flow, time + units(ticket.chargedTokens, ticket.weight));
 }
 
 /** Charges `tokens` instead of what was charged; 0 takes the charge back. What ran without waiting is charged nothing. */
 export function recharge(state: LedgerState, ticket: Ticket, tokens: number): void {
-  const change = units(tokens, ticket.weight) - units(ticket.chargedTokens, ticket.weight);
-  ticket.chargedTokens = tokens;
+  const charged = Math.min(MAX_CHARGED_TOKENS, tokens);
+  const change = units(charged, ticket.weight) - units(ticket.chargedTokens, ticket.weight);
+  ticket.chargedTokens = charged;
   if (change === 0) return;
   const flow = flowOf(ticket);
   const band = bandOf(state, ticket.band);

@@ -7,7 +7,7 @@ import { outcomeOf } from './outcome-of.ts';
 import { unquarantine } from './quarantine.ts';
 import { endpointOf } from './slots.ts';
 import { bookOf, type Ticket } from './state.ts';
-import { addTicket, endTicket, evict, ownTicket, takeSlot } from './tickets.ts';
+import { addTicket, endTicket, evict, giveSlot, ownTicket, refund, takeSlot } from './tickets.ts';
 import { nextStamp, stampText, type Turn } from './turn.ts';
 import { enqueue } from './waiting.ts';
 
@@ -41,7 +41,7 @@ export function reassert(turn: Turn, op: ReassertOp): ReassertReply {
 function putBack(turn: Turn, claim: ReassertedTicket): Answer {
   const existing = turn.state.tickets.get(claim.id);
   const isDone = claim.kind === 'stored' && outcomeOf(turn, claim.id) !== undefined;
-  if (existing?.owner === turn.owner) endTicket(turn, existing);
+  if (existing?.owner === turn.owner) giveWay(turn, existing, isDone ? 'recording' : claim.state);
   else if (existing !== undefined && !isDone) {
     const hasBegun = existing.state === 'running' || existing.state === 'recording';
     if (hasBegun || claim.state === 'waiting') return { state: 'lost', token: '', tag: '' };
@@ -49,10 +49,26 @@ function putBack(turn: Turn, claim: ReassertedTicket): Answer {
   }
   if (isDone) return { state: 'done', token: '', tag: '' };
   const ticket = ticketOf(turn, claim);
+  if (existing?.owner === turn.owner && claim.state !== 'waiting') keepGrant(ticket, existing);
   bookOf(turn.state, ticket.objective).priority = ticket.priority;
   addTicket(turn, ticket);
   place(turn, ticket, claim.state);
   return { state: claim.state, token: ticket.token === 0 ? '' : stampText(ticket.token), tag: stampText(ticket.tag) };
+}
+
+/** The ledger's own of a ticket that its owner names again. A grant that he never used is no release, and is not charged. */
+function giveWay(turn: Turn, existing: Ticket, at: ReassertedTicket['state']): void {
+  if (existing.state === 'running' && at !== 'recording') {
+    giveSlot(turn.state, existing);
+    if (at === 'waiting') refund(turn.state, existing);
+    existing.state = 'recording';
+  }
+  endTicket(turn, existing);
+}
+
+/** It is the same run: whom it was charged to, and since when. */
+function keepGrant(ticket: Ticket, { band, isOverflow, chargedTokens, sinceMs }: Ticket): void {
+  if (sinceMs > 0) Object.assign(ticket, { band, isOverflow, chargedTokens, sinceMs });
 }
 
 function ticketOf(turn: Turn, claim: ReassertedTicket): Ticket {

@@ -48,6 +48,10 @@ export function reap(turn: Turn, owner: string, limit: number): number {
 
 function reapDeadOwners(turn: Turn): void {
   const { state, nowMs } = turn;
+  // The clock was set back: who is silent since then would else live until it is there again.
+  for (const owner of state.owners.ids()) {
+    if ((state.owners.score(owner) ?? 0) > nowMs) state.owners.add(owner, nowMs);
+  }
   let left = MAX_REAPED_TICKETS;
   for (const owner of state.owners.upTo(nowMs - state.timing.deadOwnerMs, state.owners.size)) {
     if (left === 0) return;
