@@ -22,6 +22,13 @@ const SENTINELS: Values = {
     redis: { sentinel: { nodes: ['s-0:26379'] }, tls: { enabled: true } },
   },
 };
+const CLUSTER: Values = {
+  ...SENTINELS,
+  config: {
+    auth: { anonymous: { enabled: true } },
+    redis: { cluster: { nodes: ['r-0:6379', 'r-1:6379'] }, tls: { enabled: true, serverName: 'redis.internal' } },
+  },
+};
 const EVERYTHING: Values = {
   ...SEVERAL,
   installation: 'everything',
@@ -41,6 +48,7 @@ const GOOD: readonly { name: string; values: Values }[] = [
   { name: 'three gateways without stored jobs', values: SEVERAL },
   { name: 'a bundled Redis', values: BUNDLED },
   { name: 'sentinels with certificates', values: SENTINELS },
+  { name: 'a cluster with certificates', values: CLUSTER },
   { name: 'everything', values: EVERYTHING },
   { name: 'rights and accounts of somebody else', values: { ...LEAST_VALUES, rbac: { create: false } } },
   { name: 'a digest', values: { ...LEAST_VALUES, image: { repository: 'p', digest: `sha256:${'a'.repeat(64)}` } } },
@@ -53,17 +61,26 @@ test.each(GOOD)('with $name it lints, and every object has its place', ({ values
   expect(lost.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
 });
 
-test('sentinels with certificates: no URL, what is secret by the kubelet', () => {
-  const [gateway] = helm()
-    .objects(SENTINELS)
-    .filter(({ kind }) => kind === 'Deployment');
-  const spec = JSON.stringify(gateway);
-  expect(spec).not.toContain('PILOTLIGHT_REDIS_URL');
-  for (const key of ['username', 'password', 'sentinel-username', 'sentinel-password']) {
-    expect(spec).toContain(`{"name":"login","key":"${key}","optional":true}`);
+test.each([
+  ['sentinels', SENTINELS],
+  ['a cluster', CLUSTER],
+])('%s with certificates: no URL, what is secret by the kubelet, for gateways and controllers', (_what, values) => {
+  const pods = helm()
+    .objects(values)
+    .filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet');
+  expect(pods.map(({ metadata }) => metadata.labels?.['app.kubernetes.io/component']).sort()).toEqual([
+    'controller',
+    'gateway',
+  ]);
+  for (const pod of pods) {
+    const spec = JSON.stringify(pod);
+    expect(spec).not.toContain('PILOTLIGHT_REDIS_URL');
+    for (const key of ['username', 'password', 'sentinel-username', 'sentinel-password']) {
+      expect(spec).toContain(`{"name":"login","key":"${key}","optional":true}`);
+    }
+    expect(spec).toContain('{"name":"PILOTLIGHT_REDIS_TLS_KEY_FILE","value":"/etc/pilotlight/redis-tls/tls.key"}');
+    expect(spec).toContain('"secretName":"certificates"');
   }
-  expect(spec).toContain('{"name":"PILOTLIGHT_REDIS_TLS_KEY_FILE","value":"/etc/pilotlight/redis-tls/tls.key"}');
-  expect(spec).toContain('"secretName":"certificates"');
 });
 
 const REFUSED: readonly { name: string; values: Values; says: string | RegExp }[] = [
