@@ -43,6 +43,8 @@ export class LedgerLink {
   #isBeating = false;
   #beatAgain = false;
   readonly #signs: SignsOfLife;
+  /** How often it lost what it ran. Answers to what was sent before are void, however many there are. */
+  #stalls = 0;
   #beatAtMs: number;
   #offsetMs = 0;
 
@@ -78,10 +80,12 @@ export class LedgerLink {
     const { store, owner, clock } = this.#deps;
     if (this.noticeStall()) throw new Error('the process stood still');
     const sentMs = clock.monotonicMs();
+    const stallsBefore = this.#stalls;
     const result = await store.exec({ owner, incarnation: this.#incarnation, reach, ops });
     const isSignOfLife = ops.some(({ op }) => op === 'heartbeat' || op === 'poll' || op === 'open');
     if (isSignOfLife && result.kind === 'turned') this.#signs.answered(sentMs);
-    if (this.noticeStall()) throw new Error('the process stood still before it read the answer');
+    this.noticeStall();
+    if (this.#stalls !== stallsBefore) throw new Error('the process stood still before it read the answer');
     return result;
   }
 
@@ -93,6 +97,7 @@ export class LedgerLink {
     const look = this.#signs.look(this.#deps.clock.monotonicMs());
     if (look === 'stood_still' && !this.#isJoining) this.beat();
     if (look !== 'ran_out') return false;
+    this.#stalls += 1;
     const lost = this.#deps.desk.loseRunning();
     this.#log('error', { lost }, 'owner.stalled');
     this.doubt(null);

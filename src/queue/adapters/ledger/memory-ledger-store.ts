@@ -38,6 +38,12 @@ export class MemoryLedgerStore implements LedgerStore {
     return () => this.#news.delete(owner);
   }
 
+  /** Another server with the same data, as after a restart with persistence, or a fail-over to a replica that was not behind. */
+  restartWithData(): void {
+    this.#starts += 1;
+    this.#runId = `memory-${this.#starts}`;
+  }
+
   /** A restart that loses everything, as of a Redis without persistence. */
   restart(): void {
     this.#starts += 1;

@@ -104,7 +104,15 @@ class World {
   }
 }
 
-const step = fc.record({
+interface Step {
+  readonly what: 'enter' | 'end' | 'leave' | 'stop' | 'continue' | 'slow' | 'mail' | 'scrape';
+  readonly process: number;
+  readonly pick: number;
+  readonly isStored: boolean;
+  readonly afterMs: number;
+}
+
+const step: fc.Arbitrary<Step> = fc.record({
   what: fc.oneof(
     { weight: 30, arbitrary: fc.constant('enter' as const) },
     { weight: 15, arbitrary: fc.constant('end' as const) },
@@ -125,55 +133,63 @@ const step = fc.record({
   ),
 });
 
+/** Plays it, and checks the bounds after each step; at its end all go on, every call ends, and nothing may be left. */
+async function play(owners: number, steps: readonly (readonly [Step, boolean])[]): Promise<void> {
+  const world = new World(owners);
+  const { clock, calls, processes, ledger } = world;
+  await world.open();
+  for (const [{ what, process: any, pick, isStored, afterMs }, isRestart] of steps) {
+    if (isRestart) ledger.restartWithData();
+    const index = any % owners;
+    const process = processes[index]!;
+    const call = calls[pick % (calls.length || 1)];
+    if (what === 'enter' && !process.isStopped) world.enter(index, isStored, pick);
+    else if (what === 'end' && call) world.end(call);
+    else if (what === 'leave' && call && !processes[call.process]!.isStopped) call.leaving.abort();
+    else if (what === 'stop') process.stop();
+    else if (what === 'continue') await process.continue();
+    else if (what === 'slow') process.delay(pick * 5, pick * 20);
+    else if (what === 'mail') process.losesMail = !process.losesMail;
+    else if (what === 'scrape') await world.scrape();
+    world.expectBounds();
+    await clock.advance(afterMs);
+    world.expectBounds();
+  }
+  for (const process of processes) {
+    process.delay(0, 0);
+    process.losesMail = false;
+    await process.continue();
+  }
+  // Long enough for stalls to be noticed and for all to join again; then every call may end.
+  await clock.advance(8_000);
+  for (let round = 0; round < calls.length + 3; round += 1) {
+    for (const call of calls) world.end(call);
+    await clock.advance(50);
+    world.expectBounds();
+  }
+  for (const call of calls) call.leaving.abort();
+  await clock.advance(5_000);
+  // What was lost with a stopped owner is in quarantine until engines are seen to be free, and no longer.
+  await world.scrape();
+  await world.scrape();
+  expect(calls.filter(({ isOver, lease }) => !isOver && lease === null)).toEqual([]);
+  expect([...ledger.state.used.values()].flatMap((ids) => [...ids])).toEqual([]);
+  expect([...ledger.state.quarantine.keys()]).toEqual([]);
+  expect([...ledger.state.tickets.keys()]).toEqual([]);
+  await world.close();
+}
+
 test('three to five processes that stop and go on never run more than the slots, no job twice, and lose nothing', async () => {
-  const property = fc.asyncProperty(
-    fc.integer({ min: 3, max: 5 }),
-    fc.array(step, { minLength: 10, maxLength: 70, size: 'max' }),
-    async (owners, steps) => {
-      const world = new World(owners);
-      const { clock, calls, processes, ledger } = world;
-      await world.open();
-      for (const { what, process: any, pick, isStored, afterMs } of steps) {
-        const index = any % owners;
-        const process = processes[index]!;
-        const call = calls[pick % (calls.length || 1)];
-        if (what === 'enter' && !process.isStopped) world.enter(index, isStored, pick);
-        else if (what === 'end' && call) world.end(call);
-        else if (what === 'leave' && call && !processes[call.process]!.isStopped) call.leaving.abort();
-        else if (what === 'stop') process.stop();
-        else if (what === 'continue') await process.continue();
-        else if (what === 'slow') process.delay(pick * 5, pick * 20);
-        else if (what === 'mail') process.losesMail = !process.losesMail;
-        else if (what === 'scrape') await world.scrape();
-        world.expectBounds();
-        await clock.advance(afterMs);
-        world.expectBounds();
-      }
-      for (const process of processes) {
-        process.delay(0, 0);
-        process.losesMail = false;
-        await process.continue();
-      }
-      // Long enough for stalls to be noticed and for all to join again; then every call may end.
-      await clock.advance(8_000);
-      for (let round = 0; round < calls.length + 3; round += 1) {
-        for (const call of calls) world.end(call);
-        await clock.advance(50);
-        world.expectBounds();
-      }
-      for (const call of calls) call.leaving.abort();
-      await clock.advance(5_000);
-      // What was lost with a stopped owner is in quarantine until engines are seen to be free, and no longer.
-      await world.scrape();
-      await world.scrape();
-      expect(calls.filter(({ isOver, lease }) => !isOver && lease === null)).toEqual([]);
-      expect([...ledger.state.used.values()].flatMap((ids) => [...ids])).toEqual([]);
-      expect([...ledger.state.quarantine.keys()]).toEqual([]);
-      expect([...ledger.state.tickets.keys()]).toEqual([]);
-      await world.close();
-    },
-  );
+  const steps = fc.array(fc.tuple(step, fc.constant(false)), { minLength: 10, maxLength: 70, size: 'max' });
+  const property = fc.asyncProperty(fc.integer({ min: 3, max: 5 }), steps, play);
   await fc.assert(property, { numRuns: 60 });
+}, 60_000);
+
+test('nor while a Redis starts again with what it kept', async () => {
+  const isRestart = fc.integer({ min: 1, max: 12 }).map((dice) => dice === 1);
+  const steps = fc.array(fc.tuple(step, isRestart), { minLength: 10, maxLength: 70, size: 'max' });
+  const property = fc.asyncProperty(fc.integer({ min: 3, max: 5 }), steps, play);
+  await fc.assert(property, { numRuns: 40 });
 }, 60_000);
 
 test('a Redis that forgets everything: owners say again what they run, and never run more than the slots', async () => {
@@ -262,6 +278,29 @@ describe('a process that stands still', () => {
     expect(world.calls[0]?.lease).toBeNull();
     await world.clock.advance(2_000);
     expect(world.calls[0]?.lease).toBeNull();
+    await world.close();
+  });
+
+  test('reads none of several answers that came meanwhile', async () => {
+    const world = new World(2);
+    await world.open();
+    const [process] = world.processes;
+    process!.delay(0, 20);
+    for (const pick of [1, 2]) {
+      world.enter(0, true, pick);
+      await world.clock.advance(5);
+    }
+    expect([...world.ledger.state.tickets.values()].map(({ state }) => state)).toEqual(['running', 'running']);
+    process!.stop();
+    await world.clock.advance(10_000);
+    await world.scrape();
+    for (let call = 0; call < 5; call += 1) world.enter(1, false, call);
+    await world.clock.advance(50);
+    await process!.continue();
+    world.expectBounds();
+    await world.clock.advance(2_000);
+    world.expectBounds();
+    expect(world.calls.map(({ lease }) => lease !== null)).toEqual([false, false, true, true, true, true, true]);
     await world.close();
   });
 
