@@ -121,7 +121,17 @@ describe('the order of jobs in the backlog', () => {
     expect(await next.add('a-10', 'a')).toBe(51);
     expect(await next.add('b-0', 'b')).toBe(21);
     await take(next, 7);
+    await redis.client.hincrby(next.clockKey, 't', -16);
     expect(await next.add('a-11', 'a')).toBe(1);
+  });
+
+  test('who was given a place and is not in the empty queue yet is not forgotten', async () => {
+    const process = await open();
+    const turnOf = (id: string, tenant: string) =>
+      process.tags.turn({ id, objective: OBJECTIVE, tenant, costTokens: 5_000, weight: 1 });
+    const crowd = await Promise.all(['a-0', 'a-1', 'a-2', 'a-3'].map((id) => turnOf(id, 'a')));
+    expect(crowd.map(({ tag }) => tag)).toEqual([1, 6, 11, 16]);
+    expect(await turnOf('b-0', 'b')).toMatchObject({ tag: 1 });
   });
 
   test('a job that waits already is not charged again', async () => {

@@ -40,7 +40,10 @@ const rollOverScript = defineScript({
   parse: (reply) => reply === 1,
 });
 
-/** The tag book in Redis, one hash for each objective beside its queue. It begins anew when a turn finds the queue empty. */
+/**
+ * The tag book in Redis, one hash for each objective beside its queue. It begins anew when a turn finds the queue empty, and
+ * none was given for 15 s: then nobody is on the way into it.
+ */
 export class RedisTagBook implements TagBook {
   readonly #options: RedisTagBookOptions;
   readonly #queueKeys: QueueKeys;
