@@ -46,9 +46,6 @@ const STALL_PASS_MS = 2_000;
 const MAX_STALLED_COUNT = 1_000_000_000;
 /** Events cannot be turned off; we read none of them. */
 const EVENTS_KEPT = 100;
-/** Only reached when a completion could not be told: the job is then claimed once more and found done. */
-const ATTEMPTS = 1_000_000;
-const ATTEMPT_DELAY_MS = 1_000;
 /** BullMQ's score of a delayed job: its time, with twelve bits for the order of those of one millisecond. */
 const DELAY_SCORE_PER_MS = 0x1000;
 /** Other processes are woken at most this often for one objective. */
@@ -90,13 +87,8 @@ export class BullmqBacklog implements Backlog, BacklogView {
       if (!lane.isRegistered) await this.#register(item.objective, lane);
       const start = item.start === undefined ? {} : { s: Math.floor(item.start) };
       const pointer: JobPointer = { a: item.acceptRef, c: item.costTokens, ...start };
-      await lane.queue.add('job', pointer, {
-        jobId: item.id,
-        priority: item.tag,
-        removeOnComplete: true,
-        attempts: ATTEMPTS,
-        backoff: ATTEMPT_DELAY_MS,
-      });
+      // No more options: they are kept with each job, and what all jobs have in common the worker knows.
+      await lane.queue.add('job', pointer, { jobId: item.id, priority: item.tag });
       this.#intakes.get(item.objective)?.wake();
       this.#announce(item.objective, lane);
       return { kind: 'added' };

@@ -28,6 +28,8 @@ export interface IntakeWorkerOptions {
 /** When a verdict could not be told to Redis the lock runs out and the job comes back by itself. */
 const RUN_RETRY_MS = 500;
 const UNHANDLED_DELAY_MS = 1_000;
+/** Only reached when a completion could not be told: the job is then claimed once more and found done. */
+const RETRYING = { attempts: 1_000_000, backoff: { type: 'fixed', delay: 1_000 } };
 /** Ids of which this process knows that it lost them alive. */
 const MAX_SURVIVED = 10_000;
 
@@ -115,6 +117,8 @@ export class IntakeWorker implements IntakeQueue {
 
   async #process(job: Job<JobPointer>, token: string): Promise<void> {
     this.#held += 1;
+    // BullMQ asks the job when it fails; 80 bytes each if they were kept with it.
+    Object.assign(job.opts, RETRYING);
     try {
       const verdict = await this.#decide(job);
       if (verdict.kind === 'returned') await this.#tell(job.id, job.moveToWait(token), new WaitingError());
