@@ -1,10 +1,11 @@
 import type { JournalLine } from '../../../src/model-sim/adapters/call-journal.ts';
 import { type Attempt, attemptsOf, crowded, overfull } from './attempts.ts';
 import type { Happened } from './faults.ts';
-import type { SlotSample } from './ledger-watch.ts';
 import { type AcceptedJob, type HeldCall, NARROW } from './load.ts';
 import type { Absence } from './member.ts';
 import type { FaultKind } from './schedule.ts';
+import { incarnationsOf, overGrants, type SlotSample, unexplained } from './slot-rules.ts';
+import { type StoredRequest, storedViolations } from './stored-rules.ts';
 
 /** A job as each gateway tells of it in the end. */
 export interface JobEnd {
@@ -25,8 +26,10 @@ export interface Evidence {
   readonly journal: readonly JournalLine[];
   readonly happened: readonly Happened[];
   readonly absences: readonly Absence[];
-  /** Looks at the ledger that saw more slots in use than an endpoint has. */
-  readonly above: readonly SlotSample[];
+  /** Looks at the ledger, by time. */
+  readonly samples: readonly SlotSample[];
+  /** Seeds of what the rows of the batch ask. */
+  readonly rows: readonly number[];
 }
 
 export interface Violation {
@@ -44,17 +47,19 @@ const DEFECTS: ReadonlySet<string | null> = new Set([null, 'internal_error', 'co
 const JOB_FAILURES: ReadonlySet<string> = new Set([
   ...['attempts_exhausted', 'upstream_error', 'upstream_aborted', 'upstream_unreachable', 'upstream_idle_timeout'],
 ]);
-/** After one of these owners may re-assert more than there are slots, which docs/queue.md bounds. */
-const MAY_OVERFILL: ReadonlySet<FaultKind> = new Set<FaultKind>([
-  ...(['restart Redis', 'fail over', 'fail over behind', 'freeze Redis', 'black hole to Redis'] as const),
-  'black hole from Redis',
-]);
 /** While these last a model server does not hear that its caller has gone. */
 const MAY_HIDE_ENDS: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...(['black hole to engines', 'black hole from engines', 'freeze engine'] as const),
 ]);
-/** Recovery of the ledger, re-assertion, and the calls that are over their endpoint's slots until they end. */
-const OVERFILL_AFTER_MS = 20_000;
+/** What such a process runs goes on while its slots, being in quarantine, count for no tenant. */
+const MAY_ORPHAN: ReadonlySet<FaultKind> = new Set<FaultKind>(['freeze gateway', 'freeze gateway long']);
+/** From them no call may end with an error. */
+const HARMLESS: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  ...(['step clock of gateway', 'step clock of controller', 'slow engines', 'kill replica', 'kill sentinel'] as const),
+]);
+/** An error may come so long after what has caused it. */
+const FELT_FOR_MS = 10_000;
+const ORPHANED_AFTER_MS = 5_000;
 const HIDDEN_AFTER_MS = 10_000;
 /** Clocks of two processes on one machine are read a moment apart. */
 const CLOCK_MS = 5;
@@ -66,16 +71,19 @@ export function violations(evidence: Evidence): readonly Violation[] {
   return [
     ...evidence.calls.flatMap((call) => ofCall(call, attempts.get(call.seed) ?? [], evidence)),
     ...evidence.jobs.flatMap((end) => ofJob(end)),
-    ...evidence.above
-      .filter(({ atEpochMs }) => !during(evidence, atEpochMs, MAY_OVERFILL, OVERFILL_AFTER_MS))
-      .map(
-        ({ atEpochMs, used }): Violation => ({
-          rule: 'leases are never above slots',
-          id: `ledger at ${atEpochMs}`,
-          told: JSON.stringify(used),
-          seed: null,
-        }),
-      ),
+    ...overGrants(evidence.samples, evidence.slots).map(
+      ({ atEpochMs, endpoint, slots, held, ids }): Violation => ({
+        rule: 'leases are never above slots',
+        id: `ledger at ${atEpochMs}`,
+        told: `${held} of ${slots} of ${endpoint}, with ${ids.join(', ')} that came last`,
+        seed: null,
+      }),
+    ),
+    ...storedViolations(storedOf(evidence), attempts, {
+      incarnations: incarnationsOf(evidence.samples),
+      mayOverlap: (ms) => mayHideEnds(evidence, ms) || mayOrphan(evidence, ms),
+      happened: evidence.happened,
+    }),
     ...ofEngines(evidence),
     ...ofNarrow(evidence, attempts),
   ];
@@ -89,6 +97,7 @@ function ofCall(call: HeldCall, attempts: readonly Attempt[], evidence: Evidence
     if (call.status === 200 && call.code === null) say('a call ends with its answer or an error', call.problem ?? '');
     else if (call.status === 0) say('a call ends with its answer or an error', call.problem ?? 'no answer');
     else if (DEFECTS.has(call.code)) say('an error is one that the documentation excuses', call.problem ?? '');
+    else if (!hasCause(call, evidence)) say('an error has its cause', `${call.code} while nothing was broken`);
   }
   const first = call.firstAtEpochMs;
   const late = attempts.filter(({ beganAtEpochMs }) => first !== null && beganAtEpochMs > first + CLOCK_MS);
@@ -97,7 +106,7 @@ function ofCall(call: HeldCall, attempts: readonly Attempt[], evidence: Evidence
     const before = attempts[index] as Attempt;
     return attempt.beganAtEpochMs < before.endedAtEpochMs - CLOCK_MS && before.why !== null;
   });
-  if (overlap && !during(evidence, overlap.beganAtEpochMs, MAY_HIDE_ENDS, HIDDEN_AFTER_MS))
+  if (overlap && !mayHideEnds(evidence, overlap.beganAtEpochMs))
     say('a held call runs once at a time', `a second attempt began in ${overlap.pid} before the first had ended`);
   return found;
 }
@@ -129,34 +138,53 @@ function ofJob({ job, told }: JobEnd): Violation[] {
   return found;
 }
 
+function storedOf({ jobs, rows }: Evidence): readonly StoredRequest[] {
+  return [...jobs.map(({ job }) => job), ...rows.map((seed, index) => ({ id: `row ${index}`, seed }))];
+}
+
 function ofEngines(evidence: Evidence): Violation[] {
-  const { journal, slots } = evidence;
-  const kinds = new Set([...MAY_OVERFILL, ...MAY_HIDE_ENDS]);
-  return overfull(journal, slots, OVERFULL_FOR_MS)
-    .filter(({ fromEpochMs }) => !during(evidence, fromEpochMs, kinds, OVERFILL_AFTER_MS))
-    .map(({ pid, fromEpochMs, toEpochMs, most }) => ({
+  const { journal, slots, samples } = evidence;
+  const spells = overfull(journal, slots, OVERFULL_FOR_MS);
+  return unexplained(spells, incarnationsOf(samples), (ms) => mayHideEnds(evidence, ms)).map(
+    ({ pid, fromEpochMs, toEpochMs, most }) => ({
       rule: 'a model server never has more calls than slots',
       id: `model server ${pid}`,
       told: `${most} of ${slots} from ${fromEpochMs} to ${toEpochMs}`,
       seed: null,
-    }));
+    }),
+  );
 }
 
 function ofNarrow(evidence: Evidence, attempts: ReadonlyMap<number, readonly Attempt[]>): Violation[] {
   const own = evidence.calls.filter(({ tenant }) => tenant === NARROW.name);
-  const kinds = new Set([...MAY_OVERFILL, ...MAY_HIDE_ENDS]);
-  return crowded(
+  const spells = crowded(
     own.flatMap(({ seed }) => attempts.get(seed) ?? []),
     NARROW.maxConcurrency,
     OVERFULL_FOR_MS,
-  )
-    .filter(({ fromEpochMs }) => !during(evidence, fromEpochMs, kinds, OVERFILL_AFTER_MS))
-    .map(({ fromEpochMs, toEpochMs, most }) => ({
-      rule: 'a tenant never runs more calls than it may',
-      id: `tenant ${NARROW.name}`,
-      told: `${most} of ${NARROW.maxConcurrency} from ${fromEpochMs} to ${toEpochMs}`,
-      seed: null,
-    }));
+  );
+  const isExcused = (ms: number) => mayHideEnds(evidence, ms) || mayOrphan(evidence, ms);
+  return unexplained(spells, incarnationsOf(evidence.samples), isExcused).map(({ fromEpochMs, toEpochMs, most }) => ({
+    rule: 'a tenant never runs more calls than it may',
+    id: `tenant ${NARROW.name}`,
+    told: `${most} of ${NARROW.maxConcurrency} from ${fromEpochMs} to ${toEpochMs}`,
+    seed: null,
+  }));
+}
+
+/** A fault that lasted into the call, or had ended a short while before it began. */
+function hasCause({ startedAtEpochMs, endedAtEpochMs }: HeldCall, { happened }: Evidence): boolean {
+  return happened.some(
+    ({ kind, fromEpochMs, toEpochMs }) =>
+      !HARMLESS.has(kind) && fromEpochMs <= endedAtEpochMs + CLOCK_MS && toEpochMs + FELT_FOR_MS >= startedAtEpochMs,
+  );
+}
+
+function mayHideEnds(evidence: Evidence, atEpochMs: number): boolean {
+  return during(evidence, atEpochMs, MAY_HIDE_ENDS, HIDDEN_AFTER_MS);
+}
+
+function mayOrphan(evidence: Evidence, atEpochMs: number): boolean {
+  return during(evidence, atEpochMs, MAY_ORPHAN, ORPHANED_AFTER_MS);
 }
 
 function during({ happened }: Evidence, atEpochMs: number, kinds: ReadonlySet<FaultKind>, afterMs: number): boolean {

@@ -1,16 +1,8 @@
 import { Redis } from 'ioredis';
-
-/** What stood in the ledger at one moment, read in one step. */
-export interface SlotSample {
-  readonly atEpochMs: number;
-  /** Endpoint → slots in use, those of quarantined calls included. */
-  readonly used: Readonly<Record<string, number>>;
-}
+import type { SlotSample } from './slot-rules.ts';
 
 export interface LedgerWatch {
-  /** Samples in which something was above the slots, and how many there were in all. */
-  readonly above: readonly SlotSample[];
-  samples(): number;
+  readonly samples: readonly SlotSample[];
   /** Slots of one endpoint that were in use at once, at most. */
   mostUsed(): number;
   /** Whatever of the queue is not empty: key → how many. Of the ledger and of the backlog. */
@@ -20,14 +12,19 @@ export interface LedgerWatch {
 
 const LOOK_EVERY_MS = 100;
 
-/** KEYS is what nobody runs on a real installation; here it makes the look independent of what pools there are. */
+/**
+ * Of the only pool. KEYS is what nobody runs on a real installation; here it makes the look independent of the pool's name.
+ */
 const USED = `
-local found = {}
-for _, key in ipairs(redis.call('KEYS', '*:order:used:*')) do
-  found[#found + 1] = key
-  found[#found + 1] = redis.call('SCARD', key)
+local meta = redis.call('KEYS', '*:order:meta')[1]
+if not meta then return nil end
+local prefix = string.sub(meta, 1, -5)
+local told = redis.call('HMGET', meta, 'incarnation', 'recoverUntilMs')
+local used = {}
+for _, key in ipairs(redis.call('KEYS', prefix .. 'used:*')) do
+  used[string.sub(key, #prefix + 6)] = redis.call('SMEMBERS', key)
 end
-return found`;
+return cjson.encode({ incarnation = told[1] or '', recoverUntilMs = told[2] or '0', used = used })`;
 
 /** Docs/queue.md has the keys of the ledger; those of the backlog are BullMQ's. */
 const QUEUES = [
@@ -54,10 +51,8 @@ end
 return found`;
 
 /** Looks at the ledger again and again until told to stop; while Redis is away it sees nothing. */
-export function watchLedger(portOf: () => number, slots: number): LedgerWatch {
-  const above: SlotSample[] = [];
-  let samples = 0;
-  let mostUsed = 0;
+export function watchLedger(portOf: () => number): LedgerWatch {
+  const samples: SlotSample[] = [];
   let isLooking = false;
   const ask = async (script: string, patterns: readonly string[]) => {
     const client = new Redis({
@@ -70,17 +65,20 @@ export function watchLedger(portOf: () => number, slots: number): LedgerWatch {
     client.on('error', () => undefined);
     try {
       await client.connect();
-      return pairs((await client.eval(script, 0, ...patterns)) as readonly (string | number)[]);
+      return await client.eval(script, 0, ...patterns);
     } finally {
       client.disconnect();
     }
   };
   const look = async () => {
-    const used = await ask(USED, []).catch(() => null);
-    if (used === null) return;
-    samples += 1;
-    mostUsed = Math.max(mostUsed, ...Object.values(used));
-    if (Object.values(used).some((count) => count > slots)) above.push({ atEpochMs: Date.now(), used });
+    const told = (await ask(USED, []).catch(() => null)) as string | null;
+    if (told === null) return;
+    const { incarnation, recoverUntilMs, used } = JSON.parse(told) as {
+      readonly incarnation: string;
+      readonly recoverUntilMs: string;
+      readonly used: SlotSample['used'];
+    };
+    samples.push({ atEpochMs: Date.now(), incarnation, isRecovering: Number(recoverUntilMs) > 0, used });
   };
   const timer = setInterval(() => {
     if (isLooking) return;
@@ -90,10 +88,10 @@ export function watchLedger(portOf: () => number, slots: number): LedgerWatch {
     });
   }, LOOK_EVERY_MS);
   return {
-    above,
-    samples: () => samples,
-    mostUsed: () => mostUsed,
-    leftovers: () => ask(LEFT, [...QUEUES, ...BACKLOG]),
+    samples,
+    mostUsed: () =>
+      samples.reduce((most, { used }) => Math.max(most, ...Object.values(used).map((ids) => ids.length)), 0),
+    leftovers: async () => pairs((await ask(LEFT, [...QUEUES, ...BACKLOG])) as readonly (string | number)[]),
     stop: () => clearInterval(timer),
   };
 }

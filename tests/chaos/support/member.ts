@@ -1,13 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestNamespace } from '../../cluster/support/namespace.ts';
 import { type Pilotlight, startPilotlight } from '../../cluster/support/pilotlight.ts';
 
 const STEPPED_CLOCK = new URL('./stepped-clock.ts', import.meta.url).href;
-
-const STARTED_WITHIN_MS = 60_000;
-const AGAIN_AFTER_MS = 1_000;
 
 export interface MemberOptions {
   readonly namespace: TestNamespace;
@@ -60,7 +56,7 @@ export class Member {
       ...{ namespace, role, settings, identity: this.name, folder: this.#folder },
       env: { ...env, CHAOS_CLOCK_FILE: this.#clockFile, NODE_OPTIONS: `--import=${STEPPED_CLOCK}` },
     };
-    this.#process = await persistently(() => startPilotlight(options));
+    this.#process = await startPilotlight(options);
     this.isUp = true;
   }
 
@@ -103,18 +99,5 @@ export class Member {
 
   get #clockFile(): string {
     return join(this.#folder, 'clock-ahead-ms');
-  }
-}
-
-/** As a kubelet does: what ends at its start, because something that it needs is broken, is started again. */
-async function persistently<T>(start: () => Promise<T>): Promise<T> {
-  const endMs = performance.now() + STARTED_WITHIN_MS;
-  for (;;) {
-    try {
-      return await start();
-    } catch (error) {
-      if (performance.now() > endMs) throw error;
-      await sleep(AGAIN_AFTER_MS);
-    }
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenAI } from 'openai';
 import type { TestNamespace } from '../../cluster/support/namespace.ts';
 import { batchFiles, batchRows, problemsOf, sdk, startBatch } from '../../support/batch-rows.ts';
+import { expectedSeed } from '../../support/expected-text.ts';
 import { until } from '../../support/until.ts';
 import { type Evidence, type JobEnd, type Violation, violations } from './checker.ts';
 import { type Happened, happen } from './faults.ts';
@@ -37,17 +38,24 @@ export interface ChaosSummary {
   /** Of one model server, by the ledger and by its journal: what of its slots was used at once, at most. */
   readonly mostUsed: number;
   readonly mostOpen: number;
+  /** Kind → how often it happened. */
+  readonly kinds: Readonly<Record<string, number>>;
+  /** What the machine took: to start it all, for the load and its faults, until all was settled. */
+  readonly tookMs: { readonly start: number; readonly load: number; readonly settle: number };
 }
 
 const SETTLE_MS = 150_000;
+const ASKED_AT_ONCE = 8;
 
 /** Starts a world, lets the faults of the seed happen under load, and checks what came of it. Throws a report. */
 export async function runChaos(namespace: TestNamespace, options: ChaosOptions): Promise<ChaosSummary> {
   const { seed, durationMs, kinds, folder } = options;
   const planned = planFaults({ seed, durationMs, kinds });
+  const startedMs = performance.now();
   const world = await openWorld(namespace, folder, options.shape);
+  const openMs = performance.now();
   const happened: Happened[] = [];
-  const watch = watchLedger(() => world.redis.primary.port, world.slots);
+  const watch = watchLedger(() => world.redis.primary.port);
   const rows = batchRows(options.rows, { max_tokens: 12 });
   const client = () => sdk(world.gateways[0]?.apiUrl ?? '', BATCH_KEY, { maxRetries: 0 });
   const batch = await startBatch(client(), rows, { metadata: { 'pilotlight-objective': 'nightly' } });
@@ -60,10 +68,13 @@ export async function runChaos(namespace: TestNamespace, options: ChaosOptions):
     await letHappen(world, planned, happened);
     await world.heal();
     await load.stop();
+    const stoppedMs = performance.now();
     const ended = await settled(() => batchEnded(client, batch.id), 'the batch has ended');
-    const jobs = await settled(() => jobEnds(world, load.jobs), 'every accepted job has its outcome');
+    const known = new Map<string, JobEnd>();
+    const jobs = await settled(() => jobEnds(world, load.jobs, known), 'every accepted job has its outcome');
     state.evidence = {
-      ...{ slots: world.slots, calls: load.calls, jobs, happened, above: watch.above },
+      ...{ slots: world.slots, calls: load.calls, jobs, happened, samples: watch.samples },
+      rows: rows.map(({ body }) => expectedSeed(body)),
       journal: await world.journal(),
       absences: world.gateways.flatMap(({ absences }) => absences),
     };
@@ -90,8 +101,12 @@ export async function runChaos(namespace: TestNamespace, options: ChaosOptions):
         right: load.calls.filter(({ isRight }) => isRight).length,
       },
       ...{ jobs: jobs.length, completedJobs: jobs.filter(({ told }) => told[0]?.status === 'completed').length },
-      ...{ rows: rows.length, failovers: world.redis.failovers, samples: watch.samples() },
+      ...{ rows: rows.length, failovers: world.redis.failovers, samples: watch.samples.length },
       codes: codesOf(load.calls),
+      kinds: Object.fromEntries(
+        kinds.map((kind) => [kind, happened.filter((one) => one.kind === kind).length] as const),
+      ),
+      tookMs: tookOf(startedMs, openMs, stoppedMs),
       ...{ mostUsed: watch.mostUsed(), mostOpen: Math.max(0, ...state.evidence.journal.map(({ open }) => open)) },
     };
   } catch (error) {
@@ -129,6 +144,11 @@ async function settled<T>(look: () => Promise<T | null>, what: string): Promise<
   return seen as T;
 }
 
+function tookOf(startedMs: number, openMs: number, stoppedMs: number): ChaosSummary['tookMs'] {
+  const [start, load] = [openMs - startedMs, stoppedMs - openMs].map(Math.round) as [number, number];
+  return { start, load, settle: Math.round(performance.now() - stoppedMs) };
+}
+
 function codesOf(calls: readonly HeldCall[]): Record<string, number> {
   const codes: Record<string, number> = {};
   for (const { isRight, isCancelled, code } of calls) {
@@ -145,15 +165,24 @@ async function batchEnded(client: () => OpenAI, id: string): Promise<OpenAI.Batc
   return ENDED.has(batch.status) ? batch : null;
 }
 
-/** What each gateway tells of each job; null until all have ended. */
-async function jobEnds(world: World, jobs: readonly AcceptedJob[]): Promise<readonly JobEnd[] | null> {
-  const ends: JobEnd[] = [];
-  for (const job of jobs) {
-    const told = await Promise.all(world.gateways.map(({ name, apiUrl }) => jobEnd(name, apiUrl, job.id)));
-    if (told.some(({ status }) => !ENDED.has(status))) return null;
-    ends.push({ job, told });
+/** What each gateway tells of each job; null until all have ended. Of `ended` are those of which that is known. */
+async function jobEnds(
+  world: World,
+  jobs: readonly AcceptedJob[],
+  ended: Map<string, JobEnd>,
+): Promise<readonly JobEnd[] | null> {
+  const open = jobs.filter(({ id }) => !ended.has(id));
+  while (open.length > 0) {
+    const some = await Promise.all(open.splice(0, ASKED_AT_ONCE).map((job) => endOf(world, job)));
+    for (const end of some) if (end !== null) ended.set(end.job.id, end);
+    if (some.includes(null)) return null;
   }
-  return ends;
+  return [...ended.values()];
+}
+
+async function endOf({ gateways }: World, job: AcceptedJob): Promise<JobEnd | null> {
+  const told = await Promise.all(gateways.map(({ name, apiUrl }) => jobEnd(name, apiUrl, job.id)));
+  return told.every(({ status }) => ENDED.has(status)) ? { job, told } : null;
 }
 
 async function jobEnd(gateway: string, apiUrl: string, id: string): Promise<JobEnd['told'][number]> {

@@ -114,6 +114,7 @@ class Lane {
   #isHeld = false;
   #isOver = false;
   #lastDueMs = 0;
+  readonly #late: (() => void)[] = [];
 
   constructor(from: Socket, to: Socket, delayMs: () => number) {
     this.#from = from;
@@ -132,7 +133,7 @@ class Lane {
   hold(isHeld: boolean): void {
     this.#isHeld = isHeld;
     if (isHeld) this.#from.pause();
-    else if (this.#isOver) this.#to.destroySoon();
+    else if (this.#isOver) this.#pass(0, () => this.#to.destroySoon());
     else this.#from.resume();
   }
 
@@ -140,15 +141,15 @@ class Lane {
     if (!this.#to.destroyed && !this.#to.write(chunk)) this.#from.pause();
   }
 
-  /** In order, however the delay changes. */
+  /** In order, however the delay changes and however late timers are: what is due takes whatever waits longest. */
   #pass(delayMs: number, then: () => void): void {
-    const nowMs = performance.now();
-    const dueMs = Math.max(this.#lastDueMs, nowMs + delayMs);
-    if (delayMs === 0 && this.#lastDueMs <= nowMs) {
+    if (delayMs === 0 && this.#late.length === 0) {
       then();
       return;
     }
-    this.#lastDueMs = dueMs;
-    setTimeout(then, dueMs - nowMs);
+    const nowMs = performance.now();
+    this.#lastDueMs = Math.max(this.#lastDueMs, nowMs + delayMs);
+    this.#late.push(then);
+    setTimeout(() => this.#late.shift()?.(), this.#lastDueMs - nowMs);
   }
 }

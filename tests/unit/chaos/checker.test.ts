@@ -8,7 +8,7 @@ const SEED = 7;
 const SLOTS = 2;
 
 const quiet: Evidence = {
-  ...{ slots: SLOTS, calls: [], jobs: [], journal: [], happened: [], absences: [], above: [] },
+  ...{ slots: SLOTS, calls: [], jobs: [], journal: [], happened: [], absences: [], samples: [], rows: [] },
 };
 
 function call(changes: Partial<HeldCall> = {}): HeldCall {
@@ -39,13 +39,19 @@ const attempt = (fromEpochMs: number, toEpochMs: number, pid: number) => [
   line(fromEpochMs, 'began', { pid }),
   line(toEpochMs, 'ended', { pid }),
 ];
+const sample = (atEpochMs: number, incarnation: string, ...held: readonly string[]) => ({
+  ...{ atEpochMs, incarnation, isRecovering: false, used: { a: held } },
+});
 const cut = { isRight: false, problem: 'cut after 12 bytes', received: 12 };
 const busy = { isRight: false, status: 503, received: 0, firstAtEpochMs: null };
 const killed = { name: 'gateway-1', fromEpochMs: 2_500, toEpochMs: 2_600, why: 'killed' } as const;
 
 const FINE: readonly { readonly name: string; readonly seen: Partial<Evidence> }[] = [
   { name: 'a call that is answered by one attempt', seen: { calls: [call()], journal: attempt(1_500, 2_900, 1) } },
-  { name: 'an error that the documentation excuses', seen: { calls: [call({ ...busy, code: 'queue_unavailable' })] } },
+  {
+    name: 'an error that the documentation excuses',
+    seen: { calls: [call({ ...busy, code: 'queue_unavailable' })], happened: [happened('fail over', 500, 900)] },
+  },
   { name: 'a call that its client gave up', seen: { calls: [call({ ...cut, isCancelled: true })] } },
   { name: 'a call that was cut with its gateway', seen: { calls: [call(cut)], absences: [killed] } },
   {
@@ -58,8 +64,51 @@ const FINE: readonly { readonly name: string; readonly seen: Partial<Evidence> }
     seen: { jobs: [job({ status: 'failed', text: null, code: 'attempts_exhausted' })] },
   },
   {
-    name: 'more leases than slots after a fail-over',
-    seen: { above: [{ atEpochMs: 9_000, used: { a: 3 } }], happened: [happened('fail over', 1_000, 4_000)] },
+    name: 'what ran is re-asserted over the slots, however late',
+    seen: {
+      samples: [
+        sample(1_000, 'one', 'first', 'second'),
+        sample(4_000, 'two', 'third', 'second'),
+        sample(60_000, 'two', 'third', 'second', 'first'),
+      ],
+    },
+  },
+  {
+    name: 'what nobody saw granted is re-asserted over the slots of a young incarnation',
+    seen: { samples: [sample(1_000, 'one'), sample(4_000, 'two', 'a', 'b'), sample(5_000, 'two', 'a', 'b', 'c')] },
+  },
+  {
+    name: 'an endpoint that is over its slots and takes nothing',
+    seen: {
+      samples: [
+        sample(1_000, 'one', 'a', 'b'),
+        sample(4_000, 'two', 'a', 'b', 'c'),
+        sample(60_000, 'two', 'a', '!b', 'c'),
+      ],
+    },
+  },
+  {
+    name: 'a row that runs again after it was broken off',
+    seen: {
+      rows: [SEED],
+      journal: [line(1_000, 'began'), line(2_000, 'ended', { why: 'left' }), ...attempt(2_100, 2_900, 2)],
+    },
+  },
+  {
+    name: 'a row that runs again after its answer went astray',
+    seen: {
+      rows: [SEED],
+      journal: [...attempt(1_000, 2_000, 1), ...attempt(3_000, 4_000, 2)],
+      happened: [happened('cut engines', 1_900, 1_901)],
+    },
+  },
+  {
+    name: 'a row whose process stood still and was thought dead',
+    seen: {
+      rows: [SEED],
+      journal: [line(1_000, 'began'), ...attempt(5_000, 8_000, 2), line(9_000, 'ended', { why: 'left' })],
+      happened: [happened('freeze gateway long', 1_100, 9_000)],
+    },
   },
   {
     name: 'more calls than slots for the moment in which a caller leaves',
@@ -125,14 +174,48 @@ const WRONG: readonly { readonly name: string; readonly seen: Partial<Evidence>;
     rule: 'a job fails only as its model servers do',
   },
   {
-    name: 'more leases than slots',
-    seen: { above: [{ atEpochMs: 9_000, used: { a: 3 } }] },
+    name: 'an error while nothing was broken',
+    seen: {
+      calls: [call({ ...busy, code: 'queue_unavailable', startedAtEpochMs: 90_000, endedAtEpochMs: 90_100 })],
+      happened: [happened('fail over', 1_000, 4_000), happened('kill sentinel', 89_000, 90_000)],
+    },
+    rule: 'an error has its cause',
+  },
+  {
+    name: 'a grant above the slots',
+    seen: { samples: [sample(9_000, 'one', 'a', 'b'), sample(9_100, 'one', 'a', 'b', 'c')] },
     rule: 'leases are never above slots',
   },
   {
-    name: 'more leases than slots long after a fail-over',
-    seen: { above: [{ atEpochMs: 90_000, used: { a: 3 } }], happened: [happened('fail over', 1_000, 4_000)] },
+    name: 'a grant above the slots beside one in quarantine',
+    seen: { samples: [sample(9_000, 'one', '!a', 'b'), sample(9_100, 'one', '!a', 'b', 'c')] },
     rule: 'leases are never above slots',
+  },
+  {
+    name: 'a grant above the slots long after a fail-over, whatever else happens',
+    seen: {
+      samples: [sample(1_000, 'one', 'a'), sample(2_000, 'two', 'a', 'b'), sample(60_000, 'two', 'a', 'b', 'c')],
+      happened: [happened('cut Redis', 59_000, 60_000)],
+    },
+    rule: 'leases are never above slots',
+  },
+  {
+    name: 'a job that runs twice at a time',
+    seen: {
+      jobs: [job({})],
+      journal: [line(1_000, 'began'), ...attempt(1_500, 2_900, 2), line(3_000, 'ended')],
+      happened: [happened('kill gateway', 900, 3_000)],
+    },
+    rule: 'stored work runs once at a time',
+  },
+  {
+    name: 'a row that runs again although its answer was there',
+    seen: {
+      rows: [SEED],
+      journal: [...attempt(1_000, 2_000, 1), ...attempt(3_000, 4_000, 2)],
+      happened: [happened('kill sentinel', 1_900, 2_500)],
+    },
+    rule: 'stored work does not run again after its answer',
   },
   {
     name: 'more calls than slots in a model server',
