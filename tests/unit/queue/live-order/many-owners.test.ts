@@ -87,6 +87,15 @@ class World {
     }
   }
 
+  /** A scrape that is answered at once and told late. */
+  scrapeSlowly(tellAfterMs: number): void {
+    const startedAtMs = this.clock.epochMs();
+    for (const id of ENDPOINTS) {
+      const requests = this.running(id).length;
+      void this.clock.sleep(tellAfterMs).then(() => this.keeper.observe(id, requests, startedAtMs));
+    }
+  }
+
   expectBounds(): void {
     for (const id of ENDPOINTS) expect(this.running(id).length).toBeLessThanOrEqual(SLOTS[id]);
     // Nobody can know of a stopped process whether it lives; what matters is what it does when it goes on.
@@ -105,7 +114,7 @@ class World {
 }
 
 interface Step {
-  readonly what: 'enter' | 'end' | 'leave' | 'stop' | 'continue' | 'slow' | 'mail' | 'scrape';
+  readonly what: 'enter' | 'end' | 'leave' | 'stop' | 'continue' | 'slow' | 'mail' | 'scrape' | 'slowScrape';
   readonly process: number;
   readonly pick: number;
   readonly isStored: boolean;
@@ -122,6 +131,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     { weight: 4, arbitrary: fc.constant('slow' as const) },
     { weight: 4, arbitrary: fc.constant('mail' as const) },
     { weight: 6, arbitrary: fc.constant('scrape' as const) },
+    { weight: 4, arbitrary: fc.constant('slowScrape' as const) },
   ),
   process: fc.nat(4),
   pick: fc.nat(20),
@@ -151,6 +161,7 @@ async function play(owners: number, steps: readonly (readonly [Step, boolean])[]
     else if (what === 'slow') process.delay(pick * 5, pick * 20);
     else if (what === 'mail') process.losesMail = !process.losesMail;
     else if (what === 'scrape') await world.scrape();
+    else if (what === 'slowScrape') world.scrapeSlowly(pick * 20);
     world.expectBounds();
     await clock.advance(afterMs);
     world.expectBounds();
