@@ -4,7 +4,13 @@ import { asError, PilotlightError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource } from '../../core/objects.ts';
 import type { DeadLetterAnswer, DeadLetterDesk, PoolQueues, QueueDesk, QueueDesks } from '../../core/queues.ts';
-import { parseDeadOrder, parseDeadQuery, parseTicketQuery, type QueryFields } from '../policy/queue-request.ts';
+import {
+  orderCursor,
+  parseDeadOrder,
+  parseDeadQuery,
+  parseTicketQuery,
+  type QueryFields,
+} from '../policy/queue-request.ts';
 import { shown } from '../policy/fields.ts';
 import type { AdminAuthorizer } from '../ports.ts';
 import {
@@ -189,7 +195,8 @@ async function orderDead({ clock, log }: AdminQueuesDeps, asked: Asked, verb: 'r
     const told = { pool: pool.key, by, done, refused: count('refused'), unknown: count('not_dead'), ids };
     log.info(told, verb === 'retry' ? 'dead_letters.retried' : 'dead_letters.purged');
   }
-  return { object: 'dead_letters.order', pool: pool.key, verb, done, answers, next: page?.next ?? null };
+  const next = order.kind === 'page' ? orderCursor(page?.next ?? null, order.query.endedBeforeEpochMs) : null;
+  return { object: 'dead_letters.order', pool: pool.key, verb, done, answers, next };
 }
 
 /** Express is told not to parse it; a name that is given twice is a list. */

@@ -38,7 +38,9 @@ export function parseDeadQuery(query: QueryFields, nowEpochMs: number): DeadLett
 /** Which dead letters an order is about. */
 export type DeadSelection =
   | { readonly kind: 'ids'; readonly ids: readonly string[] }
-  | { readonly kind: 'page'; readonly query: DeadLetterQuery };
+  | { readonly kind: 'page'; readonly query: DeadLetterQuery & { readonly endedBeforeEpochMs: number } };
+
+const ORDER_CURSOR = /^(\d{1,15})@(.+)$/s;
 
 /**
  * The body of POST …/dead/retry and …/dead/purge: `ids`, or one page of those that `objective` and `olderThan` choose; all
@@ -56,7 +58,19 @@ export function parseDeadOrder(body: unknown, nowEpochMs: number): DeadSelection
     return wrongValue('body', "it names no dead letters: write 'ids', 'objective', 'olderThan', or 'all': true");
   }
   const query = selectionOf(fields, nowEpochMs, MAX_ORDERED);
-  return query instanceof PilotlightError ? query : { kind: 'page', query };
+  if (query instanceof PilotlightError) return query;
+  const [, begunAt, after = query.after] = ORDER_CURSOR.exec(query.after ?? '') ?? [];
+  const pinnedEpochMs = begunAt === undefined ? nowEpochMs : Number(begunAt);
+  const endedBeforeEpochMs = Math.min(pinnedEpochMs, query.endedBeforeEpochMs ?? pinnedEpochMs);
+  return { kind: 'page', query: { ...query, after, endedBeforeEpochMs } };
+}
+
+/**
+ * The `next` of an order's page. It keeps what the first page could see: jobs that are retried and fail again at once are
+ * dead letters too, and whoever retries page after page would never come to an end.
+ */
+export function orderCursor(next: string | null, endedBeforeEpochMs: number): string | null {
+  return next === null ? null : `${endedBeforeEpochMs}@${next}`;
 }
 
 function idsOf(fields: JsonObject): DeadSelection | PilotlightError {

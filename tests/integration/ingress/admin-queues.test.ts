@@ -13,12 +13,14 @@ import { fakeCatalog, poolSpec } from '../../unit/ingress/support/fake-catalog.t
 const NOW = 1_700_000_000_000;
 const POOL = 'default/chat';
 
+let clock: FakeClock;
 let order: FakeOrder;
 let queries: DeadLetterQuery[];
 let ordered: [verb: string, ids: readonly string[]][];
 let logLines: string[];
 const servers: HttpServer[] = [];
 beforeEach(() => {
+  clock = new FakeClock(NOW);
   order = new FakeOrder(POOL);
   [queries, ordered, logLines] = [[], [], []];
 });
@@ -65,7 +67,7 @@ async function open(options: { isLoopback?: boolean; desk?: QueueDesk | null } =
     authorizer: localAdmin({ isLoopback }),
     namespace: 'default',
     queues: desk && (() => desk),
-    clock: new FakeClock(NOW),
+    clock,
     log: createLogger({ level: 'info', destination: { write: (line) => void logLines.push(line) } }),
   });
   const server = await startServer(app, { host: '127.0.0.1', port: 0, portSetting: 'admin.port' });
@@ -150,8 +152,8 @@ describe('ordering', () => {
 
   test.each([
     { body: { ids: ['job_1', 'job_2', 'job_1'] }, ids: ['job_1', 'job_2'], next: null },
-    { body: { objective: 'nightly' }, ids: ['job_1'], next: 'nightly|1|job_1' },
-    { body: { all: true, limit: 10 }, ids: ['job_1'], next: 'nightly|1|job_1' },
+    { body: { objective: 'nightly' }, ids: ['job_1'], next: `${NOW}@nightly|1|job_1` },
+    { body: { all: true, limit: 10 }, ids: ['job_1'], next: `${NOW}@nightly|1|job_1` },
   ])('dead letters are chosen by $body', async ({ body, ids, next }) => {
     const url = await open();
     for (const verb of ['retry', 'purge']) {
@@ -163,6 +165,22 @@ describe('ordering', () => {
       ['purge', ids],
     ]);
     expect(logLines.join('')).toMatch(/dead_letters\.retried[^]*dead_letters\.purged/);
+  });
+
+  test('pages of one order end at what had failed when it began', async () => {
+    const url = await open();
+    let after: string | null = null;
+    for (let page = 0; page < 2; page += 1) {
+      const body = { all: true, olderThan: '1m', ...(after !== null && { after }) };
+      const answer = await post(`${url}/default/chat/dead/retry`, body);
+      ({ next: after } = (await answer.json()) as { next: string });
+      await clock.advance(300_000);
+    }
+    const endedBeforeEpochMs = NOW - 60_000;
+    expect(queries).toMatchObject([
+      { after: null, endedBeforeEpochMs },
+      { after: 'nightly|1|job_1', endedBeforeEpochMs },
+    ]);
   });
 
   test.each([
