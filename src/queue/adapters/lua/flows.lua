@@ -70,10 +70,11 @@ end
 function L.serve(ticket, is_by_share)
   local flow, number = L.flow_of(ticket), ticket[BAND]
   local band = L.band_of(number)
-  local time = math.max(L.time_of(number, flow) or 0, band.vt - L.MAX_LAG)
+  local known = L.time_of(number, flow)
+  local time = math.max(known or 0, band.vt - L.MAX_LAG)
   if not is_by_share and time > band.vt then L.open_band(number).vt = time end
   ticket[CHARGED_TOKENS] = math.max(1, math.min(L.MAX_CHARGED_TOKENS, ticket[COST_TOKENS]))
-  L.set_time(number, flow, time + L.units(ticket[CHARGED_TOKENS], ticket[WEIGHT]))
+  L.set_time(number, flow, time + L.units(ticket[CHARGED_TOKENS], ticket[WEIGHT]), known)
 end
 
 function L.recharge(ticket, tokens)
@@ -83,7 +84,8 @@ function L.recharge(ticket, tokens)
   L.touch(ticket)
   if change == 0 then return end
   local flow, number = L.flow_of(ticket), ticket[BAND]
-  L.set_time(number, flow, (L.time_of(number, flow) or L.band_of(number).vt) + change)
+  local known = L.time_of(number, flow)
+  L.set_time(number, flow, (known or L.band_of(number).vt) + change, known)
 end
 
 function L.prune_idle_flows(number)
@@ -124,15 +126,16 @@ function L.uncap_flow(flow)
   for _, key in ipairs(keys) do
     if call('EXISTS', L.line_key(key, flow)) == 1 then
       local band = L.parse_queue(key).band
-      local time = math.max(L.time_of(band, flow) or 0, L.band_of(band).vt)
-      L.set_time(band, flow, time)
+      local known = L.time_of(band, flow)
+      local time = math.max(known or 0, L.band_of(band).vt)
+      L.set_time(band, flow, time, known)
       L.add_to_index(key, band, flow, time)
     end
   end
 end
 
-function L.set_time(band, flow, time)
-  local is_known = L.time_of(band, flow)
+-- `is_known`: what `time_of` says.
+function L.set_time(band, flow, time, is_known)
   local is_waiting = is_known and not call('ZSCORE', L.idle_key(band), flow)
   if not is_waiting and time <= L.band_of(band).vt then
     if is_known then

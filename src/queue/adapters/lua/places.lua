@@ -47,13 +47,17 @@ function L.place(ticket)
     return
   end
   ticket[LANE] = L.lane_of(objective)
-  local time = L.join_flow(ticket)
-  local flow, key, band = L.flow_of(ticket), L.queue_key(ticket), ticket[BAND]
+  local key, band = L.queue_key(ticket), ticket[BAND]
+  -- Which has a line there is known, waits and need not join.
+  local is_indexed = call('ZSCORE', L.key('index:', key), ticket[FAIRNESS_ID])
+  local time
+  if is_indexed then ticket[IS_OVERFLOW] = false else time = L.join_flow(ticket) end
+  local flow = L.flow_of(ticket)
   L.resize(1, 'ZADD', L.line_key(key, flow), L.place_of(ticket), ticket[ID])
   local open = L.open_band(band)
   open.waiting = open.waiting + 1
   local is_capped = ticket[MAX_CONCURRENCY] > 0 and L.contains(L.capped_of(flow), key)
-  if not is_capped then L.add_to_index(key, band, flow, time) end
+  if not is_indexed and not is_capped then L.add_to_index(key, band, flow, time) end
   local aging_ms = L.aging_ms(objective)
   if aging_ms > 0 and band < L.aged_band(band) then
     call('ZADD', L.key('aging', ''), ticket[QUEUED_AT_MS] + aging_ms, ticket[ID])
