@@ -25,8 +25,9 @@ function L.expiry_at_ms(ticket)
 end
 
 function L.has_expired(ticket)
-  local at_ms = L.expiry_at_ms(ticket)
-  return at_ms > 0 and at_ms <= now_ms
+  local at_ms, deadline_ms = L.expiry_at_ms(ticket), ticket[DEADLINE_MS]
+  return (at_ms > 0 and at_ms <= now_ms)
+    or (ticket[EXPIRES_AT_MS] < 0 and deadline_ms > 0 and deadline_ms <= now_ms)
 end
 
 function L.track_expiry(ticket)

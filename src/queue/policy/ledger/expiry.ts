@@ -36,8 +36,9 @@ export function expiryAtMs(turn: Turn, { expiresAtMs }: Ticket): number {
 }
 
 export function hasExpired(turn: Turn, ticket: Ticket): boolean {
+  const { expiresAtMs, deadlineMs } = ticket;
   const atMs = expiryAtMs(turn, ticket);
-  return atMs > 0 && atMs <= turn.nowMs;
+  return (atMs > 0 && atMs <= turn.nowMs) || (expiresAtMs < 0 && deadlineMs > 0 && deadlineMs <= turn.nowMs);
 }
 
 export function trackExpiry(state: LedgerState, { id, expiresAtMs }: Ticket): void {

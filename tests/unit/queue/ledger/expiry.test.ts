@@ -123,3 +123,11 @@ test('a ticket that has aged keeps a TTL that stands still, also when it waits a
   ledger.pass(7_850);
   expect(expired()).toEqual(['old expired']);
 });
+
+test('past its deadline a ticket gets no slot, also before a sweep has met it', () => {
+  ledger.admit('running');
+  ledger.admit('late', { ...stopping(10_000), deadlineMs: ledger.nowMs + 500 });
+  ledger.pass(500);
+  ledger.finish('running');
+  expect(ledger.states).toEqual({});
+});

@@ -152,3 +152,18 @@ test('an offer that lapses costs its tenant nothing', () => {
   expect(ledger.states).toEqual({ busy: 'running', t1: 'waiting', t2: 'waiting' });
   expect(time()).toBe(0);
 });
+
+test('nothing is reserved for an objective that is paused, however much of it comes', () => {
+  const reserving = rule('chat', 100, { reservedSlotsPercent: 100, reservedLapseMs: 60_000 });
+  const ledger = withRules({ 'ep-1': 2 }, reserving, NIGHTLY);
+  ledger.admit('first', chat);
+  ledger.admit('kept out', { ...nightly, fairnessId: 'n' });
+  expect(ledger.ticket('kept out').state).toBe('waiting');
+  ledger.do('a', { op: 'setPaused', objective: 'chat', paused: true });
+  expect(ledger.ticket('kept out').state).toBe('offered');
+  ledger.take('kept out');
+  ledger.finish('kept out');
+  ledger.admit('paused', chat);
+  ledger.admit('runs', nightly);
+  expect(ledger.states).toMatchObject({ first: 'running', paused: 'waiting', runs: 'running' });
+});
