@@ -69,6 +69,7 @@ function spec(id: string): TicketSpec {
     objective: 'interactive',
     priority: 100,
     fairnessId: 'bench',
+    weight: 1,
     costTokens: 800,
     bytes: 1_200,
     classKey: '',

@@ -94,7 +94,7 @@ async function openOwner({ url }: Rig, pool: string, name: string): Promise<Owne
 function spec(id: string): TicketSpec {
   return {
     ...{ id, kind: 'held', objective: 'chat', priority: 0, fairnessId: `team-${id.length % 3}`, costTokens: 800 },
-    ...{ bytes: 1_200, classKey: '', expiresAtEpochMs: null, arrivedAtEpochMs: null, limits: LIMITS },
+    ...{ weight: 1, bytes: 1_200, classKey: '', expiresAtEpochMs: null, arrivedAtEpochMs: null, limits: LIMITS },
   };
 }
 

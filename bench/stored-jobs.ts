@@ -16,6 +16,7 @@
  * Usage: npm run bench -- stored-jobs [--jobs 20000] [--callers 256] [--rounds 3] [--stages bare,whole] [--redis URL]
  *        [--save NAME]
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +28,7 @@ import type { JobSpec } from '../src/core/jobs.ts';
 import type { AdmissionLimits, TicketSpec } from '../src/core/live-order.ts';
 import type { Catalog, ObjectiveSpec, PoolSpec } from '../src/core/objects.ts';
 import type { Outcome } from '../src/core/outcome.ts';
+import { EQUAL_TENANTS } from '../src/core/tenants.ts';
 import { FolderBlobStore } from '../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { resolveRedis } from '../src/platform/local-redis/resolve.ts';
@@ -34,10 +36,10 @@ import { systemRandom } from '../src/platform/random.ts';
 import { createRedis, whenReady } from '../src/platform/redis/connection.ts';
 import { BullmqBacklog } from '../src/queue/adapters/bullmq/bullmq-backlog.ts';
 import { shareConnection } from '../src/queue/adapters/bullmq/shared-backend.ts';
-import { BlobJobStore } from '../src/queue/adapters/job-store/blob-job-store.ts';
 import { RedisChannels } from '../src/queue/adapters/job-index/channels.ts';
 import { RedisJobHints } from '../src/queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../src/queue/adapters/job-index/redis-job-index.ts';
+import { BlobJobStore } from '../src/queue/adapters/job-store/blob-job-store.ts';
 import { poolHashTag, RedisLedgerStore } from '../src/queue/adapters/ledger/redis-ledger-store.ts';
 import { StoredExecution } from '../src/queue/jobs/stored-execution.ts';
 import { StoredWork } from '../src/queue/jobs/stored-work.ts';
@@ -206,7 +208,15 @@ async function openOrderAlone(world: World, pool: string): Promise<Rig> {
   const { signal } = new AbortController();
   return {
     async submit(id) {
-      const ticket = { id, objective: OBJECTIVE, priority: -10, bytes: 1_000, costTokens: 800, limits: LIMITS };
+      const ticket = {
+        id,
+        objective: OBJECTIVE,
+        priority: -10,
+        fairnessId: 'bench',
+        bytes: 1_000,
+        costTokens: 800,
+        limits: LIMITS,
+      };
       await order.reserve({ ...ticket, deadlineEpochMs: null }, 60_000);
       await order.confirm({ ...ticket, deadlineEpochMs: null });
       const entry = await order.enter(ticketOf(id), { rank: () => ENDPOINTS, signal });
@@ -242,6 +252,7 @@ async function openWhole(world: World, pool: string): Promise<Rig> {
     index: new RedisJobIndex(world.command, `bench:${pool}`),
     hints: new RedisJobHints(world.command, channels, `bench:${pool}`),
     catalog: { current: () => catalogOf(pool), onChange: () => quiet },
+    tenants: EQUAL_TENANTS,
     advisor: { retryAfterMs: () => 1_000 },
     execute: execution.execute,
     clock: systemClock,
@@ -292,6 +303,7 @@ function ticketOf(id: string): TicketSpec {
     objective: OBJECTIVE,
     priority: -10,
     fairnessId: 'bench',
+    weight: 1,
     costTokens: 800,
     bytes: 1_000,
     classKey: '',

@@ -52,8 +52,8 @@ export interface TicketSpec {
   readonly priority: number;
   /** Tenant; the tenants of a band share its slots by tokens, in proportion to their weights. */
   readonly fairnessId: string;
-  /** 1..1000; absent = 1. */
-  readonly weight?: number;
+  /** 1..1000. */
+  readonly weight: number;
   /** Requests of this fairness id that may hold a slot of this pool at one time; absent = any number. */
   readonly maxConcurrency?: number;
   readonly costTokens: number;
@@ -308,8 +308,8 @@ export interface StoredTicket {
   readonly id: string;
   readonly objective: string;
   readonly priority: number;
-  /** Tenant whose budget it counts against; absent = none. */
-  readonly fairnessId?: string;
+  /** Tenant whose budget it counts against. */
+  readonly fairnessId: string;
   readonly bytes: number;
   readonly costTokens: number;
   readonly limits: AdmissionLimits;

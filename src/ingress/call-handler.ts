@@ -2,7 +2,6 @@ import type { ApiPath } from '../core/call.ts';
 import type { DispatchRequest, DispatchResult } from '../core/dispatch.ts';
 import { PilotlightError } from '../core/errors.ts';
 import type { KeyUse } from '../core/idempotency.ts';
-import { EQUAL_TENANTS } from '../core/tenants.ts';
 import { formatDuration } from '../core/units.ts';
 import {
   countRefusal,
@@ -107,7 +106,7 @@ function prepare(
       ...route,
       ttlMs: shortest([route.ttlMs, wishes.ttlMs]),
       deadlineMs: wishes.deadlineMs,
-      terms: (deps.tenants ?? EQUAL_TENANTS).termsOf(route.fairnessId),
+      terms: deps.tenants.termsOf(route.fairnessId),
       id: exchange.callId,
       path,
       fields,

@@ -28,8 +28,7 @@ export interface HandlerDeps {
   readonly settings: IngressSettings;
   readonly keys: RequestKeys;
   readonly arrivals: KeptArrivals;
-  /** Absent = all are equal, without quotas. */
-  readonly tenants?: TenantDirectory;
+  readonly tenants: TenantDirectory;
   /** What is told of rates in headers; absent = nothing. They are enforced by the runner. */
   readonly quotas?: Pick<RateQuotas, 'state'>;
 }

@@ -82,6 +82,7 @@ export class DispatcherWorld {
       costTokens: 1,
       bytes: 1,
       classKey: '',
+      weight: 1,
       expiresAtEpochMs: null,
       arrivedAtEpochMs: null,
       limits: GENEROUS,

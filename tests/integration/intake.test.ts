@@ -5,15 +5,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CallRunner, DispatchRequest, DispatchResult } from '../../src/core/dispatch.ts';
 import type { AdmissionLimits, TicketSpec } from '../../src/core/live-order.ts';
+import { EQUAL_TENANTS } from '../../src/core/tenants.ts';
 import { FolderBlobStore } from '../../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createRedis, whenReady } from '../../src/platform/redis/connection.ts';
 import { BullmqBacklog } from '../../src/queue/adapters/bullmq/bullmq-backlog.ts';
 import { shareConnection } from '../../src/queue/adapters/bullmq/shared-backend.ts';
-import { BlobJobStore } from '../../src/queue/adapters/job-store/blob-job-store.ts';
 import { RedisChannels } from '../../src/queue/adapters/job-index/channels.ts';
 import { RedisJobHints } from '../../src/queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../../src/queue/adapters/job-index/redis-job-index.ts';
+import { BlobJobStore } from '../../src/queue/adapters/job-store/blob-job-store.ts';
 import { poolHashTag, RedisLedgerStore } from '../../src/queue/adapters/ledger/redis-ledger-store.ts';
 import { StoredExecution } from '../../src/queue/jobs/stored-execution.ts';
 import { StoredWork } from '../../src/queue/jobs/stored-work.ts';
@@ -83,6 +84,7 @@ async function openGateway(url = redis.url) {
     index: new RedisJobIndex(command, prefix),
     hints: new RedisJobHints(command, channels, prefix),
     catalog: { current: smallCatalog, onChange: () => () => undefined },
+    tenants: EQUAL_TENANTS,
     advisor: { retryAfterMs: () => 1_000 },
     execute: execution.execute,
     clock: systemClock,
@@ -135,6 +137,7 @@ function ticketOf(id: string): TicketSpec {
     objective: 'nightly',
     priority: -10,
     fairnessId: TENANT,
+    weight: 1,
     costTokens: 30,
     bytes: BODY.byteLength,
     classKey: '',

@@ -16,6 +16,7 @@ export function ticketSpec(id: string, change: Partial<TicketSpec> = {}): Ticket
     objective: 'interactive',
     priority: 100,
     fairnessId: 'tenant',
+    weight: 1,
     costTokens: 10,
     bytes: 100,
     classKey: '',

@@ -313,6 +313,7 @@ function requestOf(row: RowSpec, body: Uint8Array): DispatchRequest {
       objective,
       priority: 0,
       fairnessId: row.tenant,
+      weight: 1,
       costTokens: 30,
       bytes: body.length,
       classKey: '',

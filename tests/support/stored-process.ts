@@ -2,15 +2,16 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { BlobStore } from '../../src/core/blobs.ts';
+import { EQUAL_TENANTS } from '../../src/core/tenants.ts';
 import { FolderBlobStore } from '../../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createRedis, whenReady } from '../../src/platform/redis/connection.ts';
 import { BullmqBacklog } from '../../src/queue/adapters/bullmq/bullmq-backlog.ts';
 import { shareConnection } from '../../src/queue/adapters/bullmq/shared-backend.ts';
-import { BlobJobStore } from '../../src/queue/adapters/job-store/blob-job-store.ts';
 import { RedisChannels } from '../../src/queue/adapters/job-index/channels.ts';
 import { RedisJobHints } from '../../src/queue/adapters/job-index/redis-job-hints.ts';
 import { RedisJobIndex } from '../../src/queue/adapters/job-index/redis-job-index.ts';
+import { BlobJobStore } from '../../src/queue/adapters/job-store/blob-job-store.ts';
 import type { StoredRun } from '../../src/queue/jobs/ports.ts';
 import { StoredWork } from '../../src/queue/jobs/stored-work.ts';
 import { silentLogger } from './silent-logger.ts';
@@ -64,6 +65,7 @@ export async function startStoredProcess(options: StoredProcessOptions): Promise
     index: new RedisJobIndex(client, prefix),
     hints: new RedisJobHints(client, channels, prefix),
     catalog: { current: smallCatalog, onChange: () => () => undefined },
+    tenants: EQUAL_TENANTS,
     advisor: { retryAfterMs: () => 1_000 },
     execute: (run) => execute(run, { store, ledger, executionMs: options.executionMs }),
     clock: systemClock,

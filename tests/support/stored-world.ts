@@ -1,9 +1,11 @@
 /* eslint-disable @typescript-eslint/require-await -- fakes answer at once, through the same promises as the real ones */
+
 import type { Clock } from '../../src/core/clock.ts';
 import type { RequestKeys } from '../../src/core/idempotency.ts';
 import type { JobSpec } from '../../src/core/jobs.ts';
 import type { Catalog, ObjectiveSpec, PoolSpec } from '../../src/core/objects.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
+import { EQUAL_TENANTS } from '../../src/core/tenants.ts';
 import type {
   AddAnswer,
   Backlog,
@@ -183,6 +185,7 @@ export function startProcess(world: World, options: ProcessOptions = {}) {
     index: memoryIndex(world, fuse),
     hints: memoryHints(world),
     catalog: { current: smallCatalog, onChange: () => () => undefined },
+    tenants: EQUAL_TENANTS,
     advisor: { retryAfterMs: () => 1_500 },
     execute: execute ?? answerAtOnce,
     clock,

@@ -5,7 +5,7 @@ import { PilotlightError } from '../../core/errors.ts';
 import type { JobSpec } from '../../core/jobs.ts';
 import type { TicketSpec } from '../../core/live-order.ts';
 import type { Catalog, ModelResolution, ObjectiveSpec, PoolKey } from '../../core/objects.ts';
-import { EQUAL_TENANTS, type TenantDirectory, type TenantTerms } from '../../core/tenants.ts';
+import type { TenantDirectory, TenantTerms } from '../../core/tenants.ts';
 import type { CallFields } from './call-fields.ts';
 import { EXTENSION } from './call-wishes.ts';
 import { isJsonObject } from './json-body.ts';
@@ -81,9 +81,9 @@ export function heldRequest(held: HeldCall, settings: TimeoutSettings): Dispatch
   };
 }
 
-/** What the order should know of a tenant; nothing where it is as every other. */
+/** What the order should know of a tenant. */
 function shareOf({ weight, quotas: { maxConcurrency } }: TenantTerms): Pick<TicketSpec, 'weight' | 'maxConcurrency'> {
-  return { ...(weight !== 1 && { weight }), ...(maxConcurrency !== null && { maxConcurrency }) };
+  return { weight, ...(maxConcurrency !== null && { maxConcurrency }) };
 }
 
 type Clocks = Pick<TicketSpec, 'expiresAtEpochMs' | 'expiryStopsWithoutCapacity' | 'deadlineEpochMs'>;
@@ -128,7 +128,7 @@ export function callFromRow(
   body: Uint8Array,
   catalog: Catalog,
   settings: TimeoutSettings,
-  tenants: TenantDirectory = EQUAL_TENANTS,
+  tenants: TenantDirectory,
 ): DispatchRequest | PilotlightError {
   const { id, group, inputTokens, maxOutputTokens } = row;
   const pool = catalog.pools.get(group.pool);
@@ -184,7 +184,7 @@ export function callFromJob(
   body: Uint8Array,
   catalog: Catalog,
   settings: TimeoutSettings,
-  tenants: TenantDirectory = EQUAL_TENANTS,
+  tenants: TenantDirectory,
 ): DispatchRequest | PilotlightError {
   const pool = catalog.pools.get(spec.pool);
   if (!pool) return new PilotlightError('no_capacity', `The pool '${spec.pool}' of this job no longer exists.`);

@@ -3,7 +3,7 @@ import { KEY_KEPT_MS, type RequestKeys } from '../../core/idempotency.ts';
 import type { StoredOutcome } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource, PoolKey } from '../../core/objects.ts';
-import { EQUAL_TENANTS, type TenantDirectory } from '../../core/tenants.ts';
+import type { TenantDirectory } from '../../core/tenants.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { type JobEnds, mayBeDead, mayBeOpen, mayCount, noJobEnds, noteJobEnd } from '../policy/backlog/job-ends.ts';
 import { storedTicketOf } from '../policy/backlog/stored-ticket.ts';
@@ -30,7 +30,7 @@ export interface ReconcileDeps {
   readonly log: Logger;
   readonly retentionMs: number;
   /** Absent = all are equal, without quotas. */
-  readonly tenants?: TenantDirectory;
+  readonly tenants: TenantDirectory;
   /** Absent = keys of submitters are not kept here. */
   readonly keys?: Pick<RequestKeys, 'restore'>;
 }
@@ -213,7 +213,7 @@ function indexed({ ref, header, bodyBytes }: Scanned<AcceptRecord>): JobPlace {
 }
 
 async function restoreOne(
-  { index, catalog, tenants = EQUAL_TENANTS }: ReconcileDeps,
+  { index, catalog, tenants }: ReconcileDeps,
   lane: JobLane,
   record: Scanned<AcceptRecord>,
 ): Promise<void> {

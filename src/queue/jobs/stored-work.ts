@@ -35,7 +35,7 @@ export interface StoredWorkDeps {
   /** How long a result can be fetched after its job's end. */
   readonly retentionMs: number;
   /** Absent = all are equal, without quotas. */
-  readonly tenants?: TenantDirectory;
+  readonly tenants: TenantDirectory;
   /** Absent: this process announces no ends. */
   readonly outboxClaims?: OutboxClaims;
   readonly meter?: JobMeter;

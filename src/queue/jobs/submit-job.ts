@@ -5,7 +5,7 @@ import type { JobSpec, SubmitAnswer, SubmitOptions } from '../../core/jobs.ts';
 import type { Reservation, StoredTicket } from '../../core/live-order.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { CatalogSource } from '../../core/objects.ts';
-import { EQUAL_TENANTS, type TenantDirectory } from '../../core/tenants.ts';
+import type { TenantDirectory } from '../../core/tenants.ts';
 import { ARRIVAL_TAG } from '../policy/backlog/backlog-tag.ts';
 import { unfinishedView } from '../policy/backlog/job-view.ts';
 import { isJobId, storedTicketOf } from '../policy/backlog/stored-ticket.ts';
@@ -20,7 +20,7 @@ export interface SubmitDeps {
   readonly advisor: Pick<WaitAdvisor, 'retryAfterMs'>;
   readonly log: Logger;
   /** Absent = all are equal, without quotas. */
-  readonly tenants?: TenantDirectory;
+  readonly tenants: TenantDirectory;
 }
 
 /** Room is kept this long for an accept that is under way: its sync and its add end well before. */
@@ -102,7 +102,7 @@ async function acceptReserved(deps: SubmitDeps, lane: JobLane, submission: Submi
 
 /** Asked for while the accept record is synced. */
 async function turnOf(
-  { tenants = EQUAL_TENANTS }: SubmitDeps,
+  { tenants }: SubmitDeps,
   lane: JobLane,
   { id, objective, tenant }: JobSpec,
   costTokens: number,

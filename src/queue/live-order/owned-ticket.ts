@@ -161,7 +161,7 @@ function tenantFields(spec: TicketSpec): TenantFields {
   const { fairnessId, weight, maxConcurrency, deadlineEpochMs, expiryStopsWithoutCapacity } = spec;
   return {
     fairnessId,
-    ...(weight !== undefined && weight !== 1 && { weight }),
+    ...(weight !== 1 && { weight }),
     ...(maxConcurrency !== undefined && { maxConcurrency }),
     ...(deadlineEpochMs != null && { deadlineMs: deadlineEpochMs }),
     ...(expiryStopsWithoutCapacity && { expiryStops: true }),

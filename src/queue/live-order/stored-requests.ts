@@ -72,6 +72,5 @@ export class StoredRequests {
 
 function demandOf(ticket: StoredTicket) {
   const { id, objective, priority, fairnessId, bytes, costTokens, deadlineEpochMs } = ticket;
-  const tenant = fairnessId === undefined ? {} : { fairnessId };
-  return { id, objective, priority, ...tenant, bytes, costTokens, deadlineMs: deadlineEpochMs ?? 0 };
+  return { id, objective, priority, fairnessId, bytes, costTokens, deadlineMs: deadlineEpochMs ?? 0 };
 }

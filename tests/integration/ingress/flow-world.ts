@@ -152,6 +152,7 @@ export class FlowWorld {
       objective: 'default',
       priority: 0,
       fairnessId: 'acme',
+      weight: 1,
       costTokens: 1,
       bytes: 1,
       classKey: '',

@@ -5,7 +5,7 @@ import type { RequestKeys } from '../../../src/core/idempotency.ts';
 import type { Identity } from '../../../src/core/identity.ts';
 import type { JobService } from '../../../src/core/jobs.ts';
 import type { Catalog } from '../../../src/core/objects.ts';
-import type { RateQuotas } from '../../../src/core/tenants.ts';
+import { EQUAL_TENANTS, type RateQuotas } from '../../../src/core/tenants.ts';
 import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
 import { KeyTable, keyHash, type TenantKeys } from '../../../src/ingress/adapters/configured-keys.ts';
 import { MemoryArrivals } from '../../../src/ingress/adapters/idempotency/kept-arrivals.ts';
@@ -89,6 +89,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       }),
     readiness: { readiness: () => state.readiness },
     catalog: { current: () => catalog, onChange: () => () => undefined },
+    tenants: EQUAL_TENANTS,
     runner: options.runner ?? runner,
     jobs,
     jobEvents,

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EQUAL_TENANTS } from '../../../src/core/tenants.ts';
 import { FolderBlobStore } from '../../../src/platform/blobs/folder/folder-blob-store.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { createRedis, whenReady } from '../../../src/platform/redis/connection.ts';
@@ -75,6 +76,7 @@ async function openProcess(url: string, owner: string) {
     hints: new RedisJobHints(command, channels, PREFIX),
     outboxClaims: new RedisOutboxClaims(command, PREFIX),
     catalog: { current: smallCatalog, onChange: () => () => undefined },
+    tenants: EQUAL_TENANTS,
     advisor: { retryAfterMs: () => 1_000 },
     execute,
     clock: systemClock,

@@ -1,6 +1,7 @@
 import OpenAI, { NotFoundError } from 'openai';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { EQUAL_TENANTS } from '../../../src/core/tenants.ts';
 import { createAuthenticator } from '../../../src/ingress/adapters/authenticator.ts';
 import { KeyTable, keyHash } from '../../../src/ingress/adapters/configured-keys.ts';
 import { MemoryArrivals } from '../../../src/ingress/adapters/idempotency/kept-arrivals.ts';
@@ -80,6 +81,7 @@ function webhookApp({ service }: WebhookGateway) {
     authenticator: createAuthenticator({ keys: new KeyTable(keys), anonymous: null, tokens: null }),
     readiness: { readiness: () => ({ kind: 'ready' }) },
     catalog: { current: () => catalog, onChange: () => () => undefined },
+    tenants: EQUAL_TENANTS,
     runner: new FakeRunner(),
     jobs: new FakeJobs(),
     jobEvents: new FakeJobEvents(),

@@ -48,6 +48,7 @@ function ticket(kind: TicketKind): TicketSpec {
     objective: 'chat',
     priority: 10,
     fairnessId: 'team-a',
+    weight: 1,
     costTokens: 10,
     bytes: 30,
     classKey: '',

@@ -48,6 +48,7 @@ describe('heldRequest', () => {
       objective: 'nightly',
       priority: -10,
       fairnessId: 'acme',
+      weight: 1,
       costTokens: 151,
       bytes: 401,
       classKey: 'sql-lora',
@@ -139,7 +140,8 @@ describe('the terms of its tenant', () => {
 
   test('are as of every other where it has none', () => {
     const { ticket } = heldRequest(heldCall('tiny'), settings);
-    expect(Object.keys({ ...ticket, ...ticket.limits })).not.toEqual(expect.arrayContaining(['weight']));
+    expect(ticket.weight).toBe(1);
+    expect(ticket).not.toHaveProperty('maxConcurrency');
     expect(ticket.limits).not.toHaveProperty('tenantMaxRequests');
   });
 });
@@ -180,7 +182,7 @@ describe('callFromJob', () => {
   const body = jobBody;
 
   test('keeps arrival, deadline and cost of the job, and waits without another limit', () => {
-    const request = callFromJob(spec, body, catalog, settings);
+    const request = callFromJob(spec, body, catalog, settings, EQUAL_TENANTS);
     expect(request).toMatchObject({
       call: { id: 'job_1', stream: false, servedModel: 'tiny', forwardHeaders: { 'x-request-id': 'job_1' } },
       ticket: { kind: 'stored', priority: -10, costTokens: 30, arrivedAtEpochMs: NOW, expiresAtEpochMs: NOW + 5_000 },
@@ -191,12 +193,12 @@ describe('callFromJob', () => {
   });
 
   test('without its objective it keeps the name it is counted under, at the default priority', () => {
-    const request = callFromJob({ ...spec, objective: 'deleted' }, body, catalog, settings);
+    const request = callFromJob({ ...spec, objective: 'deleted' }, body, catalog, settings, EQUAL_TENANTS);
     expect(request).toMatchObject({ ticket: { objective: 'deleted', priority: 0 } });
   });
 
   test('without its pool it cannot run', () => {
-    expect(callFromJob({ ...spec, pool: 'default/gone' }, body, catalog, settings)).toMatchObject({
+    expect(callFromJob({ ...spec, pool: 'default/gone' }, body, catalog, settings, EQUAL_TENANTS)).toMatchObject({
       code: 'no_capacity',
     });
   });
@@ -208,7 +210,7 @@ describe('callFromRow', () => {
   const body = Buffer.from('{"model":"gpt-4o-mini", "seed":12345678901234567890,"messages":[]}');
 
   test('arrives when it enters the order, expires with its batch, and waits without another limit', () => {
-    expect(callFromRow(row, body, catalog, settings)).toMatchObject({
+    expect(callFromRow(row, body, catalog, settings, EQUAL_TENANTS)).toMatchObject({
       call: { id: row.id, stream: false, servedModel: 'tiny', forwardHeaders: { 'x-request-id': row.id } },
       ticket: {
         id: row.id,
@@ -224,25 +226,31 @@ describe('callFromRow', () => {
   });
 
   test('names the model as its server knows it, and leaves the rest as it was written', () => {
-    const request = callFromRow(row, body, catalog, settings);
+    const request = callFromRow(row, body, catalog, settings, EQUAL_TENANTS);
     if (request instanceof Error) throw request;
     expect(Buffer.from(request.call.body).toString()).toBe(
       '{"model":"tiny", "seed":12345678901234567890,"messages":[]}',
     );
-    const same = callFromRow({ ...row, group: { ...group, servedModel: group.model } }, body, catalog, settings);
+    const same = callFromRow(
+      { ...row, group: { ...group, servedModel: group.model } },
+      body,
+      catalog,
+      settings,
+      EQUAL_TENANTS,
+    );
     expect(same).toMatchObject({ call: { body } });
   });
 
   test('loses the member that is ours', () => {
     const own = Buffer.from('{"model":"tiny", "pilotlight":{"objective":"x"},"messages":[]}');
-    const request = callFromRow({ ...row, group: { ...group, model: 'tiny' } }, own, catalog, settings);
+    const request = callFromRow({ ...row, group: { ...group, model: 'tiny' } }, own, catalog, settings, EQUAL_TENANTS);
     if (request instanceof Error) throw request;
     expect(Buffer.from(request.call.body).toString()).toBe('{"model":"tiny","messages":[]}');
   });
 
   test('without its pool it cannot run', () => {
     const gone = { ...row, group: { ...group, pool: 'default/gone' } };
-    expect(callFromRow(gone, body, catalog, settings)).toMatchObject({ code: 'no_capacity' });
+    expect(callFromRow(gone, body, catalog, settings, EQUAL_TENANTS)).toMatchObject({ code: 'no_capacity' });
   });
 });
 

@@ -2,7 +2,7 @@ import { admissionLimits, estimatedCostTokens } from '../../../core/admission.ts
 import type { JobSpec } from '../../../core/jobs.ts';
 import type { StoredTicket } from '../../../core/live-order.ts';
 import type { Catalog } from '../../../core/objects.ts';
-import { EQUAL_TENANTS, type TenantDirectory } from '../../../core/tenants.ts';
+import type { TenantDirectory } from '../../../core/tenants.ts';
 
 /** Ids come back from clients and become parts of Redis keys; BullMQ takes none that look like an integer. */
 const JOB_ID = /^(?!\d+$)[A-Za-z0-9_-]{1,128}$/;
@@ -16,7 +16,7 @@ export function storedTicketOf(
   spec: JobSpec,
   bodyBytes: number,
   catalog: Catalog,
-  tenants: TenantDirectory = EQUAL_TENANTS,
+  tenants: TenantDirectory,
 ): StoredTicket | null {
   const pool = catalog.pools.get(spec.pool);
   if (!pool) return null;

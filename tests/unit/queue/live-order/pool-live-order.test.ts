@@ -60,6 +60,7 @@ const storedTicket = (id: string) => ({
   id,
   objective: 'nightly',
   priority: -10,
+  fairnessId: 'tenant',
   bytes: 50,
   costTokens: 5,
   limits: ROOMY_LIMITS,

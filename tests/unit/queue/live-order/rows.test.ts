@@ -37,7 +37,7 @@ const bulk = (change: Partial<BulkDemand> = {}): BulkDemand => ({
   ...{ deadlineEpochMs: null, acceptedAtEpochMs: clock.epochMs(), ...change },
 });
 const job = (id: string, announced: boolean) => ({
-  ...{ id, objective: 'nightly', priority: -10, bytes: 50, costTokens: 5, limits: ROOMY_LIMITS },
+  ...{ id, objective: 'nightly', priority: -10, fairnessId: 'tenant', bytes: 50, costTokens: 5, limits: ROOMY_LIMITS },
   ...{ deadlineEpochMs: null, announced },
 });
 
