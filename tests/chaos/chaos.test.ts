@@ -25,7 +25,7 @@ const durationMs = IS_LONG ? Number(CHAOS_MINUTES) * 60_000 : SHORT_MS;
 const kinds = CHAOS_ONLY?.split(',').map(kindOf) ?? (IS_LONG ? ALL_FAULTS : SHORT_KINDS);
 const shape = IS_LONG
   ? { gateways: 3, controllers: 2, engines: 4, slots: 6 }
-  : { gateways: 2, controllers: 1, engines: 2, slots: 6 };
+  : { gateways: 2, controllers: 1, engines: 2, slots: 3 };
 /** Every second seed. */
 const accessOf = (seed: number): Access => (seed % 2 === 0 ? 'sentinels' : 'address');
 const STARTED_AND_SETTLED_MS = 600_000;
@@ -48,7 +48,7 @@ describeCluster('an installation of which anything may die at any time', () => {
         shape: { ...shape, redis: accessOf(seed) },
         folder,
         callers: IS_LONG ? 8 : 4,
-        rows: IS_LONG ? 400 : 30,
+        rows: IS_LONG ? 400 : 24,
       };
       process.stdout.write(`chaos: ${commandOf(options)}\n`);
       const summary = await runChaos(namespace(), options);

@@ -4,7 +4,7 @@ import type { Happened } from './faults.ts';
 import { type AcceptedJob, type HeldCall, NARROW } from './load.ts';
 import type { Absence } from './member.ts';
 import type { FaultKind } from './schedule.ts';
-import { incarnationsOf, overGrants, type SlotSample, unexplained } from './slot-rules.ts';
+import { incarnationsOf, overGrants, type SlotSample, stallsOf, unexplained } from './slot-rules.ts';
 import { type StoredRequest, storedViolations } from './stored-rules.ts';
 
 /** A job as each gateway tells of it in the end. */
@@ -171,11 +171,12 @@ function ofNarrow(evidence: Evidence, attempts: ReadonlyMap<number, readonly Att
   }));
 }
 
-/** A fault that lasted into the call, or had ended a short while before it began. */
-function hasCause({ startedAtEpochMs, endedAtEpochMs }: HeldCall, { happened }: Evidence): boolean {
-  return happened.some(
-    ({ kind, fromEpochMs, toEpochMs }) =>
-      !HARMLESS.has(kind) && fromEpochMs <= endedAtEpochMs + CLOCK_MS && toEpochMs + FELT_FOR_MS >= startedAtEpochMs,
+/** A fault or a stall of the machine that lasted into the call, or had ended a short while before it began. */
+function hasCause({ startedAtEpochMs, endedAtEpochMs }: HeldCall, { happened, samples }: Evidence): boolean {
+  const broken = happened.filter(({ kind }) => !HARMLESS.has(kind));
+  return [...broken, ...stallsOf(samples)].some(
+    ({ fromEpochMs, toEpochMs }) =>
+      fromEpochMs <= endedAtEpochMs + CLOCK_MS && toEpochMs + FELT_FOR_MS >= startedAtEpochMs,
   );
 }
 

@@ -79,7 +79,7 @@ export async function runChaos(namespace: TestNamespace, options: ChaosOptions):
       absences: world.gateways.flatMap(({ absences }) => absences),
     };
     const found: Violation[] = [...violations(state.evidence)];
-    const files = await batchFiles(client(), ended);
+    const files = await settled(() => batchFiles(client(), ended), 'the files of the batch are read');
     const ofBatch = (told: string) =>
       found.push({ rule: 'a batch is whole and in order', id: batch.id, told, seed: null });
     if (ended.status !== 'completed') ofBatch(`it ended as ${ended.status}`);
@@ -188,9 +188,13 @@ async function endOf({ gateways }: World, job: AcceptedJob): Promise<JobEnd | nu
 async function jobEnd(gateway: string, apiUrl: string, id: string): Promise<JobEnd['told'][number]> {
   const { status } = (await (await fetch(`${apiUrl}/v1/jobs/${id}`)).json()) as { readonly status: string };
   if (!ENDED.has(status)) return { gateway, status, text: null, code: null };
-  const result = (await (await fetch(`${apiUrl}/v1/jobs/${id}/result`)).json()) as {
+  const answer = await fetch(`${apiUrl}/v1/jobs/${id}/result`);
+  const result = (await answer.json()) as {
     readonly choices?: readonly { readonly message: { readonly content: string } }[];
     readonly error?: { readonly code: string | null };
   };
+  // Said of the question, not of the job: ask again.
+  if (result.error?.code === 'queue_unavailable' || (status === 'completed' && answer.status === 503))
+    throw new Error(`${gateway} cannot tell what became of ${id}`);
   return { gateway, status, text: result.choices?.[0]?.message.content ?? null, code: result.error?.code ?? null };
 }

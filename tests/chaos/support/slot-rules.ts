@@ -39,6 +39,17 @@ export function incarnationsOf(samples: readonly SlotSample[]): readonly number[
   return began;
 }
 
+/** Longer without a look: Redis was away, or the machine did nothing. */
+const STALL_MS = 1_000;
+
+/** Between which looks so much time went by. */
+export function stallsOf(samples: readonly SlotSample[]): readonly { fromEpochMs: number; toEpochMs: number }[] {
+  return samples.slice(1).flatMap(({ atEpochMs: toEpochMs }, index) => {
+    const fromEpochMs = (samples[index] as SlotSample).atEpochMs;
+    return toEpochMs - fromEpochMs > STALL_MS ? [{ fromEpochMs, toEpochMs }] : [];
+  });
+}
+
 /** Whether owners may have run then what the ledger had lost (docs/queue.md, Incarnations). */
 export function aroundIncarnation(began: readonly number[], atEpochMs: number): boolean {
   return began.some((ms) => atEpochMs >= ms - BEFORE_INCARNATION_MS && atEpochMs <= ms + AFTER_INCARNATION_MS);

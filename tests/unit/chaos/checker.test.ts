@@ -52,6 +52,13 @@ const FINE: readonly { readonly name: string; readonly seen: Partial<Evidence> }
     name: 'an error that the documentation excuses',
     seen: { calls: [call({ ...busy, code: 'queue_unavailable' })], happened: [happened('fail over', 500, 900)] },
   },
+  {
+    name: 'an error after the machine stood still',
+    seen: {
+      calls: [call({ ...busy, code: 'queue_unavailable' })],
+      samples: [sample(500, 'one'), sample(1_600, 'one')],
+    },
+  },
   { name: 'a call that its client gave up', seen: { calls: [call({ ...cut, isCancelled: true })] } },
   { name: 'a call that was cut with its gateway', seen: { calls: [call(cut)], absences: [killed] } },
   {
