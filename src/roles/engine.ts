@@ -121,13 +121,16 @@ async function openPools(options: ProcessOptions, needs: PoolNeeds): Promise<Poo
   };
   const pools = new PoolSet(world, catalogSource);
   closers.add('pools', () => pools.close());
-  liveOrderMetrics(needs.registry, () =>
-    [...catalogSource.current().pools.values()].map(({ key, limits }) => ({
+  liveOrderMetrics(needs.registry, () => {
+    const catalog = catalogSource.current();
+    return [...catalog.pools.values()].map(({ key, limits }) => ({
       pool: key,
       ...limits,
+      limitsOf: (name) =>
+        [catalog.defaultObjective(key), ...catalog.objectivesOf(key)].find((one) => one.name === name),
       snapshot: () => pools.require(key).order.snapshot(),
-    })),
-  );
+    }));
+  });
   return pools;
 }
 

@@ -31,7 +31,7 @@ const BORROWED = /^inference_(pool|extension)_/;
 const OURS =
   /^pilotlight_(flow|ingress|queue|dispatcher|picker|autoscaler|webhooks|batch|sqs|redis|tenant)_[a-z0-9_]+$/;
 const UNIT =
-  /_(total|seconds|bytes|ratio|requests|replicas|slots|calls|calls_limit|open|available|reachable|deadlines|endpoints|held)$/;
+  /_(total|seconds|bytes|ratio|requests|replicas|slots|calls|calls_limit|open|available|reachable|deadlines|endpoints|held|paused)$/;
 
 function everyMetric(): { name: string; type: string; help: string; labelNames: readonly string[] }[] {
   const registry = new Registry();

@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { LedgerSnapshot } from '../../core/live-order.ts';
-import type { PoolKey } from '../../core/objects.ts';
+import type { ObjectiveSpec, PoolKey } from '../../core/objects.ts';
 
 /** One pool as a scrape sees it. */
 export interface MeasuredPool {
@@ -8,6 +8,8 @@ export interface MeasuredPool {
   /** Its budget over all objectives. */
   readonly maxRequests: number;
   readonly maxBytes: number;
+  /** What each objective may have queued or stored of it; without a limit that is known, undefined. */
+  readonly limitsOf: (objective: string) => Pick<ObjectiveSpec, 'maxStoredRequests' | 'maxStoredBytes'> | undefined;
   /** Rejects when the ledger does not answer. */
   readonly snapshot: () => Promise<LedgerSnapshot>;
 }
@@ -59,10 +61,21 @@ function liveOrderGauges(registry: Registry, collect: () => Promise<void>) {
       ['pool', 'budget'],
       'Share of the pool budget (requests, bytes) that is used; objectives are shed at their shedAtPercent of it.',
     ),
+    objectiveBudget: gauge(
+      'pilotlight_queue_objective_budget_used_ratio',
+      [...perObjective, 'budget'],
+      'Share of the budget of an objective (requests, bytes) that is used; at 1 more get 429 queue_full.',
+    ),
+    paused: gauge(
+      'pilotlight_queue_paused',
+      perObjective,
+      '1 while an objective is paused, by its policy or by an operator: what waits of it gets no slot.',
+    ),
   };
 }
 
-async function read(gauges: LiveOrderGauges, { pool, maxRequests, maxBytes, snapshot }: MeasuredPool): Promise<void> {
+async function read(gauges: LiveOrderGauges, measured: MeasuredPool): Promise<void> {
+  const { pool, maxRequests, maxBytes, limitsOf, snapshot } = measured;
   let ledger: LedgerSnapshot;
   try {
     ledger = await snapshot();
@@ -82,7 +95,14 @@ async function read(gauges: LiveOrderGauges, { pool, maxRequests, maxBytes, snap
     gauges.bytes.set(labels, demand.bytes);
     const { oldestAtEpochMs } = demand;
     gauges.oldest.set(labels, oldestAtEpochMs === null ? 0 : Math.max(0, ledger.nowEpochMs - oldestAtEpochMs) / 1_000);
-    requests += demand.waitingHeld + demand.stored;
+    gauges.paused.set(labels, demand.paused === true ? 1 : 0);
+    const own = demand.waitingHeld + demand.stored;
+    const limits = limitsOf(demand.objective);
+    if (limits) {
+      gauges.objectiveBudget.set({ ...labels, budget: 'requests' }, own / limits.maxStoredRequests);
+      gauges.objectiveBudget.set({ ...labels, budget: 'bytes' }, demand.bytes / limits.maxStoredBytes);
+    }
+    requests += own;
     bytes += demand.bytes;
   }
   const open = ledger.endpoints.filter(({ gate }) => gate === 'open');

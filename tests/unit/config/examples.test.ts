@@ -48,3 +48,24 @@ test('tenants.yaml goes on top of local.yaml', () => {
     }
   }
 });
+
+test('fair.yaml: tenants with weights and quotas, a share for the night, reserved slots and a clock that stops for calls', () => {
+  const { config, catalog } = read('fair.yaml');
+  const tenants = new Map(config.tenants.map((tenant) => [tenant.identity.tenant, tenant]));
+  expect([...tenants.keys()]).toEqual(['app', 'data-team', 'trial', 'gateway']);
+  for (const { identity } of tenants.values()) {
+    expect(catalog.objective('default/tickets', identity.defaultObjective ?? ''), identity.tenant).toBeDefined();
+  }
+  expect(catalog.objective('default/tickets', 'interactive')).toMatchObject({
+    queueTtlMs: 30_000,
+    queueTtlStopsWithoutCapacity: true,
+    reservedSlotsPercent: 25,
+  });
+  expect(catalog.objective('default/tickets', 'nightly')).toMatchObject({
+    guaranteedSharePercent: 10,
+    agingMs: 3_600_000,
+    shedAtPercent: 50,
+    mayExtendKeepWarm: false,
+    paused: false,
+  });
+});

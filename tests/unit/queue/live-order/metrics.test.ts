@@ -32,6 +32,9 @@ const SNAPSHOT: LedgerSnapshot = {
   owners: 1,
 };
 
+const limitsOf = (objective: string) =>
+  objective === 'nightly' ? { maxStoredRequests: 20, maxStoredBytes: 2_000 } : undefined;
+
 test('a scrape shows depth, age, slots and budget as the ledger has them, with one reading for all series', async () => {
   const registry = new Registry();
   let readings = 0;
@@ -39,7 +42,7 @@ test('a scrape shows depth, age, slots and budget as the ledger has them, with o
     readings += 1;
     return Promise.resolve(SNAPSHOT);
   };
-  liveOrderMetrics(registry, () => [{ pool: 'ns/p', maxRequests: 100, maxBytes: 1_000, snapshot }]);
+  liveOrderMetrics(registry, () => [{ pool: 'ns/p', maxRequests: 100, maxBytes: 1_000, limitsOf, snapshot }]);
   const text = await registry.metrics();
   const objective = 'pool="ns/p",objective="nightly",priority="-10"';
   for (const line of [
@@ -54,6 +57,9 @@ test('a scrape shows depth, age, slots and budget as the ledger has them, with o
     'pilotlight_queue_slots{pool="ns/p",state="quarantined"} 1',
     'pilotlight_queue_budget_used_ratio{pool="ns/p",budget="requests"} 0.1',
     'pilotlight_queue_budget_used_ratio{pool="ns/p",budget="bytes"} 0.5',
+    `pilotlight_queue_objective_budget_used_ratio{${objective},budget="requests"} 0.5`,
+    `pilotlight_queue_objective_budget_used_ratio{${objective},budget="bytes"} 0.25`,
+    `pilotlight_queue_paused{${objective}} 0`,
   ]) {
     expect(text.split('\n')).toContain(line);
   }
@@ -62,10 +68,20 @@ test('a scrape shows depth, age, slots and budget as the ledger has them, with o
   expect(readings).toBe(2);
 });
 
+test('a paused objective says so; one that the catalog does not know has no budget', async () => {
+  const registry = new Registry();
+  const objectives = [{ ...DEMAND, objective: 'gone', paused: true }];
+  const snapshot = () => Promise.resolve({ ...SNAPSHOT, objectives });
+  liveOrderMetrics(registry, () => [{ pool: 'ns/p', maxRequests: 100, maxBytes: 1_000, limitsOf, snapshot }]);
+  const text = await registry.metrics();
+  expect(text).toContain('pilotlight_queue_paused{pool="ns/p",objective="gone",priority="-10"} 1');
+  expect(text).not.toContain('pilotlight_queue_objective_budget_used_ratio{');
+});
+
 test('a pool whose ledger does not answer has no depth at all, rather than a depth of zero', async () => {
   const registry = new Registry();
   const snapshot = () => Promise.reject(new Error('Redis is away'));
-  liveOrderMetrics(registry, () => [{ pool: 'ns/p', maxRequests: 100, maxBytes: 1_000, snapshot }]);
+  liveOrderMetrics(registry, () => [{ pool: 'ns/p', maxRequests: 100, maxBytes: 1_000, limitsOf, snapshot }]);
   const series = (await registry.metrics()).split('\n').filter((line) => line && !line.startsWith('#'));
   expect(series).toEqual(['pilotlight_queue_ledger_reachable{pool="ns/p"} 0']);
 });
