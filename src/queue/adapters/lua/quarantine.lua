@@ -1,5 +1,7 @@
 -- Slots of dead owners: `quarantine` holds '<endpoint>\n<owner>\n<ticket>' by the time of the reap, `scrapes` the start and
--- the requests of the last scrape of an endpoint with such slots. An entry is '<owner>\n<ticket>'.
+-- the requests of the last scrape of an endpoint with such slots, `inherited` the members in use when the incarnation began. An entry is '<owner>\n<ticket>'.
+
+L.ON_ITS_WAY_MS = 250
 
 function L.add_entry(endpoint_id, entry)
   L.hold(endpoint_id, '!' .. entry)
@@ -46,12 +48,16 @@ function L.unquarantine(endpoint_id, name, ticket_id)
 end
 
 function L.quarantine_all()
+  call('DEL', P .. 'inherited')
   for _, endpoint in ipairs(L.endpoint_list()) do
     for _, id in ipairs(call('SMEMBERS', endpoint.used_key)) do
       if string.sub(id, 1, 1) ~= '!' then
         local ticket = L.load_ticket(id)
         L.unhold(endpoint.id, id)
-        if ticket then L.add_entry(endpoint.id, ticket[OWNER] .. '\n' .. id) end
+        if ticket then
+          L.add_entry(endpoint.id, ticket[OWNER] .. '\n' .. id)
+          call('SADD', P .. 'inherited', endpoint.id .. '\n' .. ticket[OWNER] .. '\n' .. id)
+        end
       end
     end
   end
@@ -62,7 +68,10 @@ end
 function L.unquarantine_rest(name)
   local own = name .. '\n'
   for endpoint_id, entries in pairs(L.quarantined()) do
-    L.drop_entries(endpoint_id, entries, function(entry) return string.sub(entry, 1, #own) == own end)
+    L.drop_entries(endpoint_id, entries, function(entry)
+      if string.sub(entry, 1, #own) ~= own then return false end
+      return call('SISMEMBER', P .. 'inherited', endpoint_id .. '\n' .. entry) == 1
+    end)
   end
 end
 
@@ -81,7 +90,7 @@ function L.proven_requests(endpoint_id, started_at_ms)
     local ticket = string.sub(id, 1, 1) ~= '!' and L.load_ticket(id)
     if ticket and ticket[STATE] == 'running' and ticket[SINCE_MS] + L.timing().deadOwnerMs <= started_at_ms then
       local heard_ms = tonumber(call('ZSCORE', P .. 'owners', ticket[OWNER]) or 0)
-      if heard_ms > started_at_ms then proven = proven + 1 end
+      if heard_ms > started_at_ms + L.ON_ITS_WAY_MS then proven = proven + 1 end
     end
   end
   return proven
@@ -89,7 +98,7 @@ end
 
 function handlers.observe(op)
   local entries = L.quarantined()[op.endpointId]
-  if not entries then return L.OK end
+  if not entries or L.is_recovering() then return L.OK end
   local before_ms, before_requests = string.match(call('HGET', P .. 'scrapes', op.endpointId) or '', '^(%d+) (%d+)$')
   before_ms = tonumber(before_ms)
   if before_ms and before_ms >= op.startedAtMs then return L.OK end

@@ -3,7 +3,10 @@ import type { ObserveOp, Ok } from './ops.ts';
 import { unhold } from './slots.ts';
 import { getOrMake, type LedgerState, type Scrape, type Ticket } from './state.ts';
 import { giveSlot } from './tickets.ts';
-import type { Turn } from './turn.ts';
+import { isRecovering, type Turn } from './turn.ts';
+
+/** A heartbeat heard so long after a scrape began was not on its way already when it did. */
+const ON_ITS_WAY_MS = 250;
 
 /** The slot of a dead owner's call stays out of use, for the engine may still be busy with it. Counts as no release. */
 export function quarantineSlot({ state, nowMs }: Turn, ticket: Ticket): void {
@@ -23,21 +26,29 @@ export function unquarantine(state: LedgerState, endpointId: string, owner: stri
  * it. Times of the old incarnation may be another server's, so all count from now.
  */
 export function quarantineAll({ state, nowMs }: Turn): void {
+  state.inherited.clear();
   for (const [endpointId, ids] of state.used) {
     for (const id of [...ids]) {
       unhold(state, endpointId, id);
       const ticket = state.tickets.get(id);
-      if (ticket !== undefined) entriesOf(state, endpointId).set(entryOf(ticket.owner, id), nowMs);
+      if (ticket === undefined) continue;
+      const entry = entryOf(ticket.owner, id);
+      entriesOf(state, endpointId).set(entry, nowMs);
+      state.inherited.add(`${endpointId}\n${entry}`);
     }
   }
   for (const entries of state.quarantine.values()) for (const entry of entries.keys()) entries.set(entry, nowMs);
   state.scrapes.clear();
 }
 
-/** The owner has said in time what it runs: nothing else that it had is still in an engine. */
+/**
+ * The owner has said in time what it runs: nothing else that it had when the incarnation began is still in an engine. What
+ * was in quarantine before stays: scrapes count, so that a slot left there can stand for a request of somebody else.
+ */
 export function unquarantineRest(state: LedgerState, owner: string): void {
   for (const endpointId of [...state.quarantine.keys()]) {
-    dropEntries(state, endpointId, (entry) => entry.startsWith(entryOf(owner, '')));
+    const isOwn = (entry: string) => entry.startsWith(entryOf(owner, ''));
+    dropEntries(state, endpointId, (entry) => isOwn(entry) && state.inherited.has(`${endpointId}\n${entry}`));
   }
 }
 
@@ -51,13 +62,13 @@ export function expireQuarantine({ state, nowMs }: Turn): void {
 /**
  * Of two scrapes in a row, both begun after the reap, the larger number of requests, less those that are proven to be
  * living owners' at the first, is the most that dead owners can still have in the engine. What is in quarantine beyond
- * that is freed, the oldest first.
+ * that is freed, the oldest first. Nothing is freed so while owners may still say which slots are theirs.
  */
 export function observe(turn: Turn, op: ObserveOp): Ok {
   const { state } = turn;
   const { endpointId, activeRequests, startedAtMs } = op;
   const entries = state.quarantine.get(endpointId);
-  if (entries === undefined) return { kind: 'ok' };
+  if (entries === undefined || isRecovering(state)) return { kind: 'ok' };
   const before = state.scrapes.get(endpointId);
   if (before !== undefined && before.startedAtMs >= startedAtMs) return { kind: 'ok' };
   state.scrapes.set(endpointId, { startedAtMs, activeRequests });
@@ -82,7 +93,7 @@ function provenRequests(state: LedgerState, endpointId: string, { startedAtMs }:
   for (const id of state.used.get(endpointId) ?? []) {
     const ticket = state.tickets.get(id);
     if (ticket?.state !== 'running' || ticket.sinceMs + state.timing.deadOwnerMs > startedAtMs) continue;
-    if ((state.owners.score(ticket.owner) ?? 0) > startedAtMs) proven += 1;
+    if ((state.owners.score(ticket.owner) ?? 0) > startedAtMs + ON_ITS_WAY_MS) proven += 1;
   }
   return proven;
 }

@@ -201,6 +201,8 @@ export interface LedgerState {
   readonly used: Map<string, Set<string>>;
   /** Slots of dead owners: owner and ticket → when it was reaped, by endpoint. */
   readonly quarantine: Map<string, Map<string, number>>;
+  /** Of these, the ones in use when the incarnation began: endpoint, owner and ticket. */
+  readonly inherited: Set<string>;
   /** The last scrape, by endpoint with quarantined slots. */
   readonly scrapes: Map<string, Scrape>;
 
@@ -257,6 +259,7 @@ export function emptyLedger(): LedgerState {
     endpoints: [],
     used: new Map(),
     quarantine: new Map(),
+    inherited: new Set(),
     scrapes: new Map(),
     owners: new OrderedSet(),
     executors: new Set(),

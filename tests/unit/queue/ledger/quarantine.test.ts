@@ -120,6 +120,23 @@ describe('a server that starts again with what it kept', () => {
     expect(quarantined()).toBe(0);
   });
 
+  test('keeps what was in quarantine before, whose scrapes counted requests and not whose they are', () => {
+    ledger.pass(TEST_TIMING.recoveryMs);
+    ledger.do('a', { op: 'heartbeat', check: [] });
+    ledger.join('b', 'run-2');
+    for (let scrape = 0; scrape < 2; scrape += 1) {
+      ledger.pass(100);
+      const startedAtMs = ledger.nowMs - 50;
+      ledger.do('b', { op: 'observe', endpointId: 'ep-1', activeRequests: 1, startedAtMs });
+    }
+    expect(quarantined()).toBe(1);
+    ledger.join('b', 'run-3');
+    reassert('b');
+    ledger.join('a', 'run-3');
+    reassert('a');
+    expect(quarantined()).toBe(1);
+  });
+
   test('counts what was in quarantine before from its start', () => {
     reassert('a', claim('a1', 'running'));
     ledger.pass(TEST_TIMING.recoveryMs);
