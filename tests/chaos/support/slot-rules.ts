@@ -11,7 +11,7 @@ export interface SlotSample {
 }
 
 /** More leases than slots that no re-assertion explains. */
-export interface OverGrant {
+interface OverGrant {
   readonly atEpochMs: number;
   readonly endpoint: string;
   readonly slots: number;
@@ -25,7 +25,7 @@ export interface OverGrant {
  * away have come back to it: the 2 s of recovery, and what a client needs to find its way.
  */
 const BEFORE_INCARNATION_MS = 5_000;
-export const AFTER_INCARNATION_MS = 10_000;
+const AFTER_INCARNATION_MS = 10_000;
 
 /** When incarnations began but for the first, as seen. */
 export function incarnationsOf(samples: readonly SlotSample[]): readonly number[] {

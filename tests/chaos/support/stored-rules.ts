@@ -10,7 +10,7 @@ export interface StoredRequest {
   readonly seed: number;
 }
 
-export interface StoredContext {
+interface StoredContext {
   /** When the ledger lost what it had granted. */
   readonly incarnations: readonly number[];
   /** Whether a run may have gone on then without anybody who knows of it. */
