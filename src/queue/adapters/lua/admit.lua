@@ -59,6 +59,9 @@ function handlers.admit(op)
   local existing = L.load_ticket(op.id)
   if existing then return { kind = 'live', owner = existing[OWNER] } end
   if op.expiresAtMs > 0 and op.expiresAtMs <= now_ms then return { kind = 'expired' } end
+  local deadline_ms = op.deadlineMs or 0
+  local is_late = op.expiryStops and op.expiresAtMs > 0 and deadline_ms > 0 and deadline_ms <= now_ms
+  if is_late then return { kind = 'expired' } end
 
   local endpoint_id = L.slot_owed_to_nobody(op)
   if endpoint_id then return L.run_at_once(op, endpoint_id) end

@@ -20,7 +20,9 @@ export function admit(turn: Turn, op: AdmitOp): AdmitReply {
   if (stored !== undefined) return { kind: 'done', stored };
   const existing = state.tickets.get(op.id);
   if (existing !== undefined) return { kind: 'live', owner: existing.owner };
-  if (op.expiresAtMs > 0 && op.expiresAtMs <= turn.nowMs) return { kind: 'expired' };
+  const { expiresAtMs, expiryStops = false, deadlineMs = 0 } = op;
+  const isLate = (atMs: number) => atMs > 0 && atMs <= turn.nowMs;
+  if (isLate(expiresAtMs) || (expiryStops && expiresAtMs > 0 && isLate(deadlineMs))) return { kind: 'expired' };
 
   const endpointId = slotOwedToNobody(turn, op);
   if (endpointId !== undefined) return runAtOnce(turn, op, endpointId);
