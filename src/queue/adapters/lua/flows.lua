@@ -74,7 +74,8 @@ function L.serve(ticket, is_by_share)
   local time = math.max(known or 0, band.vt - L.MAX_LAG)
   if not is_by_share and time > band.vt then L.open_band(number).vt = time end
   ticket[CHARGED_TOKENS] = math.max(1, math.min(L.MAX_CHARGED_TOKENS, ticket[COST_TOKENS]))
-  L.set_time(number, flow, time + L.units(ticket[CHARGED_TOKENS], ticket[WEIGHT]), known)
+  local has_line = known and (T.sizes[L.line_key(L.queue_key(ticket), flow)] or 0) > 0
+  L.set_time(number, flow, time + L.units(ticket[CHARGED_TOKENS], ticket[WEIGHT]), known, has_line)
 end
 
 function L.recharge(ticket, tokens)
@@ -134,9 +135,9 @@ function L.uncap_flow(flow)
   end
 end
 
--- `is_known`: what `time_of` says.
-function L.set_time(band, flow, time, is_known)
-  local is_waiting = is_known and not call('ZSCORE', L.idle_key(band), flow)
+-- `is_known`: what `time_of` says. `has_line`: it is known to have one.
+function L.set_time(band, flow, time, is_known, has_line)
+  local is_waiting = has_line or (is_known and not call('ZSCORE', L.idle_key(band), flow))
   if not is_waiting and time <= L.band_of(band).vt then
     if is_known then
       call('HDEL', L.flows_key(band), flow)

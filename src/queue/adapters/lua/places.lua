@@ -9,7 +9,27 @@ function L.queue_key(ticket)
   return key
 end
 
+-- Of the pools of this server, key of a queue -> what it says; they outlive the turn where functions do.
+local queues_parsed, count_of_parsed = {}, 0
+L.MAX_PARSED_KEPT = 10000
+
+-- What comes back is shared and never changed.
 function L.parse_queue(key)
+  local of_pool = queues_parsed[P]
+  local queue = of_pool and of_pool[key]
+  if queue then return queue end
+  if count_of_parsed >= L.MAX_PARSED_KEPT then queues_parsed, count_of_parsed, of_pool = {}, 0, nil end
+  if not of_pool then
+    of_pool = {}
+    queues_parsed[P] = of_pool
+  end
+  queue = L.read_queue(key)
+  of_pool[key] = queue
+  count_of_parsed = count_of_parsed + 1
+  return queue
+end
+
+function L.read_queue(key)
   local band, lane, rest = string.match(key, '^(%-?%d+)|([^|]*)|(.*)$')
   local parts = {}
   for part in string.gmatch(rest .. '\n', '(.-)\n') do parts[#parts + 1] = part end

@@ -69,7 +69,8 @@ end
 
 function L.free_slots(endpoint)
   if endpoint.gate ~= 'open' then return 0 end
-  return math.max(0, endpoint.slots - L.used_slots(endpoint))
+  local used = T.sizes[endpoint.used_key] or L.used_slots(endpoint)
+  return used < endpoint.slots and endpoint.slots - used or 0
 end
 
 function L.total_free()
