@@ -153,11 +153,14 @@ describeCluster('pilotlight init and doctor', () => {
     expect(found).toContain('Ingress front ends a call that is silent for 60 s');
   });
 
-  test('the Redis of --redis-url is looked at', async () => {
-    const { stdout } = await cli('doctor', '--redis-url', redis.url, '--all');
+  test('the Redis of the settings is looked at; a URL with a password is none for a flag', async () => {
+    const place = ['--kubeconfig', namespace().cluster.kubeconfig, '-n', namespace().name];
+    const { stdout } = await run(['doctor', '--all', ...place], { environment: { PILOTLIGHT_REDIS_URL: redis.url } });
     expect(stdout).toMatch(/Redis: .*(append-only file)/);
+    const shown = await cli('doctor', '--redis-url', redis.url);
+    expect(shown.stdout).toContain('fail  Redis: redis.url the process list shows flags to everybody');
     const dead = await cli('doctor', '--redis-url', 'http://127.0.0.1');
-    expect(dead.stdout).toContain('fail  Redis: the Redis of --redis-url: the Redis URL starts with "http:"');
+    expect(dead.stdout).toMatch(/fail {2}Redis: .*http:/);
     expect(dead.exitCode).toBe(1);
   });
 });

@@ -168,7 +168,7 @@ describeCluster('a Redis that is away', () => {
 
   test('at start: the process ends with a sentence that says so', async () => {
     const redisUrl = 'redis://127.0.0.1:1/0';
-    const start = startPilotlight({ namespace: namespace(), redisUrl, role: 'gateway' });
+    const start = startPilotlight({ namespace: namespace(), redisUrl, role: 'gateway', startWithinMs: 20_000 });
     await expect(start).rejects.toThrow(/Redis.*127\.0\.0\.1:1/s);
   });
 

@@ -281,6 +281,8 @@ describeCluster('the CustomResourceDefinitions', () => {
       targetRefs: [{ group: 'llm-d.ai', kind: 'InferenceObjective', name: 'o' }],
       activation: 'Immediate',
       maxWait: '1h',
+      queueTtlClock: 'Always',
+      paused: false,
       limits: {},
     });
   });

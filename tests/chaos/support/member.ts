@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { TestNamespace } from '../../cluster/support/namespace.ts';
 import { type Pilotlight, startPilotlight } from '../../cluster/support/pilotlight.ts';
 
+/** Much else is on the machine of a long run. */
+const START_WITHIN_MS = 150_000;
 const STEPPED_CLOCK = new URL('./stepped-clock.ts', import.meta.url).href;
 
 export interface MemberOptions {
@@ -56,7 +58,7 @@ export class Member {
       ...{ namespace, role, settings, identity: this.name, folder: this.#folder },
       env: { ...env, CHAOS_CLOCK_FILE: this.#clockFile, NODE_OPTIONS: `--import=${STEPPED_CLOCK}` },
     };
-    this.#process = await startPilotlight(options);
+    this.#process = await startPilotlight({ startWithinMs: START_WITHIN_MS, ...options });
     this.isUp = true;
   }
 

@@ -14,7 +14,7 @@ import type { TestNamespace } from './namespace.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 const SKEWED_CLOCK = new URL('./skewed-clock.ts', import.meta.url).href;
-const START_DEADLINE_MS = 150_000;
+const START_DEADLINE_MS = 60_000;
 
 export interface PilotlightOptions {
   /** That it works in; its installation is named like it. */
@@ -32,6 +32,8 @@ export interface PilotlightOptions {
   readonly folder?: string;
   /** On top of this process's. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Longest wait for its word that it is ready. Default 60 s. */
+  readonly startWithinMs?: number;
   /** How far its clock is ahead of this machine's; negative: behind. */
   readonly clockAheadMs?: number;
   /** Registers the clean-up: the end of the test, unless a hook passes `afterAll`. */
@@ -77,7 +79,7 @@ export class Pilotlight {
   async ready(): Promise<this> {
     const failed = this.#exited.then((): ServeMessage => ({ type: 'failed', message: 'it ended' }));
     const silent = (error: unknown): ServeMessage => ({ type: 'failed', message: String(error) });
-    const message = await Promise.race([firstWord(this.#child).catch(silent), failed]);
+    const message = await Promise.race([firstWord(this.#child, this.#options.startWithinMs).catch(silent), failed]);
     if (message.type !== 'ready') throw new Error(`${this.#name()}: ${JSON.stringify(message)}\n${await this.log()}`);
     this.#ready = message;
     return this;
@@ -230,9 +232,9 @@ subjects: [{kind: ServiceAccount, name: operator, namespace: ${namespace.name}}]
   return namespace.cluster.tokenFor('operator', namespace.name, { audiences: ['pilotlight'] });
 }
 
-function firstWord(child: ChildProcess): Promise<ServeMessage> {
+function firstWord(child: ChildProcess, withinMs = START_DEADLINE_MS): Promise<ServeMessage> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`nothing told for ${START_DEADLINE_MS} ms`)), START_DEADLINE_MS);
+    const timer = setTimeout(() => reject(new Error(`nothing told for ${withinMs} ms`)), withinMs);
     child.on('message', (message) => {
       if ((message as ServeMessage).type === 'progress') return;
       clearTimeout(timer);

@@ -107,7 +107,7 @@ test('each end is delivered once, by two gateways; what Redis forgets altogether
   const first = await openProcess(redis.url, 'gateway-a');
   await openProcess(redis.url, 'gateway-b');
   const fields = { name: 'hook', url: receiver.url, eventTypes: ['pilotlight.job.ended'] } as const;
-  await first.webhooks.service.create(TENANT, fields);
+  const { endpoint } = await first.webhooks.service.create(TENANT, fields);
   await first.ledger.setEndpoints([{ id: 'pod-a', slots: 8, adapters: null }]);
   await first.ledger.setGate('pod-a', 'open');
 
@@ -118,6 +118,12 @@ test('each end is delivered once, by two gateways; what Redis forgets altogether
   await until(() => delivered().length >= ids.length, 'all ends are delivered');
   await until(async () => (await first.ledger.outbox(100)).length === 0, 'the outbox is empty');
   expect(delivered().toSorted()).toEqual(ids.toSorted());
+  // What is noted only after the loss is known to have been delivered, and not told again.
+  const areNoted = async () => {
+    const log = await first.webhooks.service.deliveries(endpoint.id, TENANT);
+    return log.length === ids.length && log.every(({ status }) => status === 'delivered');
+  };
+  await until(areNoted, 'every delivery is noted');
 
   await first.webhooks.command.flushall();
   await until(() => delivered().length >= 2 * ids.length, 'all ends are told again', 60_000);
