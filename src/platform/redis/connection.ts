@@ -110,6 +110,9 @@ function commonOptions(purpose: RedisPurpose): Options {
   };
 }
 
+/** Until a client that ended by itself connects again. */
+const COME_BACK_MS = 250;
+
 function reconnectDelayMs(attempt: number): number {
   return Math.min(25 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.75 + Math.random() / 2);
 }
@@ -164,8 +167,34 @@ function openCluster(
 
 function watched(client: Redis, watch: Pick<RedisClientOptions, 'purpose' | 'log'>): Redis {
   if (watch.purpose === 'subscriber') outliveLostRenewals(client);
+  comeBack(client, watch.log);
   logConnection(client, watch, client.options);
   return client;
+}
+
+/**
+ * ioredis 6 ends a client for good when a sentinel tells of a fail-over while a connection is being made: it takes the
+ * connector that was closed for that for the caller's wish. One that nobody closed connects again.
+ */
+function comeBack(client: Redis, log: Logger): void {
+  let isClosed = false;
+  const disconnect = client.disconnect.bind(client);
+  client.disconnect = (reconnect = false) => {
+    isClosed ||= !reconnect;
+    disconnect(reconnect);
+  };
+  const quit = client.quit.bind(client);
+  client.quit = (...args: Parameters<typeof quit>) => {
+    isClosed = true;
+    return quit(...args);
+  };
+  client.on('end', () => {
+    if (isClosed) return;
+    log.warn({}, 'redis.connection_ended');
+    setTimeout(() => {
+      if (!isClosed && client.status === 'end') client.connect().catch(() => undefined);
+    }, COME_BACK_MS);
+  });
 }
 
 /**

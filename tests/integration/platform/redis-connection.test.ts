@@ -1,4 +1,5 @@
-import type { Redis } from 'ioredis';
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createRedis, type RedisPurpose, redisFailure, whenReady } from '../../../src/platform/redis/connection.ts';
 import { useRedis } from '../../support/redis.ts';
@@ -173,4 +174,14 @@ test('waiting for a connection ends with the reason of the signal', async () => 
   const waiting = whenReady(client, 60_000, stop.signal);
   stop.abort(new Error('shutting down'));
   await expect(waiting).rejects.toThrow('shutting down');
+});
+
+test('a client that ended though nobody closed it connects again', async () => {
+  const { client, log } = await connectThroughProxy('command');
+  const ended = once(client, 'end');
+  // Past our own client, as ioredis ends one whose connector is closed while it connects.
+  Redis.prototype.disconnect.call(client, false);
+  await ended;
+  await vi.waitFor(async () => expect(await client.ping()).toBe('PONG'), { timeout: READY_WITHIN_MS });
+  expect(log.lines.map(({ event }) => event)).toContain('redis.connection_ended');
 });
